@@ -1,0 +1,160 @@
+// TLS 1.3 record protection for one direction of one connection (RFC 8446 section 5).
+//
+// A RecordWriter or RecordReader owns the crypto session of the current epoch and counts what an
+// inline NIC would need to take its place at any record boundary: recordSeq, epoch, stream offset.
+// It knows neither sockets nor Node.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "ocf/ocf.hpp"
+
+namespace socrypt::record {
+
+/// Cipher suites by their TLS code point (RFC 8446 appendix B.4).
+enum class Suite : uint16_t {
+  Aes128GcmSha256 = 0x1301,
+  Aes256GcmSha384 = 0x1302,
+  ChaCha20Poly1305Sha256 = 0x1303,
+};
+
+enum class ContentType : uint8_t { ChangeCipherSpec = 20, Alert = 21, Handshake = 22, ApplicationData = 23 };
+
+/// Alerts that the record layer itself can owe to the peer (RFC 8446 section 6).
+enum class Alert : uint8_t {
+  CloseNotify = 0,
+  UnexpectedMessage = 10,
+  BadRecordMac = 20,
+  RecordOverflow = 22,
+  DecodeError = 50,
+  InternalError = 80,
+};
+
+inline constexpr size_t kHeaderLength = 5;
+inline constexpr size_t kMaxPlaintext = 1u << 14;
+inline constexpr size_t kTagLength = 16;
+/// header + inner content type + tag: what a TLS 1.3 record adds to its payload.
+inline constexpr size_t kOverhead = kHeaderLength + 1 + kTagLength;
+inline constexpr size_t kMaxRecord = kMaxPlaintext + kOverhead;
+/// RFC 8446 section 5.2: TLSCiphertext.length must not exceed 2^14 + 256.
+inline constexpr size_t kMaxCiphertext = kMaxPlaintext + 256;
+/// RFC 8446 section 5.5: 2^24.5 full-size AES-GCM records per key.
+inline constexpr uint64_t kAesGcmRecordLimit = 23726566;
+
+/// One direction's keys, as pushed by the control plane (setCrypt). Wipe with `wipe()` after use.
+struct TrafficKeys {
+  Suite suite = Suite::Aes128GcmSha256;
+  std::array<uint8_t, 32> key{};  // 16 bytes used by AES-128
+  std::array<uint8_t, 12> iv{};
+  uint64_t recordSeq = 0;
+  uint32_t epoch = 0;
+  uint64_t streamOffset = 0;  // bytes of the TCP stream before the first record under these keys
+  void wipe() noexcept;
+  ~TrafficKeys() { wipe(); }
+};
+
+/// Where one record is built: `at` has room for kOverhead + payloadLength bytes and the payload
+/// already stands at `at + kHeaderLength`.
+struct Slot {
+  uint8_t* at;
+  uint32_t payloadLength;
+};
+
+/// One framed record as an offload path sees it: what the record map of an inline NIC is made of.
+struct RecordRef {
+  uint64_t streamOffset;
+  uint32_t length;  // on the wire, header and tag included
+  uint32_t epoch;
+  uint64_t recordSeq;
+};
+
+class RecordWriter {
+ public:
+  explicit RecordWriter(ocf::Framework& framework) noexcept : framework_(&framework) {}
+  RecordWriter(RecordWriter&&) noexcept = default;
+  RecordWriter& operator=(RecordWriter&&) noexcept = default;
+  ~RecordWriter();
+
+  /// setCrypt for this direction. NoDriver when no driver has the suite; the old keys stay then.
+  [[nodiscard]] ocf::Status install(const TrafficKeys& keys);
+  [[nodiscard]] bool ready() const noexcept { return session_ != nullptr; }
+
+  /// Writes header, content type and tag around every slot's payload and encrypts in place, in
+  /// order, as one burst. Returns how many records were sealed (a prefix): fewer than given means
+  /// that recordSeq may not wrap or that the driver failed; no later slot was touched.
+  /// `limit` records may be sealed under one key in all; 0 means kAesGcmRecordLimit for AES-GCM.
+  size_t seal(ContentType type, std::span<const Slot> slots);
+
+  [[nodiscard]] uint64_t recordSeq() const noexcept { return recordSeq_; }
+  [[nodiscard]] uint32_t epoch() const noexcept { return epoch_; }
+  /// TCP stream position of the next record.
+  [[nodiscard]] uint64_t streamOffset() const noexcept { return streamOffset_; }
+  [[nodiscard]] Suite suite() const noexcept { return suite_; }
+  /// Records still allowed under this key before KeyUpdate is due (UINT64_MAX for ChaCha20).
+  [[nodiscard]] uint64_t recordsLeft() const noexcept;
+  void setRecordLimit(uint64_t limit) noexcept { recordLimit_ = limit; }
+
+ private:
+  ocf::Framework* framework_;
+  ocf::SessionHandle session_;
+  std::array<uint8_t, 12> iv_{};
+  Suite suite_ = Suite::Aes128GcmSha256;
+  uint32_t epoch_ = 0;
+  uint64_t recordSeq_ = 0;
+  uint64_t recordsUnderKey_ = 0;
+  uint64_t recordLimit_ = kAesGcmRecordLimit;
+  uint64_t streamOffset_ = 0;
+};
+
+class RecordReader {
+ public:
+  enum class Result : uint8_t {
+    Record,    // `opened` is filled
+    NeedMore,  // no whole record yet
+    Fail,      // `alert` says which alert is owed; the reader stays failed
+  };
+  struct Opened {
+    ContentType type;             // inner content type; never ChangeCipherSpec
+    std::span<uint8_t> content;   // inside the caller's buffer, padding removed; may be empty
+    size_t consumed;              // bytes of the buffer that this record took, skipped ones included
+  };
+
+  explicit RecordReader(ocf::Framework& framework) noexcept : framework_(&framework) {}
+  RecordReader(RecordReader&&) noexcept = default;
+  RecordReader& operator=(RecordReader&&) noexcept = default;
+  ~RecordReader();
+
+  [[nodiscard]] ocf::Status install(const TrafficKeys& keys);
+  [[nodiscard]] bool ready() const noexcept { return session_ != nullptr; }
+
+  /// Opens the first record of `buffer` in place. Nothing is released before its tag verified.
+  [[nodiscard]] Result open(std::span<uint8_t> buffer, Opened& opened);
+
+  /// Bytes that the record at the start of `buffer` needs in all; 0 when even the header is missing
+  /// or it is bad (open() says how). For sizing buffers only.
+  [[nodiscard]] static size_t recordLength(std::span<const uint8_t> buffer) noexcept;
+
+  [[nodiscard]] Alert alert() const noexcept { return alert_; }
+  [[nodiscard]] uint64_t recordSeq() const noexcept { return recordSeq_; }
+  [[nodiscard]] uint32_t epoch() const noexcept { return epoch_; }
+  [[nodiscard]] uint64_t streamOffset() const noexcept { return streamOffset_; }
+
+ private:
+  [[nodiscard]] Result fail(Alert alert) noexcept;
+  ocf::Framework* framework_;
+  ocf::SessionHandle session_;
+  std::array<uint8_t, 12> iv_{};
+  Suite suite_ = Suite::Aes128GcmSha256;
+  Alert alert_ = Alert::InternalError;
+  bool failed_ = false;
+  uint8_t emptyRecords_ = 0;  // consecutive records without progress (RFC 8446 section 5.1; limit 32)
+  uint32_t epoch_ = 0;
+  uint64_t recordSeq_ = 0;
+  uint64_t streamOffset_ = 0;
+};
+
+}  // namespace socrypt::record

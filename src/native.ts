@@ -1,0 +1,192 @@
+/**
+ * Every native class and function of the data plane, declared once, and the loader of the addon.
+ * Nothing but this file knows where the binary lies.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type { FileIdentity } from './plane/entry.ts';
+
+// ── handshake cryptography (native/addon/crypto_binding.cc) ─────────────────────────────────────────
+
+export type HashName = 'sha256' | 'sha384';
+/** TLS NamedGroup code points: secp256r1, secp384r1, x25519. */
+export type NativeGroup = 0x0017 | 0x0018 | 0x001d;
+/** TLS cipher suite code points. */
+export type NativeSuite = 0x1301 | 0x1302 | 0x1303;
+
+/** A private key held by libcrypto; its bytes never come back to JavaScript. */
+export declare class NativePrivateKey {
+  private constructor();
+  readonly type: 'ec' | 'rsa' | 'ed25519';
+  /** 'P-256', 'P-384' for 'ec'; '' otherwise. */
+  readonly curve: string;
+  readonly bits: number;
+  /** SubjectPublicKeyInfo, DER. */
+  publicKey(): Uint8Array;
+  /** `scheme`: TLS SignatureScheme code point. Throws ERR_SOCRYPT_KEY_SCHEME when the key does not fit. */
+  sign(scheme: number, data: Uint8Array): Uint8Array;
+}
+
+export interface NativeCrypto {
+  /** PKCS#8 DER. Throws ERR_SOCRYPT_KEY_INVALID. */
+  importPrivateKey(pkcs8: Uint8Array): NativePrivateKey;
+  /** Makes an ephemeral key and combines it with the peer's share in one call; null: invalid share. */
+  keyShare(group: NativeGroup, peerPublic: Uint8Array): { publicKey: Uint8Array; sharedSecret: Uint8Array } | null;
+  hash(hash: HashName, data: Uint8Array): Uint8Array;
+  hmac(hash: HashName, key: Uint8Array, data: Uint8Array): Uint8Array;
+  hkdfExtract(hash: HashName, salt: Uint8Array, ikm: Uint8Array): Uint8Array;
+  /** RFC 8446 7.1 HKDF-Expand-Label; `label` without the "tls13 " prefix. */
+  hkdfExpandLabel(hash: HashName, secret: Uint8Array, label: string, context: Uint8Array, length: number): Uint8Array;
+  /** One-shot AEAD; result is ciphertext || tag. */
+  aeadSeal(suite: NativeSuite, key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  /** null: the tag did not verify. */
+  aeadOpen(suite: NativeSuite, key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | null;
+  /** Constant time; false on different lengths. */
+  equal(a: Uint8Array, b: Uint8Array): boolean;
+  /** Seals `records` records of `payload` bytes with the soft driver; nanoseconds taken. For `doctor`. */
+  measureSeal(suite: NativeSuite, payload: number, records: number): number;
+  /** What the soft driver stands on: 'ipsec-mb 1.3.0 (VAES)' or 'libcrypto 3.0.19'. */
+  softDriverName(): string;
+  /** Version string of the libcrypto that the addon is bound to, as it reports it at run time. */
+  libcryptoVersion(): string;
+}
+
+// ── files below a root (native/addon/files_binding.cc) ──────────────────────────────────────────────
+
+export interface FileFacts extends FileIdentity {
+  readonly type: 'file' | 'directory' | 'other';
+  readonly mode: number;
+}
+export interface OpenedFile extends FileFacts {
+  /** Open for reading, close-on-exec; the caller owns it. -1 for anything but a regular file. */
+  readonly fd: number;
+}
+export interface NativeFiles {
+  /** Opens a directory for use as a root (O_PATH would not do for listing). Throws a Node-like errno error. */
+  openRoot(path: string): number;
+  close(fd: number): void;
+  /**
+   * Opens each path below `root` with openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS) and stats it, all on
+   * the libuv pool in one job. A path that leaves the root, does not exist or cannot be opened gives the
+   * errno's name ('ENOENT', 'EXDEV', 'EACCES', 'ELOOP', 'EMFILE', …). Regular files are opened; directories
+   * and others only described. With `stopAtFirst` the rest is left alone (undefined) after the first regular file.
+   */
+  openBeneath(root: number, paths: readonly string[], stopAtFirst?: boolean): Promise<(OpenedFile | string | undefined)[]>;
+  /** Names and facts of a directory's entries (links followed within the root), at most `limit`. */
+  list(root: number, path: string, limit: number): Promise<(FileFacts & { name: string })[]>;
+  /** Whole content, at most `limit` bytes; takes no ownership. */
+  read(fd: number, limit: number): Promise<Uint8Array>;
+}
+
+// ── what this machine can do (native/addon/probe_binding.cc) ────────────────────────────────────────
+
+export interface ProbeResult {
+  readonly ok: boolean;
+  /** One line: what was found, or the errno and what it means. */
+  readonly detail: string;
+}
+export interface NativeProbe {
+  ioUring(): ProbeResult;
+  afXdp(): ProbeResult;
+  kernelTls(): ProbeResult;
+  dpdk(): ProbeResult;
+  openat2(): ProbeResult;
+}
+
+// ── engines (native/addon/engine_binding.cc) ────────────────────────────────────────────────────────
+
+export interface EngineOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly backlog: number;
+  /** Bytes; ms; counts. All > 0. */
+  readonly maxConnections: number;
+  readonly maxHandshakeBytes: number;
+  readonly handshakeTimeoutMs: number;
+  readonly headerTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly writeTimeoutMs: number;
+  readonly maxHeaderBytes: number;
+  readonly maxTargetBytes: number;
+  readonly maxRequestsPerConnection: number;
+  readonly maxBodyBytes: number;
+  readonly cacheEntries: number;
+  readonly cacheBytes: number;
+  /** Files of at most this size are kept in memory with their entry. */
+  readonly cacheFileBytes: number;
+  /** How old a looked-up fact may be. */
+  readonly revalidateMs: number;
+  /** The cache key includes the request's Origin (a CORS allow-list). */
+  readonly keyByOrigin: boolean;
+  /** 0: RFC 8446's limit. A test sets it lower. */
+  readonly recordLimit: number;
+}
+
+/** One native data-plane thread. Messages both ways are packed as `plane/messages.ts` says. */
+export declare class NativeEngine {
+  constructor(options: EngineOptions, accessLog: NativeAccessLog | null, wake: () => void);
+  /** Binds and listens. Throws a Node-like errno error. Returns the port. */
+  listen(): number;
+  start(): void;
+  /** Copies whole waiting messages into `into`; returns the bytes written, 0 for none. */
+  poll(into: Uint8Array): number;
+  /** Takes whole messages; returns how many bytes were taken (a prefix of whole messages). */
+  submit(messages: Uint8Array, length: number): number;
+  /** Stops accepting; ends idle connections; the rest after their response, or when `deadlineMs` is over. */
+  drain(deadlineMs: number): void;
+  /** Ends the thread and closes everything. Idempotent; joins. */
+  stop(): void;
+  counters(): Float64Array;
+  static readonly counterNames: readonly string[];
+}
+
+export declare class NativeAccessLog {
+  /** `format`: 'combined' or 'json'; `path`: '-' for stdout. Throws a Node-like errno error. */
+  constructor(format: string, path: string);
+  reopen(): void;
+  close(): void;
+  /** [linesWritten, linesDropped, writeErrors] */
+  counters(): Float64Array;
+  /** Message of the last write error, '' when the last write worked. */
+  lastError(): string;
+}
+
+export interface NativeAddon {
+  readonly crypto: NativeCrypto;
+  readonly files: NativeFiles;
+  readonly probe: NativeProbe;
+  readonly Engine: typeof NativeEngine;
+  readonly AccessLog: typeof NativeAccessLog;
+}
+
+export const ADDON_ERROR = 'ERR_SOCRYPT_ADDON';
+
+function load(): NativeAddon {
+  const require = createRequire(import.meta.url);
+  const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+  const candidates = [
+    process.env['SOCRYPT_ADDON'],
+    `@socrypt/${process.platform}-${process.arch}`,
+    here('../build/native/socrypt.node'),
+  ];
+  const failures: string[] = [];
+  for (const candidate of candidates) {
+    if (candidate === undefined) continue;
+    try {
+      return require(candidate) as NativeAddon;
+    } catch (error) {
+      failures.push(`  ${candidate}: ${(error as Error).message.split('\n')[0]}`);
+    }
+  }
+  const remedies = [
+    '  1. in a clone of the repository: npm run setup',
+    '  2. as a dependency: install with optional dependencies (npm install --include=optional)',
+    `  3. this is ${process.platform}-${process.arch}, Node ${process.version}; Linux and Node >= 20.17 are supported`,
+  ];
+  throw Object.assign(
+    new Error(`The native data plane could not be loaded. Tried:\n${failures.join('\n')}\nWhat to do:\n${remedies.join('\n')}`),
+    { code: ADDON_ERROR },
+  );
+}
+
+export const native: NativeAddon = load();
