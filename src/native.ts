@@ -31,16 +31,37 @@ export interface NativeCrypto {
   /** PKCS#8 DER. Throws ERR_SOCRYPT_KEY_INVALID. */
   importPrivateKey(pkcs8: Uint8Array): NativePrivateKey;
   /** Makes an ephemeral key and combines it with the peer's share in one call; null: invalid share. */
-  keyShare(group: NativeGroup, peerPublic: Uint8Array): { publicKey: Uint8Array; sharedSecret: Uint8Array } | null;
+  keyShare(
+    group: NativeGroup,
+    peerPublic: Uint8Array,
+  ): { publicKey: Uint8Array; sharedSecret: Uint8Array } | null;
   hash(hash: HashName, data: Uint8Array): Uint8Array;
   hmac(hash: HashName, key: Uint8Array, data: Uint8Array): Uint8Array;
   hkdfExtract(hash: HashName, salt: Uint8Array, ikm: Uint8Array): Uint8Array;
   /** RFC 8446 7.1 HKDF-Expand-Label; `label` without the "tls13 " prefix. */
-  hkdfExpandLabel(hash: HashName, secret: Uint8Array, label: string, context: Uint8Array, length: number): Uint8Array;
+  hkdfExpandLabel(
+    hash: HashName,
+    secret: Uint8Array,
+    label: string,
+    context: Uint8Array,
+    length: number,
+  ): Uint8Array;
   /** One-shot AEAD; result is ciphertext || tag. */
-  aeadSeal(suite: NativeSuite, key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  aeadSeal(
+    suite: NativeSuite,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    plaintext: Uint8Array,
+  ): Uint8Array;
   /** null: the tag did not verify. */
-  aeadOpen(suite: NativeSuite, key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | null;
+  aeadOpen(
+    suite: NativeSuite,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    sealed: Uint8Array,
+  ): Uint8Array | null;
   /** Constant time; false on different lengths. */
   equal(a: Uint8Array, b: Uint8Array): boolean;
   /** Seals `records` records of `payload` bytes with the soft driver; nanoseconds taken. For `doctor`. */
@@ -64,16 +85,34 @@ export interface OpenedFile extends FileFacts {
 export interface NativeFiles {
   /** Opens a directory for use as a root (O_PATH would not do for listing). Throws a Node-like errno error. */
   openRoot(path: string): number;
+  /** Another descriptor of the same open file, close-on-exec: for an owner with a life of its own. */
+  duplicate(fd: number): number;
   close(fd: number): void;
   /**
    * Opens each path below `root` with openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS) and stats it, all on
    * the libuv pool in one job. A path that leaves the root, does not exist or cannot be opened gives the
    * errno's name ('ENOENT', 'EXDEV', 'EACCES', 'ELOOP', 'EMFILE', …). Regular files are opened; directories
    * and others only described. With `stopAtFirst` the rest is left alone (undefined) after the first regular file.
+   * With `refuseLinks` a symbolic link anywhere on the way gives 'ELOOP'.
    */
-  openBeneath(root: number, paths: readonly string[], stopAtFirst?: boolean): Promise<(OpenedFile | string | undefined)[]>;
-  /** Names and facts of a directory's entries (links followed within the root), at most `limit`. */
-  list(root: number, path: string, limit: number): Promise<(FileFacts & { name: string })[]>;
+  openBeneath(
+    root: number,
+    paths: readonly string[],
+    stopAtFirst?: boolean,
+    refuseLinks?: boolean,
+  ): Promise<(OpenedFile | string | undefined)[]>;
+  /** The facts alone, as the engine looks dependencies up again; nothing is opened for reading. */
+  statBeneath(root: number, paths: readonly string[]): Promise<(FileFacts | string)[]>;
+  /**
+   * Names and facts of a directory's entries, at most `limit`, in no order. Links are followed within the root
+   * (with `refuseLinks`: left out); what leads nowhere and names that are not UTF-8 are left out.
+   */
+  list(
+    root: number,
+    path: string,
+    limit: number,
+    refuseLinks?: boolean,
+  ): Promise<(FileFacts & { name: string })[]>;
   /** Whole content, at most `limit` bytes; takes no ownership. */
   read(fd: number, limit: number): Promise<Uint8Array>;
 }
@@ -184,7 +223,9 @@ function load(): NativeAddon {
     `  3. this is ${process.platform}-${process.arch}, Node ${process.version}; Linux and Node >= 20.17 are supported`,
   ];
   throw Object.assign(
-    new Error(`The native data plane could not be loaded. Tried:\n${failures.join('\n')}\nWhat to do:\n${remedies.join('\n')}`),
+    new Error(
+      `The native data plane could not be loaded. Tried:\n${failures.join('\n')}\nWhat to do:\n${remedies.join('\n')}`,
+    ),
     { code: ADDON_ERROR },
   );
 }

@@ -8,7 +8,7 @@ namespace socrypt::addon {
 using RegisterFunction = void (*)(Napi::Env, Napi::Object exports);
 
 struct Registration {
-  explicit Registration(RegisterFunction run) noexcept : run(run), next(head) { head = this; }
+  explicit Registration(RegisterFunction function) noexcept : run(function), next(head) { head = this; }
   RegisterFunction run;
   Registration* next;
   inline static Registration* head = nullptr;
