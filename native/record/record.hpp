@@ -84,9 +84,11 @@ class RecordWriter {
   [[nodiscard]] bool ready() const noexcept { return session_ != nullptr; }
 
   /// Writes header, content type and tag around every slot's payload and encrypts in place, in
-  /// order, as one burst. Returns how many records were sealed (a prefix): fewer than given means
-  /// that recordSeq may not wrap or that the driver failed; no later slot was touched.
-  /// `limit` records may be sealed under one key in all; 0 means kAesGcmRecordLimit for AES-GCM.
+  /// order, in bursts. Returns how many records were sealed (a prefix). Fewer than given means one of:
+  /// application data has reached the record limit (handshake and alert records still pass, so that
+  /// a KeyUpdate can follow); recordSeq may not wrap; a payload is over kMaxPlaintext, or is empty and
+  /// not application data; no keys; or the driver failed, after which ready() is false, for good
+  /// under these keys. Later slots hold nothing that may be sent.
   size_t seal(ContentType type, std::span<const Slot> slots);
 
   [[nodiscard]] uint64_t recordSeq() const noexcept { return recordSeq_; }
@@ -94,8 +96,11 @@ class RecordWriter {
   /// TCP stream position of the next record.
   [[nodiscard]] uint64_t streamOffset() const noexcept { return streamOffset_; }
   [[nodiscard]] Suite suite() const noexcept { return suite_; }
-  /// Records still allowed under this key before KeyUpdate is due (UINT64_MAX for ChaCha20).
+  /// Records still allowed under this key before KeyUpdate is due (UINT64_MAX for ChaCha20 without a
+  /// limit of its own).
   [[nodiscard]] uint64_t recordsLeft() const noexcept;
+  /// `limit` records may be sealed under one key in all; 0: kAesGcmRecordLimit for AES-GCM, no limit
+  /// for ChaCha20.
   void setRecordLimit(uint64_t limit) noexcept { recordLimit_ = limit; }
 
  private:
@@ -105,8 +110,7 @@ class RecordWriter {
   Suite suite_ = Suite::Aes128GcmSha256;
   uint32_t epoch_ = 0;
   uint64_t recordSeq_ = 0;
-  uint64_t recordsUnderKey_ = 0;
-  uint64_t recordLimit_ = kAesGcmRecordLimit;
+  uint64_t recordLimit_ = 0;
   uint64_t streamOffset_ = 0;
 };
 
@@ -120,7 +124,7 @@ class RecordReader {
   struct Opened {
     ContentType type;             // inner content type; never ChangeCipherSpec
     std::span<uint8_t> content;   // inside the caller's buffer, padding removed; may be empty
-    size_t consumed;              // bytes of the buffer that this record took, skipped ones included
+    size_t consumed;              // bytes of the buffer that this record took, header and tag included
   };
 
   explicit RecordReader(ocf::Framework& framework) noexcept : framework_(&framework) {}
@@ -148,7 +152,6 @@ class RecordReader {
   ocf::Framework* framework_;
   ocf::SessionHandle session_;
   std::array<uint8_t, 12> iv_{};
-  Suite suite_ = Suite::Aes128GcmSha256;
   Alert alert_ = Alert::InternalError;
   bool failed_ = false;
   uint8_t emptyRecords_ = 0;  // consecutive records without progress (RFC 8446 section 5.1; limit 32)

@@ -1,0 +1,31 @@
+// What both software backends share: the regions of an op, checked once.
+#pragma once
+
+#include "ocf/ocf.hpp"
+
+namespace socrypt::ocf {
+
+inline constexpr uint32_t kSoftMaxLength = 1u << 30;
+
+/// The memory that an op names.
+struct SoftRegions {
+  const uint8_t* from;
+  uint8_t* to;
+  uint8_t* tag;
+  /// False when a region leaves its segment, or payloads overlap other than exactly.
+  [[nodiscard]] bool resolve(const Op& op, size_t tagLength) noexcept {
+    if (op.nIn != 1 || op.nOut != 1 || op.len > kSoftMaxLength) return false;
+    const Seg& tagSegment = op.kind == Kind::Seal ? *op.out : *op.in;
+    if (uint64_t{op.skip} + op.len > op.in->n || uint64_t{op.outSkip} + op.len > op.out->n ||
+        uint64_t{op.tagAt} + tagLength > tagSegment.n)
+      return false;
+    from = op.in->p + op.skip;
+    to = op.out->p + op.outSkip;
+    tag = tagSegment.p + op.tagAt;
+    const auto a = reinterpret_cast<uintptr_t>(from);
+    const auto b = reinterpret_cast<uintptr_t>(to);
+    return a == b || a + op.len <= b || b + op.len <= a;
+  }
+};
+
+}  // namespace socrypt::ocf

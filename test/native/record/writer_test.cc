@@ -1,0 +1,148 @@
+#include "oracle.hpp"
+
+using namespace oracle;
+using record::ContentType;
+using record::RecordReader;
+using record::RecordWriter;
+using record::Slot;
+
+namespace {
+
+// Lays payloads out as slots, one behind the other.
+struct Burst {
+  Bytes memory;
+  std::vector<Slot> slots;
+  explicit Burst(const std::vector<Bytes>& payloads) {
+    size_t total = 0;
+    for (const auto& payload : payloads) total += payload.size() + record::kOverhead;
+    memory.resize(total);
+    uint8_t* at = memory.data();
+    for (const auto& payload : payloads) {
+      std::copy(payload.begin(), payload.end(), at + record::kHeaderLength);
+      slots.push_back({at, static_cast<uint32_t>(payload.size())});
+      at += payload.size() + record::kOverhead;
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("sealed bursts equal a separate sealer's stream, and open again") {
+  std::mt19937_64 random(seed());
+  forAll([&](ocf::Framework& framework, record::Suite suite) {
+    auto keys = randomKeys(random, suite);
+    keys.recordSeq = random();
+    keys.epoch = 7;
+    keys.streamOffset = 1000;
+    RecordWriter writer(framework);
+    CHECK_FALSE(writer.ready());
+    REQUIRE(writer.install(keys) == ocf::Status::Ok);
+    CHECK(writer.epoch() == 7);
+    writer.setRecordLimit(UINT64_MAX);
+    RecordReader reader(framework);
+    REQUIRE(reader.install(keys) == ocf::Status::Ok);
+
+    std::vector<Bytes> payloads;
+    for (const size_t n : {0, 1, 2, 15, 16, 17, 255, 4096, 16383, 16384}) payloads.push_back(randomBytes(random, n));
+    for (int i = 0; i < 30; ++i) payloads.push_back(randomBytes(random, random() % 16385));
+    Burst burst(payloads);
+    REQUIRE(writer.seal(ContentType::ApplicationData, burst.slots) == payloads.size());
+    CHECK(writer.recordSeq() == keys.recordSeq + payloads.size());
+    CHECK(writer.streamOffset() == 1000 + burst.memory.size());
+
+    Bytes expected;
+    for (size_t i = 0; i < payloads.size(); ++i) {
+      const Bytes one = sealContent(keys, keys.recordSeq + i, 23, payloads[i]);
+      expected.insert(expected.end(), one.begin(), one.end());
+    }
+    REQUIRE(burst.memory == expected);
+
+    std::span<uint8_t> left(burst.memory);
+    for (const auto& payload : payloads) {
+      RecordReader::Opened opened{};
+      CHECK(RecordReader::recordLength(left) == payload.size() + record::kOverhead);
+      REQUIRE(reader.open(left, opened) == RecordReader::Result::Record);
+      CHECK(opened.type == ContentType::ApplicationData);
+      REQUIRE(Bytes(opened.content.begin(), opened.content.end()) == payload);
+      left = left.subspan(opened.consumed);
+    }
+    CHECK(left.empty());
+    CHECK(reader.recordSeq() == writer.recordSeq());
+    CHECK(reader.streamOffset() == writer.streamOffset());
+  });
+}
+
+TEST_CASE("application data stops at the record limit; the way out of it does not") {
+  std::mt19937_64 random(seed());
+  forAll([&](ocf::Framework& framework, record::Suite suite) {
+    RecordWriter writer(framework);
+    REQUIRE(writer.install(randomKeys(random, suite)) == ocf::Status::Ok);
+    const bool gcm = suite != record::Suite::ChaCha20Poly1305Sha256;
+    CHECK(writer.recordsLeft() == (gcm ? record::kAesGcmRecordLimit : UINT64_MAX));
+    writer.setRecordLimit(20);
+    Burst burst(std::vector<Bytes>(25, Bytes(100)));
+    const Bytes before = burst.memory;
+    CHECK(writer.seal(ContentType::ApplicationData, burst.slots) == 20);
+    CHECK(writer.recordsLeft() == 0);
+    CHECK(writer.ready());
+    const size_t sealedBytes = 20 * (100 + record::kOverhead);
+    CHECK(std::equal(before.begin() + sealedBytes, before.end(), burst.memory.begin() + sealedBytes));
+    CHECK(writer.seal(ContentType::ApplicationData, burst.slots) == 0);
+    Burst keyUpdate({Bytes{24, 0, 0, 1, 0}});
+    CHECK(writer.seal(ContentType::Handshake, keyUpdate.slots) == 1);
+    REQUIRE(writer.install(randomKeys(random, suite)) == ocf::Status::Ok);
+    CHECK(writer.recordsLeft() == 20);
+  });
+}
+
+TEST_CASE("recordSeq never wraps") {
+  std::mt19937_64 random(seed());
+  forAll([&](ocf::Framework& framework, record::Suite suite) {
+    auto keys = randomKeys(random, suite);
+    keys.recordSeq = UINT64_MAX - 2;
+    RecordWriter writer(framework);
+    REQUIRE(writer.install(keys) == ocf::Status::Ok);
+    writer.setRecordLimit(UINT64_MAX);
+    Burst burst(std::vector<Bytes>(4, Bytes(10)));
+    CHECK(writer.seal(ContentType::ApplicationData, burst.slots) == 2);
+    CHECK(writer.recordSeq() == UINT64_MAX);
+    CHECK(writer.seal(ContentType::Alert, Burst({Bytes{1, 0}}).slots) == 0);
+
+    RecordReader reader(framework);
+    REQUIRE(reader.install(keys) == ocf::Status::Ok);
+    RecordReader::Opened opened{};
+    std::span<uint8_t> left(burst.memory);
+    for (int i = 0; i < 2; ++i) {
+      REQUIRE(reader.open(left, opened) == RecordReader::Result::Record);
+      left = left.subspan(opened.consumed);
+    }
+    Bytes last = sealContent(keys, UINT64_MAX, 23, Bytes(1));
+    CHECK(reader.open(last, opened) == RecordReader::Result::Fail);
+  });
+}
+
+TEST_CASE("payloads that TLS forbids are refused, and what stands before them is sealed") {
+  std::mt19937_64 random(seed());
+  forAll([&](ocf::Framework& framework, record::Suite suite) {
+    RecordWriter writer(framework);
+    CHECK(writer.seal(ContentType::ApplicationData, Burst({Bytes(1)}).slots) == 0);
+    REQUIRE(writer.install(randomKeys(random, suite)) == ocf::Status::Ok);
+    CHECK(writer.seal(ContentType::ApplicationData, Burst({Bytes(1), Bytes(16385), Bytes(1)}).slots) == 1);
+    CHECK(writer.seal(ContentType::Handshake, Burst({Bytes(0)}).slots) == 0);
+    CHECK(writer.seal(ContentType::Alert, Burst({Bytes(0)}).slots) == 0);
+    CHECK(writer.ready());
+    CHECK(writer.recordSeq() == 1);
+  });
+}
+
+TEST_CASE("a framework without drivers refuses, and the old keys stay") {
+  ocf::Framework framework;
+  RecordWriter writer(framework);
+  CHECK(writer.install({}) == ocf::Status::NoDriver);
+  CHECK_FALSE(writer.ready());
+  RecordReader reader(framework);
+  CHECK(reader.install({}) == ocf::Status::NoDriver);
+  RecordReader::Opened opened{};
+  Bytes some(40);
+  CHECK(reader.open(some, opened) == RecordReader::Result::Fail);
+}
