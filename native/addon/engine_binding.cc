@@ -1,0 +1,175 @@
+// NativeEngine of src/native.ts.
+#include <napi.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "addon/access_log_binding.hpp"
+#include "addon/registry.hpp"
+#include "engine/engine.hpp"
+
+namespace socrypt::addon {
+
+namespace {
+
+using engine::Counters;
+using engine::Engine;
+using engine::EngineOptions;
+
+Napi::Error systemError(Napi::Env env, const char* call, int code, const EngineOptions& options) {
+  const std::string message = std::string(call) + " " + options.host + ":" + std::to_string(options.port) + ": " + strerror(code);
+  Napi::Error error = Napi::Error::New(env, message);
+  const char* name = code == EADDRINUSE      ? "EADDRINUSE"
+                     : code == EACCES        ? "EACCES"
+                     : code == EADDRNOTAVAIL ? "EADDRNOTAVAIL"
+                     : code == EMFILE        ? "EMFILE"
+                     : code == EINVAL        ? "EINVAL"
+                                             : "EIO";
+  error.Set("code", Napi::String::New(env, name));
+  error.Set("errno", Napi::Number::New(env, -code));
+  error.Set("syscall", Napi::String::New(env, call));
+  return error;
+}
+
+uint64_t number(const Napi::Object& options, const char* name) {
+  const Napi::Value value = options.Get(name);
+  if (!value.IsNumber()) return 0;
+  const double given = value.As<Napi::Number>().DoubleValue();
+  return given > 0 ? static_cast<uint64_t>(given) : 0;
+}
+
+class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
+ public:
+  static void install(Napi::Env env, Napi::Object exports) {
+    Napi::Array names = Napi::Array::New(env);
+    uint32_t at = 0;
+    for (const auto& name : Counters::names()) names.Set(at++, Napi::String::New(env, name));
+    const Napi::Function constructor =
+        DefineClass(env, "NativeEngine",
+                    {InstanceMethod<&NativeEngine::listen>("listen"), InstanceMethod<&NativeEngine::start>("start"),
+                     InstanceMethod<&NativeEngine::poll>("poll"), InstanceMethod<&NativeEngine::submit>("submit"),
+                     InstanceMethod<&NativeEngine::drain>("drain"), InstanceMethod<&NativeEngine::stop>("stop"),
+                     InstanceMethod<&NativeEngine::counters>("counters"), StaticValue("counterNames", names)});
+    exports.Set("Engine", constructor);
+  }
+
+  explicit NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeEngine>(info) {
+    const Napi::Env env = info.Env();
+    if (info.Length() != 3 || !info[0].IsObject() || !info[2].IsFunction()) {
+      Napi::TypeError::New(env, "NativeEngine: expected (options, accessLog | null, wake)").ThrowAsJavaScriptException();
+      return;
+    }
+    const auto given = info[0].As<Napi::Object>();
+    options_.host = given.Get("host").ToString().Utf8Value();
+    options_.port = static_cast<uint16_t>(number(given, "port"));
+    options_.backlog = static_cast<int>(number(given, "backlog"));
+    options_.maxConnections = static_cast<uint32_t>(number(given, "maxConnections"));
+    options_.maxHandshakeBytes = static_cast<uint32_t>(number(given, "maxHandshakeBytes"));
+    options_.maxRequestsPerConnection = static_cast<uint32_t>(number(given, "maxRequestsPerConnection"));
+    options_.maxBodyBytes = static_cast<uint32_t>(number(given, "maxBodyBytes"));
+    constexpr uint64_t kMs = 1'000'000;
+    options_.handshakeTimeoutNs = number(given, "handshakeTimeoutMs") * kMs;
+    options_.headerTimeoutNs = number(given, "headerTimeoutMs") * kMs;
+    options_.keepAliveTimeoutNs = number(given, "keepAliveTimeoutMs") * kMs;
+    options_.writeTimeoutNs = number(given, "writeTimeoutMs") * kMs;
+    options_.http.maxHeaderBytes = static_cast<uint32_t>(number(given, "maxHeaderBytes"));
+    options_.http.maxTargetBytes = static_cast<uint32_t>(number(given, "maxTargetBytes"));
+    options_.cache.entries = number(given, "cacheEntries");
+    options_.cache.bytes = number(given, "cacheBytes");
+    options_.cache.revalidateNs = number(given, "revalidateMs") * kMs;
+    options_.cacheFileBytes = number(given, "cacheFileBytes");
+    options_.keyByOrigin = given.Get("keyByOrigin").ToBoolean();
+    options_.recordLimit = number(given, "recordLimit");
+    // Open files kept with entries leave most descriptors to connections.
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    options_.cache.descriptors = std::max<uint64_t>(8, limit.rlim_cur / 8);
+
+    std::shared_ptr<engine::AccessLog> log;
+    if (info[1].IsObject()) {
+      log = unwrapAccessLog(info[1]);
+      options_.logFormat = log->format();
+    }
+    wake_ = Napi::ThreadSafeFunction::New(env, info[2].As<Napi::Function>(), "socrypt-engine", 0, 1);
+    engine_ = std::make_unique<Engine>(options_, std::move(log), [wake = wake_] { wake.NonBlockingCall(); });
+  }
+  ~NativeEngine() override { shutDown(); }
+
+ private:
+  Napi::Value listen(const Napi::CallbackInfo& info) {
+    if (!alive(info.Env())) return {};
+    if (const int error = engine_->listen(); error != 0) {
+      systemError(info.Env(), "listen", error, options_).ThrowAsJavaScriptException();
+      return {};
+    }
+    return Napi::Number::New(info.Env(), engine_->port());
+  }
+
+  void start(const Napi::CallbackInfo& info) {
+    if (!alive(info.Env()) || engine_->start()) return;
+    Napi::Error error = Napi::Error::New(info.Env(), "no crypto driver passed its known-answer tests on this machine");
+    error.Set("code", Napi::String::New(info.Env(), "ERR_SOCRYPT_DRIVER"));
+    error.ThrowAsJavaScriptException();
+  }
+
+  Napi::Value poll(const Napi::CallbackInfo& info) {
+    if (engine_ == nullptr) return Napi::Number::New(info.Env(), 0);
+    const auto into = bytes(info);
+    return Napi::Number::New(info.Env(), static_cast<double>(engine_->poll(into)));
+  }
+
+  Napi::Value submit(const Napi::CallbackInfo& info) {
+    const auto all = bytes(info);
+    const size_t length = info.Length() > 1 ? static_cast<size_t>(info[1].As<Napi::Number>().Int64Value()) : 0;
+    if (engine_ == nullptr || length > all.size()) return Napi::Number::New(info.Env(), 0);
+    const size_t taken = engine_->submit(all.first(length));
+    // Keys pass through here.
+    explicit_bzero(all.data(), taken);
+    return Napi::Number::New(info.Env(), static_cast<double>(taken));
+  }
+
+  void drain(const Napi::CallbackInfo& info) {
+    if (engine_ == nullptr) return;
+    const int64_t ms = info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().Int64Value() : 0;
+    engine_->drain(static_cast<uint64_t>(std::max<int64_t>(ms, 0)) * 1'000'000);
+  }
+
+  void stop(const Napi::CallbackInfo&) { shutDown(); }
+
+  Napi::Value counters(const Napi::CallbackInfo& info) {
+    Napi::Float64Array out = Napi::Float64Array::New(info.Env(), engine::kCounters);
+    if (engine_ != nullptr) engine_->counters().snapshot({out.Data(), engine::kCounters});
+    return out;
+  }
+
+  bool alive(Napi::Env env) {
+    if (engine_ != nullptr) return true;
+    Napi::Error::New(env, "NativeEngine: used after stop()").ThrowAsJavaScriptException();
+    return false;
+  }
+
+  static std::span<uint8_t> bytes(const Napi::CallbackInfo& info) {
+    if (info.Length() < 1 || !info[0].IsTypedArray()) return {};
+    auto array = info[0].As<Napi::Uint8Array>();
+    return {array.Data(), array.ByteLength()};
+  }
+
+  void shutDown() {
+    if (engine_ == nullptr) return;
+    engine_->stop();
+    engine_.reset();
+    wake_.Release();
+  }
+
+  EngineOptions options_;
+  Napi::ThreadSafeFunction wake_;
+  std::unique_ptr<Engine> engine_;
+};
+
+const Registration registration{&NativeEngine::install};
+
+}  // namespace
+
+}  // namespace socrypt::addon

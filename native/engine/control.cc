@@ -1,0 +1,210 @@
+// What the control plane says to an engine, and what an engine cannot decide by itself.
+#include <cstring>
+
+#include "engine/engine.hpp"
+
+namespace socrypt::engine {
+
+void Engine::takeMessages() {
+  for (;;) {
+    const auto message = down_.peek();
+    if (message.empty()) return;
+    MessageHeader header;
+    std::memcpy(&header, message.data(), sizeof header);
+    if (header.type == UINT16_MAX) {
+      std::vector<uint8_t> large;
+      {
+        const std::lock_guard lock(overflowMutex_);
+        large = std::move(overflow_.front());
+        overflow_.pop_front();
+      }
+      onMessage(large);
+    } else {
+      onMessage(message);
+      // Keys pass through here.
+      explicit_bzero(message.data(), message.size());
+    }
+    down_.release({message.data(), header.length});
+  }
+}
+
+void Engine::onMessage(std::span<uint8_t> message) {
+  MessageHeader header;
+  std::memcpy(&header, message.data(), sizeof header);
+  MessageReader reader(message.subspan(sizeof header));
+  switch (static_cast<Down>(header.type)) {
+    case Down::Resolve:
+      return onResolve(header.id, reader);
+    case Down::ErrorPage: {
+      const auto status = static_cast<uint16_t>(reader.number<uint32_t>());
+      Page page;
+      page.headers = reader.string();
+      page.body = reader.string();
+      if (!reader.bad()) errorPages_[status] = std::move(page);
+      return;
+    }
+    case Down::Flush:
+      return cache_.flush();
+    case Down::SetRoot:
+      cache_.flush();
+      return cache_.setRoot(reader.number<int32_t>());
+    default:
+      break;
+  }
+
+  // The rest is about a connection, which may be gone by now.
+  Connection* c = find(header.id);
+  if (c == nullptr || c->closing) return;
+  switch (static_cast<Down>(header.type)) {
+    case Down::HandshakeSend:
+    case Down::HandshakeMore:
+      if (c->phase != Phase::Handshake) return;
+      if (static_cast<Down>(header.type) == Down::HandshakeSend && !transmit(*c, reader.bytes())) return;
+      c->awaitingControl = false;
+      if (c->readable) onReadable(*c);
+      return;
+    case Down::Establish:
+      return onEstablish(*c, reader);
+    case Down::HandshakeFail:
+      if (c->phase != Phase::Handshake) return;
+      if (const auto bytes = reader.bytes(); !bytes.empty() && !transmit(*c, bytes)) return;
+      return beginClose(*c, false, Counter::closed_handshake);
+    case Down::RxKeys: {
+      record::TrafficKeys keys;
+      reader.keys(keys);
+      keys.streamOffset = c->rx.streamOffset();
+      if (!keepBlob(*c, reader.bytes()) || reader.bad() || c->rx.install(keys) != ocf::Status::Ok)
+        return abort(*c, record::Alert::InternalError, Counter::closed_error);
+      counters_.add(Counter::rekeys_rx);
+      return resumeReceive(*c);
+    }
+    case Down::TxUpdate: {
+      // The KeyUpdate goes out under the old key; whatever follows it is sealed under the new one.
+      const auto update = reader.bytes();
+      record::TrafficKeys keys;
+      reader.keys(keys);
+      if (!keepBlob(*c, reader.bytes()) || reader.bad()) return abort(*c, record::Alert::InternalError, Counter::closed_error);
+      if (!sendControl(*c, record::ContentType::Handshake, update)) return;
+      keys.streamOffset = c->tx.streamOffset();
+      if (c->tx.install(keys) != ocf::Status::Ok) return abort(*c, record::Alert::InternalError, Counter::closed_error);
+      c->rekeyAsked = false;
+      counters_.add(Counter::rekeys_tx);
+      return serve(*c, {});
+    }
+    case Down::PostMore:
+      if (!keepBlob(*c, reader.bytes())) return abort(*c, record::Alert::InternalError, Counter::closed_error);
+      return resumeReceive(*c);
+    case Down::PostFail:
+      return abort(*c, static_cast<record::Alert>(reader.number<uint8_t>()), Counter::closed_error);
+    default:
+      return;
+  }
+}
+
+bool Engine::keepBlob(Connection& c, std::span<const uint8_t> blob) {
+  if (blob.size() > c.blob.size()) return false;
+  std::memcpy(c.blob.data(), blob.data(), blob.size());
+  c.blobLength = static_cast<uint8_t>(blob.size());
+  return true;
+}
+
+void Engine::onEstablish(Connection& c, MessageReader& reader) {
+  if (c.phase != Phase::Handshake) return;
+  const auto first = reader.bytes();
+  record::TrafficKeys tx, rx;
+  reader.keys(tx);
+  reader.keys(rx);
+  const auto blob = reader.bytes();
+  const auto leftover = reader.bytes();
+  if (!first.empty() && !transmit(c, first)) return;
+  tx.streamOffset = c.bytesOut + c.out.size();
+  rx.streamOffset = c.bytesIn - leftover.size();
+  if (options_.recordLimit != 0) c.tx.setRecordLimit(options_.recordLimit);
+  if (reader.bad() || !keepBlob(c, blob) || c.tx.install(tx) != ocf::Status::Ok || c.rx.install(rx) != ocf::Status::Ok)
+    return destroy(c, Counter::closed_error);
+  c.phase = Phase::Open;
+  c.awaitingControl = false;
+  c.requestAt = c.activeAt = now_;
+  c.smallRecords = kSmallBytes;
+  counters_.add(Counter::tls_active);
+  counters_.observe(Counter::handshake_duration_first, kDurationBounds, now_ - c.acceptedAt);
+  updateDeadline(c, true);
+  if (!leftover.empty()) {
+    std::memcpy(readBuffer_.get(), leftover.data(), leftover.size());
+    openRecords(c, {readBuffer_.get(), leftover.size()});
+  }
+  if (!c.dead && !c.closing && c.readable) onReadable(c);
+  if (!c.dead && c.closing) return;
+  if (!c.dead && draining_) serve(c, {});
+}
+
+void Engine::resumeReceive(Connection& c) {
+  c.receivePaused = false;
+  if (!c.in.empty()) {
+    const auto waiting = c.in.view();
+    const size_t length = waiting.size();
+    std::memcpy(readBuffer_.get(), waiting.data(), length);
+    c.in.clear();
+    openRecords(c, {readBuffer_.get(), length});
+  }
+  if (!c.dead && c.readable) onReadable(c);
+}
+
+void Engine::onResolve(uint64_t token, MessageReader& reader) {
+  const EntryRef entry = decodeResolution(reader);
+  const auto found = pending_.find(token);
+  if (found == pending_.end()) return;
+  const Pending pending = std::move(found->second);
+  pending_.erase(found);
+  if (!pending.key.empty()) pendingKeys_.erase(pending.key);
+  if (entry && entry->cacheable && !pending.key.empty()) cache_.insert(pending.key, entry, now_);
+
+  bool first = true;
+  for (const uint64_t id : pending.waiters) {
+    Connection* c = find(id);
+    if (c == nullptr || c->waiting != token) continue;
+    c->waiting = 0;
+    if (!entry) {
+      answerError(*c, nullptr, 500);
+    } else if (first || entry->cacheable) {
+      // Served from here even when it is not fresh enough for the cache any more.
+      c->resolved = entry;
+    } else {
+      c->uncoalesced = true;
+    }
+    first = false;
+    serve(*c, {});
+  }
+}
+
+void Engine::notice(Notice what, int error) {
+  sendUp(Up::Notice, 0, 8, [what, error](MessageWriter& w) {
+    w.number(static_cast<uint32_t>(what));
+    w.number(static_cast<uint32_t>(error));
+  });
+}
+
+// Connections whose message did not fit into the ring try again once the control plane has read.
+void Engine::retryBlocked() {
+  if (upBlocked_.load(std::memory_order_seq_cst)) return;
+  std::vector<uint64_t> again;
+  again.swap(blocked_);
+  for (const uint64_t id : again) {
+    Connection* c = find(id);
+    if (c == nullptr || !c->upBlocked) continue;
+    c->upBlocked = false;
+    if (c->phase == Phase::Handshake) {
+      const std::vector<uint8_t> bytes(c->in.view().begin(), c->in.view().end());
+      c->in.clear();
+      passHandshakeBytes(*c, bytes);
+    } else if (c->rekeyAsked) {
+      c->rekeyAsked = false;
+      checkUsage(*c);
+      if (!c->dead) serve(*c, {});
+    } else {
+      serve(*c, {});
+    }
+  }
+}
+
+}  // namespace socrypt::engine

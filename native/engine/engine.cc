@@ -1,0 +1,493 @@
+#include "engine/engine.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "ocf/drivers/soft.hpp"
+
+namespace socrypt::engine {
+
+namespace {
+
+constexpr size_t kRing = 256 * 1024;
+constexpr size_t kReadBuffer = 64 * 1024 + record::kMaxCiphertext + record::kHeaderLength;
+constexpr uint64_t kSecond = 1'000'000'000;
+constexpr uint64_t kLingerNs = 2 * kSecond;
+constexpr int kAcceptsPerTurn = 64;
+constexpr uint64_t kListenerEvent = UINT64_MAX, kWakeEvent = UINT64_MAX - 1;
+
+uint64_t clockNs(clockid_t clock) noexcept {
+  timespec t;
+  clock_gettime(clock, &t);
+  return static_cast<uint64_t>(t.tv_sec) * kSecond + static_cast<uint64_t>(t.tv_nsec);
+}
+
+}  // namespace
+
+Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::function<void()> wakeControl)
+    : options_(std::move(options)),
+      accessLog_(std::move(log)),
+      wakeControl_(std::move(wakeControl)),
+      cache_(options_.cache, counters_),
+      coldReader_([this] { wakeEngine(); }),
+      up_(kRing),
+      down_(kRing),
+      readBuffer_(std::make_unique_for_overwrite<uint8_t[]>(kReadBuffer)),
+      outBuffer_(std::make_unique_for_overwrite<uint8_t[]>(slots_.size() * record::kMaxRecord)) {
+  if (accessLog_) log_ = accessLog_->producer();
+  deadlines_.setDuration(Deadline::Handshake, options_.handshakeTimeoutNs);
+  deadlines_.setDuration(Deadline::Header, options_.headerTimeoutNs);
+  deadlines_.setDuration(Deadline::KeepAlive, options_.keepAliveTimeoutNs);
+  deadlines_.setDuration(Deadline::Write, options_.writeTimeoutNs);
+  deadlines_.setDuration(Deadline::Linger, kLingerNs);
+  counters_.set(Counter::buffer_bytes_allocated, kReadBuffer + slots_.size() * record::kMaxRecord + 2 * kRing);
+  wake_.reset(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+}
+
+Engine::~Engine() { stop(); }
+
+int Engine::listen() {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_PASSIVE;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(options_.host.c_str(), nullptr, &hints, &found) != 0) return EINVAL;
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
+
+  Descriptor fd(socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return errno;
+  const int on = 1, off = 0;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) return errno;
+  if (found->ai_family == AF_INET6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+
+  sockaddr_storage address{};
+  std::memcpy(&address, found->ai_addr, found->ai_addrlen);
+  if (found->ai_family == AF_INET6)
+    reinterpret_cast<sockaddr_in6*>(&address)->sin6_port = htons(options_.port);
+  else
+    reinterpret_cast<sockaddr_in*>(&address)->sin_port = htons(options_.port);
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), found->ai_addrlen) != 0) return errno;
+  if (::listen(fd.get(), options_.backlog) != 0) return errno;
+  socklen_t length = sizeof address;
+  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return errno;
+  options_.port = ntohs(found->ai_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                                     : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+  listener_ = std::move(fd);
+  return 0;
+}
+
+bool Engine::start() {
+  ocf::Status status = ocf::Status::Ok;
+  if (framework_.attach(ocf::makeSoftDriver(), &status) == 0) return false;
+  thread_ = std::thread([this] { run(); });
+  return true;
+}
+
+size_t Engine::poll(std::span<uint8_t> into) {
+  controlNotified_.store(false, std::memory_order_seq_cst);
+  size_t used = 0;
+  for (;;) {
+    const auto message = up_.peek();
+    const size_t length = alignMessage(message.size());
+    if (message.empty() || length > into.size() - used) break;
+    std::memcpy(into.data() + used, message.data(), message.size());
+    explicit_bzero(message.data(), message.size());
+    // peek() after this reads the header of the next message, never of this one again.
+    up_.release({message.data(), message.size()});
+    const auto padded = static_cast<uint32_t>(length);
+    std::memcpy(into.data() + used, &padded, 4);
+    // The reader steps by the padded length and finds the true one in the fields themselves.
+    used += length;
+  }
+  if (upBlocked_.exchange(false, std::memory_order_seq_cst)) wakeEngine();
+  return used;
+}
+
+size_t Engine::submit(std::span<const uint8_t> messages) {
+  size_t taken = 0;
+  while (messages.size() - taken >= sizeof(MessageHeader)) {
+    MessageHeader header;
+    std::memcpy(&header, messages.data() + taken, sizeof header);
+    const size_t padded = alignMessage(header.length);
+    if (header.length < sizeof header || padded > messages.size() - taken) break;
+    const auto message = messages.subspan(taken, header.length);
+    if (padded > down_.maxMessage() / 2) {
+      uint8_t* at = down_.reserve(sizeof header);
+      if (at == nullptr) break;
+      {
+        const std::lock_guard lock(overflowMutex_);
+        overflow_.emplace_back(message.begin(), message.end());
+      }
+      const MessageHeader marker{sizeof header, UINT16_MAX, 0, 0};
+      std::memcpy(at, &marker, sizeof marker);
+    } else {
+      uint8_t* at = down_.reserve(header.length);
+      if (at == nullptr) break;
+      std::memcpy(at, message.data(), message.size());
+    }
+    down_.publish();
+    taken += padded;
+  }
+  if (taken != 0 && sleeping_.exchange(false, std::memory_order_seq_cst)) wakeEngine();
+  return taken;
+}
+
+void Engine::drain(uint64_t deadlineNs) {
+  drainDeadline_.store(deadlineNs, std::memory_order_relaxed);
+  drainAsked_.store(true, std::memory_order_release);
+  wakeEngine();
+}
+
+void Engine::stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true, std::memory_order_release);
+  wakeEngine();
+  thread_.join();
+}
+
+void Engine::wakeEngine() noexcept {
+  const uint64_t one = 1;
+  [[maybe_unused]] const auto written = write(wake_.get(), &one, sizeof one);  // a full counter wakes as well
+}
+
+// ── the engine's thread ──
+
+void Engine::run() {
+  pthread_setname_np(pthread_self(), "socrypt-engine");
+
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  reserve_.reset(fcntl(wake_.get(), F_DUPFD_CLOEXEC, 0));
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kListenerEvent;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.get(), &event);
+  event.data.u64 = kWakeEvent;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+
+  while (!stopping_.load(std::memory_order_acquire)) loopOnce();
+
+  for (auto& connection : connections_)
+    if (connection) destroy(*connection, Counter::closed_drain);
+  graveyard_.clear();
+  pending_.clear();
+  cache_.flush();
+  listener_.reset();
+}
+
+void Engine::loopOnce() {
+  epoll_event events[256];
+  int timeout = -1;
+  if (!ready_.empty()) {
+    timeout = 0;
+  } else {
+    const uint64_t next = std::min(deadlines_.nearest(), drainUntil_);
+    if (next != UINT64_MAX) {
+      const uint64_t now = clockNs(CLOCK_MONOTONIC);
+      timeout = next <= now ? 0 : static_cast<int>(std::min<uint64_t>((next - now) / 1'000'000 + 1, 60'000));
+    }
+    sleeping_.store(true, std::memory_order_seq_cst);
+    if (!down_.empty()) timeout = 0;
+  }
+  const int count = epoll_wait(epoll_.get(), events, static_cast<int>(std::size(events)), timeout);
+  sleeping_.store(false, std::memory_order_seq_cst);
+  now_ = clockNs(CLOCK_MONOTONIC);
+  wallMs_ = static_cast<int64_t>(clockNs(CLOCK_REALTIME_COARSE) / 1'000'000);
+
+  bool acceptable = false;
+  for (int i = 0; i < count; ++i) {
+    const uint64_t id = events[i].data.u64;
+    if (id == kListenerEvent) {
+      acceptable = true;
+    } else if (id == kWakeEvent) {
+      uint64_t ignored;
+      [[maybe_unused]] const auto n = read(wake_.get(), &ignored, sizeof ignored);
+    } else if (Connection* c = find(id)) {
+      const uint32_t what = events[i].events;
+      if ((what & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        c->readable = true;
+        onReadable(*c);
+      }
+      if ((what & EPOLLOUT) != 0 && !c->dead && (!c->out.empty() || c->closing)) serve(*c, {});
+    }
+  }
+  takeMessages();
+  coldReader_.harvest(coldDone_);
+  for (const auto& done : coldDone_) {
+    if (Connection* c = find(done.connection)) {
+      c->cold = false;
+      // A read error shows again, and ends the response, when the engine itself reads.
+      serve(*c, {});
+    }
+  }
+  coldDone_.clear();
+  if (!blocked_.empty()) retryBlocked();
+  readyNow_.swap(ready_);
+  for (const uint64_t id : readyNow_) {
+    if (Connection* c = find(id)) {
+      c->queued = false;
+      if (c->readable) onReadable(*c);
+      if (!c->dead) serve(*c, {});
+    }
+  }
+  readyNow_.clear();
+  if (acceptable) accept();
+  Deadline kind;
+  while (DeadlineNode* node = deadlines_.expired(now_, kind)) onDeadline(static_cast<Connection&>(*node), kind);
+  if (drainAsked_.load(std::memory_order_acquire) && !draining_) beginDrain();
+  if (draining_) {
+    if (now_ >= drainUntil_)
+      for (auto& connection : connections_)
+        if (connection) destroy(*connection, Counter::closed_drain);
+    if (live_ == 0 && !drainedSaid_) drainedSaid_ = sendUp(Up::Drained, 0, 0, [](MessageWriter&) {});
+  }
+  graveyard_.clear();
+  counters_.add(Counter::busy_ns, clockNs(CLOCK_MONOTONIC) - now_);
+}
+
+Connection* Engine::find(uint64_t id) noexcept {
+  const auto slot = static_cast<uint32_t>(id);
+  if (slot >= connections_.size() || !connections_[slot] || connections_[slot]->id != id) return nullptr;
+  return connections_[slot].get();
+}
+
+void Engine::accept() {
+  for (int i = 0; i < kAcceptsPerTurn && listener_; ++i) {
+    sockaddr_in6 peer;
+    socklen_t length = sizeof peer;
+    const int fd = accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EMFILE || errno == ENFILE) refuseForLackOfDescriptors();
+      else if (errno == ECONNABORTED || errno == EINTR) continue;
+      return;
+    }
+    if (descriptorsShort_) {
+      descriptorsShort_ = false;
+      notice(Notice::AcceptRecovered, 0);
+    }
+    counters_.add(Counter::connections_accepted);
+    if (live_ >= options_.maxConnections) {
+      counters_.add(Counter::connections_rejected_limit);
+      close(fd);
+      continue;
+    }
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+
+    uint32_t slot;
+    if (freeSlots_.empty()) {
+      slot = static_cast<uint32_t>(connections_.size());
+      connections_.emplace_back();
+      generations_.push_back(0);
+    } else {
+      slot = freeSlots_.back();
+      freeSlots_.pop_back();
+    }
+    auto connection = std::make_unique<Connection>(framework_, counters_);
+    Connection& c = *connection;
+    c.id = static_cast<uint64_t>(++generations_[slot]) << 32 | slot;
+    c.fd = fd;
+    c.acceptedAt = c.activeAt = now_;
+    std::memcpy(&c.peer, &peer, std::min<size_t>(length, sizeof c.peer));
+    connections_[slot] = std::move(connection);
+    ++live_;
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.u64 = c.id;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+      destroy(c, Counter::closed_error);
+      continue;
+    }
+    setGauge(c, Gauge::Handshake);
+    deadlines_.arm(c, Deadline::Handshake, now_);
+  }
+}
+
+// Without a free descriptor accept() fails for ever and the listener stays readable: the loop would
+// spin. Giving up a reserved one lets us take the connection and refuse it.
+void Engine::refuseForLackOfDescriptors() {
+  if (!descriptorsShort_) {
+    descriptorsShort_ = true;
+    notice(Notice::AcceptFailed, EMFILE);
+  }
+  cache_.flush();
+  reserve_.reset();
+  const int fd = accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+  if (fd >= 0) {
+    close(fd);
+    counters_.add(Counter::connections_accepted);
+    counters_.add(Counter::connections_rejected_fd);
+  }
+  reserve_.reset(fcntl(wake_.get(), F_DUPFD_CLOEXEC, 0));
+}
+
+void Engine::destroy(Connection& c, Counter reason) {
+  if (c.dead) return;
+  c.dead = true;
+  if (c.phase == Phase::Handshake) {
+    counters_.add(Counter::closed_handshake);
+    const auto why = reason == Counter::closed_header_timeout ? ClosedReason::Timeout
+                     : reason == Counter::closed_client       ? ClosedReason::Peer
+                     : reason == Counter::closed_drain        ? ClosedReason::Drain
+                                                              : ClosedReason::Error;
+    if (c.handshakeBytes != 0)
+      sendUp(Up::HandshakeClosed, c.id, 1, [why](MessageWriter& w) { w.number(static_cast<uint8_t>(why)); });
+  } else {
+    counters_.add(reason);
+    if (c.tx.ready()) counters_.sub(Counter::tls_active);
+  }
+  if (c.response) counters_.sub(Counter::requests_in_flight);
+  counters_.observe(Counter::connection_duration_first, kConnectionBounds, now_ - c.acceptedAt);
+  if (c.requests != 0) counters_.observe(Counter::connection_requests_first, kRequestBounds, c.requests);
+  Deadlines::disarm(c);
+  setGauge(c, Gauge::None);
+  close(c.fd);
+  const auto slot = static_cast<uint32_t>(c.id);
+  graveyard_.push_back(std::move(connections_[slot]));
+  freeSlots_.push_back(slot);
+  --live_;
+}
+
+void Engine::beginClose(Connection& c, bool notify, Counter reason) {
+  if (c.closing) return;
+  c.closing = true;
+  c.notifyOnClose = notify;
+  c.closeReason = reason;
+  if (c.response) {
+    counters_.sub(Counter::requests_in_flight);
+    spareResponses_.push_back(std::move(c.response));
+  }
+  finishClose(c);
+}
+
+// Sends what is owed, then close_notify, then FIN, then waits a little for the peer's FIN: closing at
+// once with unread data in the socket would reset the connection under the response.
+void Engine::finishClose(Connection& c) {
+  if (!flush(c)) return;
+  if (c.notifyOnClose) {
+    c.notifyOnClose = false;
+    const uint8_t closeNotify[2] = {1, static_cast<uint8_t>(record::Alert::CloseNotify)};
+    if (c.tx.ready() && (!sendControl(c, record::ContentType::Alert, closeNotify) || !c.out.empty())) return;
+  }
+  if (c.dead) return;
+  if (!c.shut) {
+    c.shut = true;
+    shutdown(c.fd, SHUT_WR);
+    if (c.phase == Phase::Handshake && c.handshakeBytes != 0)
+      sendUp(Up::HandshakeClosed, c.id, 1, [](MessageWriter& w) { w.number(static_cast<uint8_t>(ClosedReason::Error)); });
+    c.phase = Phase::Linger;
+    setGauge(c, Gauge::Draining);
+  }
+  if (c.endOfStream) {
+    destroy(c, c.closeReason);
+    return;
+  }
+  if (c.kind != Deadline::Linger) deadlines_.arm(c, Deadline::Linger, now_);
+  if (c.readable) enqueue(c);
+}
+
+void Engine::abort(Connection& c, record::Alert alert, Counter reason) {
+  if (c.dead || c.closing) return;
+  const uint8_t fatal[2] = {2, static_cast<uint8_t>(alert)};
+  if (c.tx.ready() && !sendControl(c, record::ContentType::Alert, fatal)) return;
+  beginClose(c, false, reason);
+}
+
+void Engine::onDeadline(Connection& c, Deadline kind) {
+  switch (kind) {
+    case Deadline::Handshake:
+      counters_.add(Counter::handshake_timeout);
+      destroy(c, Counter::closed_header_timeout);
+      return;
+    case Deadline::Header:
+      if (!c.plain.empty() && !c.response) {
+        answerError(c, nullptr, 408);
+        serve(c, {});
+        return;
+      }
+      beginClose(c, true, Counter::closed_header_timeout);
+      return;
+    case Deadline::KeepAlive:
+      beginClose(c, true, Counter::closed_keepalive_timeout);
+      return;
+    case Deadline::Write:
+      destroy(c, Counter::closed_write_timeout);
+      return;
+    case Deadline::Linger:
+      destroy(c, c.closeReason);
+      return;
+    case Deadline::None:
+    case Deadline::count:
+      return;
+  }
+}
+
+void Engine::updateDeadline(Connection& c, bool progress) {
+  if (c.dead || c.phase != Phase::Open) {
+    if (!c.dead && c.closing && !c.out.empty() && (progress || c.kind != Deadline::Write))
+      deadlines_.arm(c, Deadline::Write, now_);
+    return;
+  }
+  Deadline wanted;
+  if (c.response || !c.out.empty() || c.waiting != 0 || c.closing) {
+    wanted = Deadline::Write;
+    setGauge(c, Gauge::Writing);
+  } else if (!c.plain.empty() || c.firstRequest != 0) {
+    wanted = Deadline::Header;
+    setGauge(c, c.plain.empty() ? Gauge::Idle : Gauge::Reading);
+    progress = false;  // a trickled head does not earn more time
+  } else {
+    wanted = Deadline::KeepAlive;
+    setGauge(c, Gauge::Idle);
+  }
+  if (progress || c.kind != wanted) deadlines_.arm(c, wanted, now_);
+}
+
+void Engine::beginDrain() {
+  draining_ = true;
+  drainUntil_ = now_ + drainDeadline_.load(std::memory_order_relaxed);
+  listener_.reset();
+  for (size_t i = 0; i < connections_.size(); ++i) {
+    if (!connections_[i]) continue;
+    Connection& c = *connections_[i];
+    if (c.phase == Phase::Open && !c.response && c.waiting == 0 && c.plain.empty() && c.out.empty())
+      beginClose(c, true, Counter::closed_drain);
+  }
+}
+
+void Engine::setGauge(Connection& c, Gauge gauge) {
+  if (c.gauge == gauge) return;
+  const auto counter = [](Gauge which) {
+    switch (which) {
+      case Gauge::Handshake: return Counter::connections_handshake;
+      case Gauge::Idle: return Counter::connections_idle;
+      case Gauge::Reading: return Counter::connections_reading;
+      case Gauge::Writing: return Counter::connections_writing;
+      default: return Counter::connections_draining;
+    }
+  };
+  if (c.gauge != Gauge::None) counters_.sub(counter(c.gauge));
+  if (gauge != Gauge::None) counters_.add(counter(gauge));
+  c.gauge = gauge;
+}
+
+void Engine::enqueue(Connection& c) {
+  if (c.queued) return;
+  c.queued = true;
+  ready_.push_back(c.id);
+}
+
+}  // namespace socrypt::engine

@@ -1,0 +1,211 @@
+// One data-plane thread: accepts, owns its sockets from accept to close, carries handshake bytes to
+// the control plane, makes and opens records, and answers every HTTP request whose path it knows.
+//
+// engine.cc     life, loop, accepting, closing, deadlines
+// control.cc    what the control plane says
+// receive.cc    socket -> records -> plaintext
+// respond.cc    plaintext -> requests -> responses
+// transmit.cc   responses -> records -> socket
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/access_log.hpp"
+#include "engine/cold_reader.hpp"
+#include "engine/connection.hpp"
+#include "engine/counters.hpp"
+#include "engine/deadlines.hpp"
+#include "engine/file_cache.hpp"
+#include "engine/message_ring.hpp"
+#include "engine/messages.hpp"
+#include "ocf/ocf.hpp"
+
+namespace socrypt::engine {
+
+struct EngineOptions {
+  std::string host;
+  uint16_t port = 0;
+  int backlog = 511;
+  uint32_t maxConnections = 10000;
+  uint32_t maxHandshakeBytes = 65536;
+  uint32_t maxRequestsPerConnection = 0;  // 0: no limit
+  uint32_t maxBodyBytes = 65536;
+  uint64_t handshakeTimeoutNs = 0, headerTimeoutNs = 0, keepAliveTimeoutNs = 0, writeTimeoutNs = 0;
+  http::Limits http;
+  CacheLimits cache{};
+  size_t cacheFileBytes = 65536;
+  bool keyByOrigin = false;
+  uint64_t recordLimit = 0;  // 0: RFC 8446's
+  http::LogFormat logFormat = http::LogFormat::Off;
+};
+
+class Engine {
+ public:
+  Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::function<void()> wakeControl);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // ── from the control plane's thread ──
+
+  /// Binds and listens; 0, or an errno. `port()` tells the port then.
+  int listen();
+  [[nodiscard]] uint16_t port() const noexcept { return options_.port; }
+  /// False when no crypto driver passed its known-answer tests.
+  [[nodiscard]] bool start();
+  /// Copies whole messages from the engine into `into`; returns the bytes used.
+  size_t poll(std::span<uint8_t> into);
+  /// Takes whole messages from `messages`; returns how many bytes were taken.
+  size_t submit(std::span<const uint8_t> messages);
+  void drain(uint64_t deadlineNs);
+  void stop();
+  [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+
+ private:
+  // engine.cc
+  void run();
+  void loopOnce();
+  void accept();
+  void refuseForLackOfDescriptors();
+  void destroy(Connection& c, Counter reason);
+  void beginClose(Connection& c, bool notify, Counter reason);
+  void abort(Connection& c, record::Alert alert, Counter reason);
+  void finishClose(Connection& c);
+  void onDeadline(Connection& c, Deadline kind);
+  void beginDrain();
+  void setGauge(Connection& c, Gauge gauge);
+  void updateDeadline(Connection& c, bool progress);
+  void enqueue(Connection& c);
+  [[nodiscard]] Connection* find(uint64_t id) noexcept;
+  void wakeEngine() noexcept;
+
+  // control.cc
+  void takeMessages();
+  void onMessage(std::span<uint8_t> message);
+  void onEstablish(Connection& c, MessageReader& reader);
+  void onResolve(uint64_t token, MessageReader& reader);
+  void resumeReceive(Connection& c);
+  bool keepBlob(Connection& c, std::span<const uint8_t> blob);
+  /// Sends a message up whose body is written by `write(MessageWriter&)`; false when the ring is full.
+  template <typename Write>
+  bool sendUp(Up type, uint64_t id, size_t bodyLength, Write&& write) {
+    uint8_t* at = up_.reserve(sizeof(MessageHeader) + bodyLength);
+    if (at == nullptr) {
+      counters_.add(Counter::ring_full);
+      upBlocked_.store(true, std::memory_order_seq_cst);
+      return false;
+    }
+    const MessageHeader header{static_cast<uint32_t>(sizeof(MessageHeader) + bodyLength), static_cast<uint16_t>(type), 0, id};
+    std::memcpy(at, &header, sizeof header);
+    MessageWriter writer(at + sizeof header);
+    write(writer);
+    up_.publish();
+    if (!controlNotified_.exchange(true, std::memory_order_seq_cst)) wakeControl_();
+    return true;
+  }
+  void notice(Notice what, int error);
+  void retryBlocked();
+
+  // receive.cc
+  void onReadable(Connection& c);
+  [[nodiscard]] bool mayRead(const Connection& c) const noexcept;
+  void onHandshakeBytes(Connection& c, std::span<uint8_t> bytes);
+  bool passHandshakeBytes(Connection& c, std::span<const uint8_t> bytes);
+  void openRecords(Connection& c, std::span<uint8_t> bytes);
+  bool onAlert(Connection& c, std::span<const uint8_t> content);
+  void onEndOfStream(Connection& c);
+
+  // respond.cc
+  /// Serves what it can of the plaintext at hand and of what waits in `c.plain`.
+  void serve(Connection& c, std::span<uint8_t> fresh);
+  /// Begins the next response from the cursor; false when there is none to begin now.
+  bool nextResponse(Connection& c);
+  bool answer(Connection& c, const http::Request& request, const EntryRef& entry);
+  bool answerFile(Connection& c, const http::Request& request, const EntryRef& entry);
+  void answerError(Connection& c, const http::Request* request, uint16_t status, std::string_view extra = {});
+  bool ask(Connection& c, const http::Request& request, std::string_view key);
+  Response& beginResponse(Connection& c, const http::Request* request, uint16_t status);
+  void closeHead(Connection& c, Response& response, const http::Request* request, bool close);
+  void finishResponse(Connection& c);
+  bool loadSmall(Connection& c, Entry& entry, Variant& variant, bool& cold);
+  void countResponse(uint16_t status);
+  [[nodiscard]] std::string_view dateField();
+
+  // transmit.cc
+  void pump(Connection& c);
+  /// Fills slots_ from responses; returns how many slots have a payload.
+  size_t fill(Connection& c);
+  bool flush(Connection& c);
+  /// Sends bytes that are records already; keeps what the socket does not take.
+  bool transmit(Connection& c, std::span<const uint8_t> bytes);
+  bool sendControl(Connection& c, record::ContentType type, std::span<const uint8_t> content);
+  void checkUsage(Connection& c);
+  [[nodiscard]] size_t batch() const noexcept;
+
+  EngineOptions options_;
+  std::shared_ptr<AccessLog> accessLog_;
+  AccessLog::Producer* log_ = nullptr;
+  std::function<void()> wakeControl_;
+  Counters counters_;
+  ocf::Framework framework_;
+  Deadlines deadlines_;
+  FileCache cache_;
+  ColdReader coldReader_;
+
+  MessageRing up_, down_;
+  std::mutex overflowMutex_;
+  std::deque<std::vector<uint8_t>> overflow_;  // messages too large for the ring
+  std::atomic<bool> controlNotified_{false}, upBlocked_{false}, sleeping_{false};
+  std::atomic<bool> stopping_{false}, drainAsked_{false};
+  std::atomic<uint64_t> drainDeadline_{0};
+
+  Descriptor listener_, epoll_, wake_, reserve_;
+  std::thread thread_;
+
+  uint64_t now_ = 0;  // monotonic nanoseconds, read once per turn of the loop
+  uint64_t drainUntil_ = UINT64_MAX;
+  bool draining_ = false, drainedSaid_ = false, descriptorsShort_ = false;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<uint32_t> freeSlots_;
+  std::vector<uint32_t> generations_;
+  std::vector<std::unique_ptr<Connection>> graveyard_;  // freed at the end of a turn
+  uint32_t live_ = 0;
+  std::vector<uint64_t> ready_, readyNow_;
+  std::vector<uint64_t> blocked_;
+  std::vector<ColdReader::Done> coldDone_;
+  std::vector<std::unique_ptr<Response>> spareResponses_;
+
+  struct Pending {
+    std::string key;
+    std::vector<uint64_t> waiters;
+  };
+  std::unordered_map<uint64_t, Pending> pending_;
+  std::unordered_map<std::string, uint64_t> pendingKeys_;
+  uint64_t nextToken_ = 1;
+
+  struct Page {
+    std::string headers, body;
+  };
+  std::unordered_map<uint16_t, Page> errorPages_;
+
+  std::span<uint8_t> cursor_;  // plaintext that serve() works on
+  std::unique_ptr<uint8_t[]> readBuffer_, outBuffer_;
+  std::array<record::Slot, 16> slots_{};
+  std::string keyScratch_;
+  char date_[37];
+  int64_t dateSecond_ = -1;
+  int64_t wallMs_ = 0;
+};
+
+}  // namespace socrypt::engine
