@@ -34,7 +34,8 @@ struct Request {
   std::string_view query;   // with its '?', or empty
   std::string_view fields;  // the raw field lines, for the control plane
   // Only the fields that the fast path looks at. Fields that may occur once only and occur twice
-  // make the request bad where that could smuggle (Host, Content-Length), else void the field.
+  // make the request bad where that could smuggle (Host, Content-Length), else void the field: empty, but data() is not null as it is
+  // for a field that was not there.
   std::string_view host, acceptEncoding, ifNoneMatch, ifModifiedSince, ifRange, range, origin, referer,
       userAgent, ifMatch, ifUnmodifiedSince;
 };
@@ -55,14 +56,17 @@ ParseResult parseRequest(std::string_view buffer, uint32_t& scanned, const Limit
 class BodySkipper {
  public:
   void start(const Request& request) noexcept;
-  /// Returns how many bytes of `bytes` belonged to the body. done()/bad() tell the state after.
+  /// Returns how many bytes of `bytes` belonged to the body (framing included, as in skipped()).
+  /// done()/bad() tell the state after.
   size_t feed(std::string_view bytes) noexcept;
   [[nodiscard]] bool done() const noexcept { return state_ == State::Done; }
   [[nodiscard]] bool bad() const noexcept { return state_ == State::Bad; }
   [[nodiscard]] uint64_t skipped() const noexcept { return skipped_; }
 
  private:
-  enum class State : uint8_t { Done, Bad, Length, Size, Extension, SizeLf, Data, DataCr, DataLf, Trailer, TrailerLine, TrailerLf, EndLf };
+  enum class State : uint8_t { Done, Bad, Length, Size, Extension, SizeLf, Data, DataCr, DataLf, Trailer, TrailerName, TrailerValue, TrailerLf, EndLf };
+  void frame(char c) noexcept;
+
   State state_ = State::Done;
   uint64_t left_ = 0;
   uint64_t skipped_ = 0;
@@ -98,6 +102,8 @@ Decision evaluate(const Request& request, const Validators& validators) noexcept
 
 /// IMF-fixdate, rfc850-date and asctime-date -> seconds since the epoch, or -1. RFC 9110 5.6.7.
 int64_t parseDate(std::string_view date) noexcept;
+/// The same with a given present, which decides the century of an rfc850-date.
+int64_t parseDate(std::string_view date, int64_t now) noexcept;
 /// Writes exactly 29 bytes, "Sun, 06 Nov 1994 08:49:37 GMT".
 void formatDate(int64_t seconds, char* out) noexcept;
 
