@@ -298,7 +298,9 @@ void Engine::accept() {
     }
     auto connection = std::make_unique<Connection>(framework_, counters_);
     Connection& c = *connection;
-    c.id = static_cast<uint64_t>(++generations_[slot]) << 32 | slot;
+    // 21 bits of generation: an id is an exact JavaScript number.
+    generations_[slot] = (generations_[slot] + 1) & 0x1fffff;
+    c.id = static_cast<uint64_t>(generations_[slot]) << 32 | slot;
     c.fd = fd;
     c.acceptedAt = c.activeAt = now_;
     std::memcpy(&c.peer, &peer, std::min<size_t>(length, sizeof c.peer));
