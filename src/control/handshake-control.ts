@@ -1,0 +1,193 @@
+/**
+ * Joins the handshake (sans-IO, `tls/`) to the data plane: bytes that an engine carries up go through one
+ * ServerHandshake per connection; when it is done its keys go down, are wiped here, and nothing of the
+ * connection stays in JavaScript. What KeyUpdate needs is kept by the engine and comes up with each message.
+ */
+import type { CryptSockets, HandshakeHandler } from '../plane/engine-link.ts';
+import {
+  type CryptoProvider,
+  PostHandshake,
+  type PostHandshakeEvent,
+  type ServerConfig,
+  type ServerEvent,
+  ServerHandshake,
+  wipe,
+} from '../tls/index.ts';
+import type { Credential, CredentialStore } from './credentials.ts';
+
+export interface HandshakeControlOptions {
+  /** TLS cipher suite code points, preferred first. */
+  readonly suites: readonly number[];
+  /** TLS NamedGroup code points, preferred first. */
+  readonly groups: readonly number[];
+  readonly alpn: readonly string[];
+  /** Bytes that a peer may send before its Finished. */
+  readonly maxHandshakeBytes: number;
+  /** A handshake that an engine no longer speaks of is forgotten after this long. */
+  readonly handshakeTimeoutMs: number;
+}
+
+export interface HandshakeCounters {
+  readonly full: number;
+  /** By reason, as `tls/` names them. */
+  readonly failed: ReadonlyMap<string, number>;
+  /** Keys 'suite group alpn' as in the negotiated_total metric's labels, tab-separated. */
+  readonly negotiated: ReadonlyMap<string, number>;
+  /** Handshakes under way. */
+  readonly pending: number;
+}
+
+const EMPTY = new Uint8Array(0);
+
+interface Pending {
+  readonly handshake: ServerHandshake;
+  readonly since: number;
+}
+
+export class HandshakeControl implements HandshakeHandler {
+  readonly #provider: CryptoProvider;
+  readonly #options: HandshakeControlOptions;
+  readonly #pending = new Map<CryptSockets, Map<number, Pending>>();
+  #config: ServerConfig;
+  #full = 0;
+  #failed = new Map<string, number>();
+  #negotiated = new Map<string, number>();
+  #sweepAt = 0;
+
+  constructor(credentials: CredentialStore, provider: CryptoProvider, options: HandshakeControlOptions) {
+    this.#provider = provider;
+    this.#options = options;
+    this.#config = this.#configure(credentials);
+  }
+
+  /** For handshakes that begin from now on; those under way keep what they started with. */
+  setCredentials(credentials: CredentialStore): void {
+    this.#config = this.#configure(credentials);
+  }
+
+  counters(): HandshakeCounters {
+    let pending = 0;
+    for (const connections of this.#pending.values()) pending += connections.size;
+    return { full: this.#full, failed: this.#failed, negotiated: this.#negotiated, pending };
+  }
+
+  data(sockets: CryptSockets, connection: number, bytes: Uint8Array): void {
+    let connections = this.#pending.get(sockets);
+    if (connections === undefined) {
+      connections = new Map();
+      this.#pending.set(sockets, connections);
+    }
+    let pending = connections.get(connection);
+    if (pending === undefined) {
+      pending = { handshake: new ServerHandshake(this.#config, this.#provider), since: Date.now() };
+      connections.set(connection, pending);
+      this.#sweep(pending.since);
+    }
+    // The run is a view into the batch, which is reused.
+    this.#apply(sockets, connections, connection, pending.handshake, pending.handshake.receive(bytes.slice()));
+  }
+
+  closed(sockets: CryptSockets, connection: number): void {
+    this.#pending.get(sockets)?.delete(connection);
+  }
+
+  postHandshake(sockets: CryptSockets, connection: number, update: Uint8Array, content: Uint8Array): void {
+    const state = PostHandshake.open(update.slice(), this.#provider);
+    const events = state.receive(content.slice());
+    const blob = state.blob();
+    let received = false;
+    for (const event of events) {
+      if (event.type === 'fail') {
+        this.#fail(event.reason);
+        sockets.postFail(connection, event.alert ?? 80);
+        wipe(blob);
+        return;
+      }
+      received ||= event.type === 'rxKeys';
+      this.#applyUpdate(sockets, connection, event, blob);
+    }
+    if (!received) sockets.postMore(connection, blob);
+    wipe(blob);
+  }
+
+  rekeyDue(sockets: CryptSockets, connection: number, update: Uint8Array): void {
+    const state = PostHandshake.open(update.slice(), this.#provider);
+    const { message, secret } = state.updateTx(false);
+    const blob = state.blob();
+    sockets.updateTransmit(connection, message, secret, blob);
+    wipe(secret);
+    wipe(blob);
+  }
+
+  #applyUpdate(sockets: CryptSockets, connection: number, event: PostHandshakeEvent, blob: Uint8Array): void {
+    if (event.type === 'rxKeys') sockets.receiveKeys(connection, event.secret, blob);
+    else if (event.type === 'txUpdate') sockets.updateTransmit(connection, event.message, event.secret, blob);
+    else return;
+    wipe(event.secret);
+  }
+
+  #apply(
+    sockets: CryptSockets,
+    connections: Map<number, Pending>,
+    connection: number,
+    handshake: ServerHandshake,
+    events: readonly ServerEvent[],
+  ): void {
+    let flight: Uint8Array = EMPTY;
+    let queue = events;
+    for (let i = 0; i < queue.length; ++i) {
+      const event = queue[i]!;
+      switch (event.type) {
+        case 'send':
+          flight = flight.length === 0 ? event.bytes : Buffer.concat([flight, event.bytes]);
+          break;
+        case 'sign':
+          // Nothing follows a request for a signature in one batch of events.
+          queue = handshake.provideSignature((event.credential as Credential).sign(event.scheme, event.data));
+          i = -1;
+          break;
+        case 'established': {
+          connections.delete(connection);
+          this.#full += 1;
+          const { suite, group, alpn } = event.info;
+          count(this.#negotiated, `${suite}\t${group}\t${alpn ?? ''}`);
+          sockets.establish(connection, flight, event.tx, event.rx, event.update, event.leftover);
+          wipe(event.tx);
+          wipe(event.rx);
+          wipe(event.update);
+          return;
+        }
+        case 'fail':
+          connections.delete(connection);
+          this.#fail(event.reason);
+          sockets.fail(connection, flight.length === 0 ? event.bytes : Buffer.concat([flight, event.bytes]));
+          return;
+      }
+    }
+    if (flight.length !== 0) sockets.send(connection, flight);
+    else sockets.more(connection);
+  }
+
+  #fail(reason: string): void {
+    count(this.#failed, reason);
+  }
+
+  // An engine says when a connection ends during its handshake, unless its ring was full just then.
+  #sweep(now: number): void {
+    if (now < this.#sweepAt) return;
+    this.#sweepAt = now + this.#options.handshakeTimeoutMs;
+    for (const connections of this.#pending.values())
+      for (const [connection, pending] of connections)
+        if (now - pending.since > 2 * this.#options.handshakeTimeoutMs) connections.delete(connection);
+  }
+
+  #configure(credentials: CredentialStore): ServerConfig {
+    const { suites, groups, alpn, maxHandshakeBytes } = this.#options;
+    return { suites, groups, alpn, maxHandshakeBytes, selectCredential: (hello) => credentials.select(hello) };
+  }
+}
+
+function count(counters: Map<string, number>, key: string): void {
+  counters.set(key, (counters.get(key) ?? 0) + 1);
+}
+
