@@ -64,6 +64,24 @@ export interface NativeCrypto {
   ): Uint8Array | null;
   /** Constant time; false on different lengths. */
   equal(a: Uint8Array, b: Uint8Array): boolean;
+  /** The agreement of keyShare() with a given private key, big-endian and of fixed length. For test vectors. */
+  agree(group: NativeGroup, privateKey: Uint8Array, peerPublic: Uint8Array): Uint8Array | null;
+  /** Seals each payload (at most 16384 bytes) as one application_data record; their bytes in a row. For tests. */
+  sealRecords(
+    suite: NativeSuite,
+    key: Uint8Array,
+    iv: Uint8Array,
+    recordSeq: bigint,
+    payloads: readonly Uint8Array[],
+  ): Uint8Array;
+  /** Opens the first record; null: it is not whole; a number: the alert owed to the peer. For tests. */
+  openRecord(
+    suite: NativeSuite,
+    key: Uint8Array,
+    iv: Uint8Array,
+    recordSeq: bigint,
+    record: Uint8Array,
+  ): { type: number; content: Uint8Array; consumed: number } | number | null;
   /** Seals `records` records of `payload` bytes with the soft driver; nanoseconds taken. For `doctor`. */
   measureSeal(suite: NativeSuite, payload: number, records: number): number;
   /** What the soft driver stands on: 'ipsec-mb 1.3.0 (VAES)' or 'libcrypto 3.0.19'. */

@@ -1,0 +1,160 @@
+// Ephemeral key agreement.
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "ocf/key.hpp"
+#include "ocf/ocf.hpp"
+
+namespace socrypt::key {
+namespace {
+
+struct Free {
+  void operator()(EVP_PKEY* p) const noexcept { EVP_PKEY_free(p); }
+  void operator()(EVP_PKEY_CTX* p) const noexcept { EVP_PKEY_CTX_free(p); }
+  void operator()(BIGNUM* p) const noexcept { BN_clear_free(p); }
+  void operator()(OSSL_PARAM_BLD* p) const noexcept { OSSL_PARAM_BLD_free(p); }
+  void operator()(OSSL_PARAM* p) const noexcept { OSSL_PARAM_free(p); }
+};
+template <typename T>
+using Owned = std::unique_ptr<T, Free>;
+
+struct GroupFacts {
+  const char* algorithm;
+  const char* curve;  // nullptr: not an EC group to libcrypto
+  size_t publicLength, secretLength;
+};
+
+const GroupFacts* facts(Group group) noexcept {
+  static constexpr GroupFacts kX25519{"X25519", nullptr, 32, 32};
+  static constexpr GroupFacts kP256{"EC", "P-256", 65, 32};
+  static constexpr GroupFacts kP384{"EC", "P-384", 97, 48};
+  switch (group) {
+    case Group::X25519: return &kX25519;
+    case Group::P256: return &kP256;
+    case Group::P384: return &kP384;
+  }
+  return nullptr;
+}
+
+// What is made once per group and thread: a context that generates, and one that imports.
+struct Tools {
+  Owned<EVP_PKEY_CTX> generator;
+  Owned<EVP_PKEY_CTX> importer;
+  explicit Tools(const GroupFacts& of) noexcept {
+    generator.reset(EVP_PKEY_CTX_new_from_name(nullptr, of.algorithm, nullptr));
+    if (generator == nullptr || EVP_PKEY_keygen_init(generator.get()) != 1 ||
+        (of.curve != nullptr && EVP_PKEY_CTX_set_group_name(generator.get(), of.curve) != 1))
+      generator.reset();
+    if (of.curve == nullptr) return;
+    importer.reset(EVP_PKEY_CTX_new_from_name(nullptr, of.algorithm, nullptr));
+    if (importer == nullptr || EVP_PKEY_fromdata_init(importer.get()) != 1) importer.reset();
+  }
+};
+
+Tools& tools(Group group) noexcept {
+  thread_local Tools x25519(*facts(Group::X25519));
+  thread_local Tools p256(*facts(Group::P256));
+  thread_local Tools p384(*facts(Group::P384));
+  return group == Group::X25519 ? x25519 : group == Group::P256 ? p256 : p384;
+}
+
+// Reading the octets checks that the point is on the curve (SEC 1, 2.3.4). With that and cofactor 1
+// the point is of the right order, so the costly order check of EVP_PKEY_public_check is not made.
+Owned<EVP_PKEY> importPeer(Group group, const GroupFacts& of, View bytes) noexcept {
+  if (of.curve == nullptr)
+    return Owned<EVP_PKEY>(EVP_PKEY_new_raw_public_key_ex(nullptr, of.algorithm, nullptr, bytes.data(), bytes.size()));
+  EVP_PKEY_CTX* importer = tools(group).importer.get();
+  if (importer == nullptr) return nullptr;
+  OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, const_cast<char*>(of.curve), 0),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, const_cast<uint8_t*>(bytes.data()), bytes.size()),
+      OSSL_PARAM_construct_end(),
+  };
+  EVP_PKEY* peer = nullptr;
+  if (EVP_PKEY_fromdata(importer, &peer, EVP_PKEY_PUBLIC_KEY, params) != 1) return nullptr;
+  return Owned<EVP_PKEY>(peer);
+}
+
+Agreement derive(const GroupFacts& of, EVP_PKEY* own, EVP_PKEY* peer, KeyShare& out) noexcept {
+  const Owned<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, own, nullptr));
+  if (context == nullptr || EVP_PKEY_derive_init(context.get()) != 1 ||
+      EVP_PKEY_derive_set_peer_ex(context.get(), peer, 0) != 1)
+    return Agreement::Failed;
+  out.secretLength = of.secretLength;
+  // libcrypto refuses an all-zero X25519 result; that is the only way for a good key to fail here.
+  if (EVP_PKEY_derive(context.get(), out.secret.data(), &out.secretLength) != 1 || out.secretLength != of.secretLength)
+    return of.curve == nullptr ? Agreement::InvalidShare : Agreement::Failed;
+  uint8_t any = 0;
+  for (size_t i = 0; i < out.secretLength; ++i) any = static_cast<uint8_t>(any | out.secret[i]);
+  return any == 0 && of.curve == nullptr ? Agreement::InvalidShare : Agreement::Ok;
+}
+
+bool wellFormed(const GroupFacts& of, View share) noexcept {
+  // RFC 8446 4.2.8.2: uncompressed points only.
+  return share.size() == of.publicLength && (of.curve == nullptr || share[0] == 4);
+}
+
+Agreement finish(Agreement result, KeyShare& out) noexcept {
+  if (result != Agreement::Ok) {
+    ocf::wipe(out.secret.data(), out.secret.size());
+    ERR_clear_error();
+  }
+  return result;
+}
+
+Owned<EVP_PKEY> importPrivate(Group group, const GroupFacts& of, View bytes) noexcept {
+  if (of.curve == nullptr)
+    return Owned<EVP_PKEY>(EVP_PKEY_new_raw_private_key_ex(nullptr, of.algorithm, nullptr, bytes.data(), bytes.size()));
+  EVP_PKEY_CTX* importer = tools(group).importer.get();
+  const Owned<BIGNUM> scalar(BN_secure_new());
+  const Owned<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
+  if (importer == nullptr || scalar == nullptr || builder == nullptr ||
+      BN_bin2bn(bytes.data(), static_cast<int>(bytes.size()), scalar.get()) == nullptr ||
+      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, of.curve, 0) != 1 ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PRIV_KEY, scalar.get()) != 1)
+    return nullptr;
+  const Owned<OSSL_PARAM> params(OSSL_PARAM_BLD_to_param(builder.get()));
+  EVP_PKEY* own = nullptr;
+  if (params == nullptr || EVP_PKEY_fromdata(importer, &own, EVP_PKEY_KEYPAIR, params.get()) != 1) return nullptr;
+  return Owned<EVP_PKEY>(own);
+}
+
+}  // namespace
+
+KeyShare::~KeyShare() { ocf::wipe(secret.data(), secret.size()); }
+
+Agreement keyShare(Group group, View peerPublic, KeyShare& out) noexcept {
+  const GroupFacts* of = facts(group);
+  if (of == nullptr) return Agreement::Failed;
+  if (!wellFormed(*of, peerPublic)) return Agreement::InvalidShare;
+  const Owned<EVP_PKEY> peer = importPeer(group, *of, peerPublic);
+  if (peer == nullptr) return finish(Agreement::InvalidShare, out);
+  EVP_PKEY* made = nullptr;
+  if (tools(group).generator == nullptr || EVP_PKEY_generate(tools(group).generator.get(), &made) != 1)
+    return finish(Agreement::Failed, out);
+  const Owned<EVP_PKEY> own(made);
+  if (EVP_PKEY_get_octet_string_param(made, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, out.publicKey.data(), out.publicKey.size(),
+                                      &out.publicLength) != 1 ||
+      out.publicLength != of->publicLength)
+    return finish(Agreement::Failed, out);
+  return finish(derive(*of, made, peer.get(), out), out);
+}
+
+Agreement agree(Group group, View privateKey, View peerPublic, KeyShare& out) noexcept {
+  const GroupFacts* of = facts(group);
+  if (of == nullptr || privateKey.size() != of->secretLength) return Agreement::Failed;
+  if (!wellFormed(*of, peerPublic)) return Agreement::InvalidShare;
+  const Owned<EVP_PKEY> peer = importPeer(group, *of, peerPublic);
+  if (peer == nullptr) return finish(Agreement::InvalidShare, out);
+  const Owned<EVP_PKEY> own = importPrivate(group, *of, privateKey);
+  if (own == nullptr) return finish(Agreement::Failed, out);
+  return finish(derive(*of, own.get(), peer.get(), out), out);
+}
+
+}  // namespace socrypt::key

@@ -1,0 +1,126 @@
+// Handshake cryptography on libcrypto: hashes, HKDF, ephemeral key agreement, private keys.
+//
+// Everything that OpenSSL 3 looks up by name is fetched once and kept: a fetch per call costs more
+// than the hash. Contexts are per thread. Nothing throws; no failure leaves a secret behind.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using EVP_PKEY = struct evp_pkey_st;
+using EVP_PKEY_CTX = struct evp_pkey_ctx_st;
+
+namespace socrypt::key {
+
+using View = std::span<const uint8_t>;
+
+enum class Hash : uint8_t { Sha256, Sha384, Sha512 };
+inline constexpr size_t kMaxHash = 64;
+
+[[nodiscard]] constexpr size_t hashLength(Hash hash) noexcept {
+  return hash == Hash::Sha256 ? 32 : hash == Hash::Sha384 ? 48 : 64;
+}
+
+/// A hash value or a secret of that size; wiped when it goes.
+struct Digest {
+  std::array<uint8_t, kMaxHash> bytes{};
+  size_t length = 0;
+  Digest() = default;
+  Digest(const Digest&) = delete;
+  Digest& operator=(const Digest&) = delete;
+  ~Digest();
+  [[nodiscard]] View view() const noexcept { return {bytes.data(), length}; }
+};
+
+// False: libcrypto failed, or a length is out of range.
+[[nodiscard]] bool digest(Hash hash, View data, Digest& out) noexcept;
+[[nodiscard]] bool hmac(Hash hash, View key, View data, Digest& out) noexcept;
+/// RFC 5869 2.2. An empty salt is a string of zeros, by the definition of HMAC.
+[[nodiscard]] bool hkdfExtract(Hash hash, View salt, View ikm, Digest& out) noexcept;
+/// RFC 5869 2.3. `info` at most 1024 bytes, `out` at most 255 hashes.
+[[nodiscard]] bool hkdfExpand(Hash hash, View secret, View info, std::span<uint8_t> out) noexcept;
+/// RFC 8446 7.1. `label` without "tls13 ", 1 to 249 bytes; `context` at most 255 bytes.
+[[nodiscard]] bool hkdfExpandLabel(Hash hash, View secret, std::string_view label, View context,
+                                   std::span<uint8_t> out) noexcept;
+
+/// TLS NamedGroup code points.
+enum class Group : uint16_t { P256 = 0x0017, P384 = 0x0018, X25519 = 0x001d };
+
+/// One side of an agreement: our public share as it goes on the wire, and the secret.
+struct KeyShare {
+  std::array<uint8_t, 97> publicKey{};
+  size_t publicLength = 0;
+  std::array<uint8_t, 48> secret{};
+  size_t secretLength = 0;
+  KeyShare() = default;
+  KeyShare(const KeyShare&) = delete;
+  KeyShare& operator=(const KeyShare&) = delete;
+  ~KeyShare();
+};
+
+enum class Agreement : uint8_t { Ok, InvalidShare, Failed };
+
+/// Makes an ephemeral key and combines it with the peer's share. InvalidShare: wrong length or form,
+/// a point that is not on the curve, or an all-zero X25519 result (RFC 8446 7.4.2, RFC 7748 6.1).
+[[nodiscard]] Agreement keyShare(Group group, View peerPublic, KeyShare& out) noexcept;
+/// The same with a given private key (its fixed-length big-endian scalar, or X25519's 32 bytes); for
+/// test vectors. `out.publicKey` stays empty.
+[[nodiscard]] Agreement agree(Group group, View privateKey, View peerPublic, KeyShare& out) noexcept;
+
+/// A private key held by libcrypto. One thread at a time.
+class PrivateKey {
+ public:
+  enum class Type : uint8_t { Ec, Rsa, Ed25519 };
+  enum class SignResult : uint8_t { Ok, WrongScheme, Failed };
+
+  /// PKCS#8 DER, nothing before or after it. EC keys on P-256 and P-384, RSA of 1024 bits or more,
+  /// Ed25519. The key must sign something that its own public half verifies. Empty: `why` says what
+  /// was expected and what came, without a byte of the key.
+  [[nodiscard]] static std::optional<PrivateKey> fromPkcs8(View der, std::string& why);
+
+  PrivateKey(PrivateKey&&) noexcept = default;
+  PrivateKey& operator=(PrivateKey&&) noexcept = default;
+  ~PrivateKey();
+
+  [[nodiscard]] Type type() const noexcept { return type_; }
+  /// "P-256", "P-384"; empty when not EC.
+  [[nodiscard]] std::string_view curve() const noexcept { return curve_; }
+  [[nodiscard]] int bits() const noexcept { return bits_; }
+  /// SubjectPublicKeyInfo, DER; empty: libcrypto failed.
+  [[nodiscard]] std::vector<uint8_t> publicKey() const;
+  /// `scheme`: a TLS SignatureScheme code point: ecdsa_secp256r1_sha256, ecdsa_secp384r1_sha384,
+  /// rsa_pss_rsae_sha256/384/512, rsa_pkcs1_sha256/384/512, ed25519.
+  [[nodiscard]] SignResult sign(uint16_t scheme, View data, std::vector<uint8_t>& signature) noexcept;
+
+ private:
+  struct FreeKey {
+    void operator()(EVP_PKEY* key) const noexcept;
+  };
+  struct FreeContext {
+    void operator()(EVP_PKEY_CTX* context) const noexcept;
+  };
+  // A context set up for one scheme; setting one up costs more than an Ed25519 signature's hashing.
+  struct Signer {
+    uint16_t scheme;
+    std::unique_ptr<EVP_PKEY_CTX, FreeContext> context;
+  };
+  PrivateKey() = default;
+  [[nodiscard]] EVP_PKEY_CTX* signer(uint16_t scheme) noexcept;
+  [[nodiscard]] bool fits(uint16_t scheme) const noexcept;
+  [[nodiscard]] bool verifiesItself();
+
+  std::unique_ptr<EVP_PKEY, FreeKey> key_;
+  std::vector<Signer> signers_;
+  Type type_ = Type::Ec;
+  std::string_view curve_;
+  int bits_ = 0;
+};
+
+}  // namespace socrypt::key
