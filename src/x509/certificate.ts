@@ -1,0 +1,235 @@
+/** X.509 certificates (RFC 5280), read into the few facts a server needs. */
+import { X509Certificate } from 'node:crypto';
+import {
+  AuthorityKeyIdentifier,
+  BasicConstraints,
+  ExtendedKeyUsage,
+  type Extension,
+  id_ce_authorityKeyIdentifier,
+  id_ce_basicConstraints,
+  id_ce_extKeyUsage,
+  id_ce_keyUsage,
+  id_ce_subjectAltName,
+  id_ce_subjectKeyIdentifier,
+  KeyUsage,
+  type KeyUsageType,
+  type Name,
+  SubjectAlternativeName,
+  SubjectKeyIdentifier,
+  Certificate as X509Structure,
+} from '@peculiar/asn1-x509';
+import { SocryptError } from '../errors.ts';
+import { childrenOf, type DerElement, DerError, parseAs, sequenceOf, slice } from './der.ts';
+import { decodePemOrDer } from './pem.ts';
+
+export interface Certificate {
+  /** The whole certificate as it goes on the wire. */
+  readonly der: Uint8Array;
+  /** Names for people, RFC 4514 style but in the order of the certificate: "C=SE, O=Example, CN=example.com". */
+  readonly subject: string;
+  readonly issuer: string;
+  /** Of the subject, for messages; names are matched by subjectAltName alone (RFC 9525 2). */
+  readonly commonName: string | undefined;
+  readonly subjectDer: Uint8Array;
+  readonly issuerDer: Uint8Array;
+  /** Lower-case hexadecimal. */
+  readonly serialNumber: string;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  /** subjectAltName dNSName entries in lower case; those that are no host names are in `oddDnsNames`. */
+  readonly dnsNames: readonly string[];
+  readonly oddDnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Uint8Array;
+  readonly isCA: boolean;
+  /** undefined: the extension is absent, every use is allowed. */
+  readonly keyUsage: readonly KeyUsageType[] | undefined;
+  /** Object identifiers; undefined: absent, every use is allowed. */
+  readonly extendedKeyUsage: readonly string[] | undefined;
+  readonly subjectKeyIdentifier: Uint8Array | undefined;
+  readonly authorityKeyIdentifier: Uint8Array | undefined;
+}
+
+/** Far above any real certificate; with it the record layer's 2^24 bound on a Certificate message is never near. */
+const MAX_CERTIFICATE_BYTES = 64 * 1024;
+const MAX_CERTIFICATES = 16;
+const MAX_NAME_TEXT = 256;
+
+const CERTIFICATE_LABELS: ReadonlySet<string> = new Set(['CERTIFICATE', 'X509 CERTIFICATE']);
+
+/**
+ * All certificates in `bytes` (PEM: one or more; DER: one), in their order. Throws ERR_SOCRYPT_PEM_INVALID,
+ * ERR_SOCRYPT_CERTIFICATE_MISSING (nothing here is a certificate) and ERR_SOCRYPT_CERTIFICATE_INVALID (damaged, too many, too large).
+ */
+export function readCertificates(bytes: Uint8Array, source: string): Certificate[] {
+  const encoded = decodePemOrDer(bytes, source);
+  if (encoded.format === 'der') return [parseCertificate(encoded.der, source)];
+  const blocks = encoded.format === 'pem' ? encoded.blocks : [];
+  const wanted = blocks.filter((block) => CERTIFICATE_LABELS.has(block.label));
+  for (const block of blocks) {
+    if (!wanted.includes(block)) block.der.fill(0);
+  }
+  if (wanted.length === 0) throw missing(new Set(blocks.map((block) => block.label)), source);
+  if (wanted.length > MAX_CERTIFICATES) {
+    throw invalid(source, `it holds ${wanted.length}, and ${MAX_CERTIFICATES} are the most a chain may have`);
+  }
+  return wanted.map((block) => parseCertificate(block.der, `${source}, line ${block.line}`));
+}
+
+/** One certificate from DER. Throws ERR_SOCRYPT_CERTIFICATE_INVALID, or _MISSING when it is something else. */
+export function parseCertificate(der: Uint8Array, source: string): Certificate {
+  if (der.length > MAX_CERTIFICATE_BYTES) {
+    throw invalid(source, `it has ${der.length} bytes, and ${MAX_CERTIFICATE_BYTES} are the most`);
+  }
+  try {
+    const own = Uint8Array.from(der);
+    const certificate = viewOf(own);
+    // A second, separate parser: what OpenSSL does not take as a certificate, peers do not either.
+    new X509Certificate(own);
+    return certificate;
+  } catch (error) {
+    if (error instanceof SocryptError) throw error;
+    throw invalid(source, 'its content is damaged or is something else', error);
+  }
+}
+
+function viewOf(der: Uint8Array): Certificate {
+  const tbs = parseAs(der, X509Structure).tbsCertificate;
+  const raw = rawFields(der);
+  const extensions = new Map<string, Extension>();
+  for (const extension of tbs.extensions ?? []) {
+    // RFC 5280 4.2: no more than one instance of each.
+    if (extensions.has(extension.extnID)) throw new DerError(`extension ${extension.extnID} twice`);
+    extensions.set(extension.extnID, extension);
+  }
+  function find<T>(oid: string, schema: new () => T): T | undefined {
+    const extension = extensions.get(oid);
+    return extension === undefined ? undefined : parseAs(new Uint8Array(extension.extnValue.buffer), schema);
+  }
+
+  const dnsNames: string[] = [];
+  const oddDnsNames: string[] = [];
+  const ipAddresses: string[] = [];
+  for (const name of find(id_ce_subjectAltName, SubjectAlternativeName) ?? []) {
+    if (name.dNSName !== undefined) {
+      const lower = name.dNSName.toLowerCase();
+      if (isHostName(lower)) dnsNames.push(lower);
+      else oddDnsNames.push(printable(name.dNSName));
+    } else if (name.iPAddress !== undefined) {
+      ipAddresses.push(name.iPAddress);
+    }
+  }
+
+  const usages = find(id_ce_extKeyUsage, ExtendedKeyUsage);
+  const subjectKeyIdentifier = find(id_ce_subjectKeyIdentifier, SubjectKeyIdentifier);
+  const authorityKeyIdentifier = find(id_ce_authorityKeyIdentifier, AuthorityKeyIdentifier)?.keyIdentifier;
+  return {
+    der,
+    subject: nameText(tbs.subject),
+    issuer: nameText(tbs.issuer),
+    commonName: commonNameOf(tbs.subject),
+    subjectDer: raw.subject,
+    issuerDer: raw.issuer,
+    serialNumber: Buffer.from(tbs.serialNumber).toString('hex'),
+    notBefore: valid(tbs.validity.notBefore.getTime()),
+    notAfter: valid(tbs.validity.notAfter.getTime()),
+    dnsNames,
+    oddDnsNames,
+    ipAddresses,
+    spki: raw.spki,
+    isCA: find(id_ce_basicConstraints, BasicConstraints)?.cA ?? false,
+    keyUsage: find(id_ce_keyUsage, KeyUsage)?.toJSON(),
+    extendedKeyUsage: usages && [...usages],
+    subjectKeyIdentifier: subjectKeyIdentifier && new Uint8Array(subjectKeyIdentifier.buffer),
+    authorityKeyIdentifier: authorityKeyIdentifier && new Uint8Array(authorityKeyIdentifier.buffer),
+  };
+}
+
+/** Slices compared byte for byte, which what asn1-schema serialises again need not be. */
+function rawFields(der: Uint8Array): { issuer: Uint8Array; subject: Uint8Array; spki: Uint8Array } {
+  const tbs = sequenceOf(der)?.[0];
+  const fields = tbs && childrenOf(der, tbs);
+  // version [0] is absent in a version 1 certificate.
+  const from = fields?.[0]?.tag === 0xa0 ? 1 : 0;
+  const part = (index: number): Uint8Array => {
+    const field: DerElement | undefined = fields?.[from + index];
+    if (field === undefined) throw new DerError('TBSCertificate is too short');
+    return slice(der, field);
+  };
+  return { issuer: part(2), subject: part(4), spki: part(5) };
+}
+
+/**
+ * A dNSName that can match: LDH labels (and the underscore that some have), an asterisk only as the whole leftmost
+ * label (RFC 9525 6.3). Internationalised names are A-labels here.
+ */
+export function isHostName(name: string): boolean {
+  if (name.length === 0 || name.length > 253) return false;
+  return /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*$/.test(name);
+}
+
+const ATTRIBUTES: Readonly<Record<string, string>> = {
+  '2.5.4.3': 'CN',
+  '2.5.4.5': 'serialNumber',
+  '2.5.4.6': 'C',
+  '2.5.4.7': 'L',
+  '2.5.4.8': 'ST',
+  '2.5.4.10': 'O',
+  '2.5.4.11': 'OU',
+  '0.9.2342.19200300.100.1.25': 'DC',
+  '1.2.840.113549.1.9.1': 'emailAddress',
+};
+
+function nameText(name: Name): string {
+  const text = name
+    .flatMap((rdn) => [...rdn].map(({ type, value }) => `${ATTRIBUTES[type] ?? type}=${value.toString()}`))
+    .join(', ');
+  return text === '' ? '(no subject)' : printable(text);
+}
+
+function commonNameOf(name: Name): string | undefined {
+  for (const rdn of name) {
+    for (const { type, value } of rdn) {
+      if (type === '2.5.4.3') return printable(value.toString());
+    }
+  }
+  return undefined;
+}
+
+/** Names reach terminals and logs: no control characters, no bidirectional overrides, bounded. */
+function printable(text: string): string {
+  const clean = text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
+  return clean.length > MAX_NAME_TEXT ? `${clean.slice(0, MAX_NAME_TEXT)}…` : clean;
+}
+
+function valid(date: Date): Date {
+  if (Number.isNaN(date.getTime())) throw new DerError('not a time');
+  return date;
+}
+
+function missing(labels: ReadonlySet<string>, source: string): SocryptError {
+  const keys = [...labels].filter((label) => label.endsWith('PRIVATE KEY'));
+  const came = labels.size === 0 ? 'it is neither PEM nor DER' : `it holds only ${[...labels].join(', ')}`;
+  const advice = labels.has('PKCS7')
+    ? 'Convert it: openssl pkcs7 -in FILE -print_certs -out chain.pem'
+    : labels.has('TRUSTED CERTIFICATE')
+      ? 'Convert it: openssl x509 -in FILE -out cert.pem'
+      : labels.has('CERTIFICATE REQUEST')
+        ? 'A request is not a certificate yet; give what the authority sent back'
+        : keys.length > 0
+          ? 'Check that certificate and key are not interchanged'
+          : 'Give the certificate, followed by the intermediate certificates';
+  return new SocryptError(
+    'ERR_SOCRYPT_CERTIFICATE_MISSING',
+    `${source}: expected a certificate in PEM or DER, but ${came}. ${advice}.`,
+  );
+}
+
+function invalid(source: string, came: string, cause?: unknown): SocryptError {
+  return new SocryptError(
+    'ERR_SOCRYPT_CERTIFICATE_INVALID',
+    `${source}: expected X.509 certificates in PEM or DER, but ${came}. Check with: openssl x509 -in FILE -noout -text.`,
+    cause === undefined ? undefined : { cause },
+  );
+}
