@@ -129,6 +129,7 @@ struct Connection : DeadlineNode {
 
   uint8_t postHandshakeMessages = 0;  // without application data between them
   uint8_t firstRequest = 1;
+  uint8_t attempts = 0;               // resolutions of the current request that did not hold
   uint8_t blobLength = 0;
   uint32_t scanned = 0;               // how far the parser looked into an incomplete head
   uint32_t handshakeBytes = 0;

@@ -12,6 +12,8 @@ namespace socrypt::engine {
 namespace {
 
 constexpr std::string_view kCrlf = "\r\n";
+// A file that changes faster than it can be looked at is not served from this moment's guess.
+constexpr uint8_t kMaxAttempts = 4;
 
 void appendNumber(std::string& out, uint64_t value) {
   char digits[20];
@@ -115,6 +117,7 @@ bool Engine::nextResponse(Connection& c) {
   ++c.requests;
   c.firstRequest = 0;
   c.uncoalesced = false;
+  c.attempts = 0;
   switch (request.method) {
     case http::Method::Get: counters_.add(Counter::requests_get); break;
     case http::Method::Head: counters_.add(Counter::requests_head); break;
@@ -203,7 +206,11 @@ bool Engine::answerFile(Connection& c, const http::Request& request, const Entry
   if (variant == nullptr) variant = &entry->variants.front();
 
   const auto askAnew = [&] {
-    // The file is another one by now, or could not be kept open: the entry is not to be trusted.
+    // The file is another one by now, or could not be read: the entry is not to be trusted.
+    if (++c.attempts > kMaxAttempts) {
+      answerError(c, &request, 503);
+      return true;
+    }
     const std::string key = entry->key;
     cache_.drop(*entry);
     return ask(c, request, key);
