@@ -1,0 +1,103 @@
+#pragma once
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "latency.hpp"
+
+namespace bench {
+
+struct SslFree {
+  void operator()(SSL* ssl) const { SSL_free(ssl); }
+};
+
+/** What a connection does once a response is complete. */
+enum class AfterResponse { kRepeat, kClose, kHold };
+
+/** The one request that everybody sends, and the answer that alone counts. */
+struct Exchange {
+  sockaddr_in server{};
+  std::string server_name;
+  std::string request;
+  uint64_t length = 0;
+  AfterResponse after = AfterResponse::kRepeat;
+  /** Empty: bodies are counted, not compared. */
+  std::span<const char> expected;
+};
+
+struct Counters {
+  uint64_t responses = 0;
+  uint64_t body_bytes = 0;
+  uint64_t handshakes = 0;
+  uint64_t resumed = 0;
+  uint64_t tickets = 0;
+  // Wrong answers: the connection is given up and opened anew.
+  uint64_t wrong_status = 0;
+  uint64_t wrong_length = 0;
+  uint64_t wrong_body = 0;
+  uint64_t connect_failed = 0;
+  uint64_t tls_failed = 0;
+  uint64_t closed_early = 0;
+
+  [[nodiscard]] uint64_t errors() const {
+    return wrong_status + wrong_length + wrong_body + connect_failed + tls_failed + closed_early;
+  }
+};
+
+/** One TLS client connection on a non-blocking socket; a state machine without an event loop. */
+class Connection {
+ public:
+  /** `kMore`: its share of the loop is used up, there may be more to read. `kHeld`, `kDone`, `kFailed`: as named. */
+  enum class Wants { kRead, kWrite, kMore, kHeld, kDone, kFailed };
+
+  Connection(const Exchange& exchange, Counters& counters, Latency& latency)
+      : exchange_(exchange), counters_(counters), latency_(latency) {}
+  ~Connection() { reset(); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /** Starts a TCP connect. `source`: last byte of the 127.0.0.x that it comes from; 0 for any. */
+  bool open(SSL_CTX* context, unsigned source);
+  /** Goes on until it would block or until `budget` body bytes were read. */
+  Wants advance(uint64_t now, std::span<char> buffer, size_t budget);
+  void reset();
+
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] SSL* ssl() const { return ssl_.get(); }
+  /** Set on every byte of progress, nanoseconds. */
+  [[nodiscard]] uint64_t last_progress() const { return last_progress_; }
+
+  // The event loop's notes about this connection.
+  bool watches_write = false;
+  bool queued = false;
+  bool counted_as_held = false;
+
+ private:
+  enum class State { kClosed, kHandshake, kWriting, kHead, kBody, kAwaitClose, kHeld };
+
+  Wants want(int result, uint64_t* counter);
+  Wants fail(uint64_t& counter);
+  bool take_head(std::span<const char>& bytes, Wants& failure);
+  bool parse_head(std::string_view head, Wants& failure);
+  bool take_body(std::span<const char>& bytes, Wants& failure);
+  void start_request(uint64_t now);
+
+  const Exchange& exchange_;
+  Counters& counters_;
+  Latency& latency_;
+  int fd_ = -1;
+  State state_ = State::kClosed;
+  std::unique_ptr<SSL, SslFree> ssl_;
+  std::string head_;
+  uint64_t body_read_ = 0;
+  uint64_t started_ = 0;
+  uint64_t last_progress_ = 0;
+};
+
+}  // namespace bench

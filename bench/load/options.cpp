@@ -1,0 +1,100 @@
+#include "options.hpp"
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+namespace bench {
+namespace {
+
+constexpr const char* kHelp =
+    "usage: load --port N --path /FILE --length BYTES [options]\n"
+    "  --mode keepalive|connect|idle  requests on open connections; one connection per request; open and hold\n"
+    "  --host ADDRESS                 IPv4 (127.0.0.1)\n"
+    "  --server-name NAME             SNI and Host (localhost)\n"
+    "  --connections N                at once (16)\n"
+    "  --seconds S, --warmup S        measured and discarded time (3, 0.5)\n"
+    "  --requests N                   stop after N responses instead\n"
+    "  --compare FILE                 compare every body byte with FILE\n"
+    "  --group X25519|P-256           the only key exchange offered (X25519)\n"
+    "  --cpu-of PID,PID…              also report the CPU seconds that these processes used while measured\n"
+    "Offers TLS 1.3 with TLS_AES_128_GCM_SHA256 alone and never resumes. Prints one JSON line.\n"
+    "idle: prints when all are open, then holds them until stdin ends.\n";
+
+[[noreturn]] void usage(std::string_view option, std::string_view expected, std::string_view value) {
+  std::fprintf(stderr, "load: %.*s expects %.*s but received '%.*s'; see --help\n", static_cast<int>(option.size()),
+               option.data(), static_cast<int>(expected.size()), expected.data(), static_cast<int>(value.size()),
+               value.data());
+  std::exit(2);
+}
+
+template <typename Number>
+Number number(std::string_view option, std::string_view value) {
+  Number result{};
+  const auto parsed = std::from_chars(value.data(), value.data() + value.size(), result);
+  if (parsed.ec != std::errc{} || parsed.ptr != value.data() + value.size() || result < Number{}) {
+    usage(option, "a number", value);
+  }
+  return result;
+}
+
+std::vector<int> numbers(std::string_view option, std::string_view list) {
+  std::vector<int> result;
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    result.push_back(number<int>(option, list.substr(0, comma)));
+    list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
+  }
+  return result;
+}
+
+}  // namespace
+
+Options parse_options(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view option = argv[i];
+    if (option == "--help") {
+      std::fputs(kHelp, stdout);
+      std::exit(0);
+    }
+    if (i + 1 == argc) usage(option, "a known option with a value", "");
+    const std::string_view value = argv[++i];
+    if (option == "--mode") {
+      if (value != "keepalive" && value != "connect" && value != "idle") usage(option, "keepalive, connect or idle", value);
+      options.mode = value;
+    } else if (option == "--host") {
+      options.host = value;
+    } else if (option == "--port") {
+      options.port = number<uint16_t>(option, value);
+    } else if (option == "--server-name") {
+      options.server_name = value;
+    } else if (option == "--path") {
+      options.path = value;
+    } else if (option == "--length") {
+      options.length = number<uint64_t>(option, value);
+    } else if (option == "--connections") {
+      options.connections = number<unsigned>(option, value);
+    } else if (option == "--seconds") {
+      options.seconds = number<double>(option, value);
+    } else if (option == "--warmup") {
+      options.warmup = number<double>(option, value);
+    } else if (option == "--requests") {
+      options.requests = number<uint64_t>(option, value);
+    } else if (option == "--compare") {
+      options.compare = value;
+    } else if (option == "--group") {
+      options.group = value;
+    } else if (option == "--cpu-of") {
+      options.cpu_of = numbers(option, value);
+    } else {
+      usage(option, "to be a known option", value);
+    }
+  }
+  if (options.port == 0) usage("--port", "a port", "nothing");
+  if (options.connections == 0) usage("--connections", "at least 1", "0");
+  return options;
+}
+
+}  // namespace bench
