@@ -100,10 +100,11 @@ function nginxConfiguration(site, kernel, kinds) {
   return `${process.getuid?.() === 0 ? 'user root root;' : ''}
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile ${site.connections + 1024};
+worker_rlimit_nofile ${site.connections * 2 + 1024};
 pid ${site.directory}/nginx.pid;
 error_log ${site.directory}/error.log error;
-events { worker_connections ${site.connections + 512}; }
+# Room to spare: nginx closes idle connections once fewer than a sixteenth are free.
+events { worker_connections ${Math.ceil(site.connections * 1.25) + 512}; }
 http {
 ${temporary}
   access_log off;

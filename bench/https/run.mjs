@@ -43,6 +43,7 @@ async function sample(cell, server, options, round) {
   const result = await measure(
     {
       mode: cell.kind === 'connect' ? 'connect' : 'keepalive',
+      reader: cell.kind === 'connect' ? 'openssl' : 'records',
       port: server.port,
       path: `/${cell.kind === 'connect' ? CONNECT_FILE.name : cell.name}.bin`,
       length: cell.bytes,
@@ -169,8 +170,10 @@ function write(options, results, load) {
   return { path, machine };
 }
 
+let interrupted = false;
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
   process.once(signal, () => {
+    interrupted = true;
     console.error(`\nbench: ${signal}, stopping the servers`);
     closeAll().finally(() => process.exit(130));
   });
@@ -195,6 +198,6 @@ try {
   }
 } catch (error) {
   await closeAll();
-  console.error(`bench: ${/** @type {Error} */ (error).message}`);
+  if (!interrupted) console.error(`bench: ${/** @type {Error} */ (error).message}`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }

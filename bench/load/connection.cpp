@@ -22,7 +22,29 @@ bool same_ignoring_case(std::string_view a, std::string_view lower) {
          });
 }
 
+/** NewSessionTicket messages in a handshake record; 0 when there is anything else. RFC 8446 section 4. */
+uint64_t count_tickets(std::span<const char> messages) {
+  constexpr char kNewSessionTicket = 4;
+  uint64_t count = 0;
+  while (messages.size() >= 4 && messages[0] == kNewSessionTicket) {
+    const auto byte = [&](size_t at) { return static_cast<size_t>(static_cast<uint8_t>(messages[at])); };
+    const size_t length = 4 + (byte(1) << 16 | byte(2) << 8 | byte(3));
+    if (length > messages.size()) return 0;
+    messages = messages.subspan(length);
+    ++count;
+  }
+  return messages.empty() ? count : 0;
+}
+
 }  // namespace
+
+void Connection::prepare(SSL_CTX* context) {
+  SSL_CTX_set_keylog_callback(context, [](const SSL* ssl, const char* line) {
+    if (auto secret = server_traffic_secret(line)) {
+      static_cast<Connection*>(SSL_get_app_data(ssl))->server_secret_ = std::move(*secret);
+    }
+  });
+}
 
 bool Connection::open(SSL_CTX* context, unsigned source) {
   reset();
@@ -51,6 +73,7 @@ bool Connection::open(SSL_CTX* context, unsigned source) {
   }
   ssl_.reset(SSL_new(context));
   SSL_set_fd(ssl_.get(), fd_);
+  SSL_set_app_data(ssl_.get(), this);
   SSL_set_connect_state(ssl_.get());
   SSL_set_tlsext_host_name(ssl_.get(), exchange_.server_name.c_str());
   state_ = State::kHandshake;
@@ -62,6 +85,8 @@ void Connection::reset() {
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
   state_ = State::kClosed;
+  opener_.reset();
+  partial_.clear();
   head_.clear();
 }
 
@@ -105,6 +130,11 @@ Connection::Wants Connection::advance(uint64_t now, std::span<char> buffer, size
         }
         ++counters_.handshakes;
         if (SSL_session_reused(ssl_.get()) != 0) ++counters_.resumed;
+        if (exchange_.own_records) {
+          // Without read-ahead OpenSSL has read the server's Finished and not a byte more.
+          const auto* secret = reinterpret_cast<const uint8_t*>(server_secret_.data());
+          opener_ = std::make_unique<RecordOpener>(std::span(secret, server_secret_.size()));
+        }
         start_request(now);
         break;
       }
@@ -119,18 +149,23 @@ Connection::Wants Connection::advance(uint64_t now, std::span<char> buffer, size
       }
       case State::kHead:
       case State::kBody: {
-        const int result = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
-        if (result <= 0) return want(result, &counters_.closed_early);
-        std::span<const char> bytes = buffer.first(static_cast<size_t>(result));
         Wants failure{};
-        if (state_ == State::kHead && !take_head(bytes, failure)) {
-          if (failure == Wants::kFailed) return failure;
-          break;
+        Progress progress{};
+        size_t received = 0;
+        bool blocked = false;
+        if (opener_ != nullptr) {
+          progress = receive(buffer, received, blocked, failure);
+        } else {
+          const int result = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
+          if (result <= 0) return want(result, &counters_.closed_early);
+          received = static_cast<size_t>(result);
+          progress = take(buffer.first(received), failure);
         }
-        if (!take_body(bytes, failure)) {
-          if (failure == Wants::kFailed) return failure;
-          if (budget <= static_cast<size_t>(result)) return Wants::kMore;
-          budget -= static_cast<size_t>(result);
+        if (progress == Progress::kFailed) return failure;
+        if (progress == Progress::kPartial) {
+          if (blocked) return Wants::kRead;
+          if (budget <= received) return Wants::kMore;
+          budget -= received;
           break;
         }
         latency_.add(now - started_);
@@ -164,6 +199,55 @@ Connection::Wants Connection::advance(uint64_t now, std::span<char> buffer, size
       }
     }
   }
+}
+
+Connection::Progress Connection::receive(std::span<char> buffer, size_t& received, bool& blocked, Wants& failure) {
+  const size_t kept = partial_.size();
+  const ssize_t count = ::recv(fd_, buffer.data() + kept, buffer.size() - kept, 0);
+  if (count <= 0) {
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+      blocked = true;
+      return Progress::kPartial;
+    }
+    failure = fail(counters_.closed_early);
+    return Progress::kFailed;
+  }
+  partial_.copy(buffer.data(), kept);
+  received = static_cast<size_t>(count);
+  blocked = received < buffer.size() - kept;
+  auto progress = Progress::kPartial;
+  std::span<char> rest = buffer.first(kept + received);
+  while (rest.size() >= RecordOpener::kHeader) {
+    const size_t size = RecordOpener::kHeader + static_cast<uint8_t>(rest[3]) * 256U + static_cast<uint8_t>(rest[4]);
+    if (size <= RecordOpener::kMaxRecord && rest.size() < size) break;
+    const auto opened = size <= RecordOpener::kMaxRecord ? opener_->open(rest.first(size)) : std::nullopt;
+    constexpr uint8_t kAlert = 21, kHandshake = 22, kApplicationData = 23;
+    const uint64_t tickets = opened && opened->type == kHandshake ? count_tickets(opened->content) : 0;
+    if (!opened || (opened->type == kHandshake && tickets == 0)) {
+      failure = fail(counters_.tls_failed);
+      return Progress::kFailed;
+    }
+    if (opened->type == kAlert || (opened->type == kApplicationData && progress == Progress::kComplete)) {
+      failure = fail(opened->type == kAlert ? counters_.closed_early : counters_.wrong_length);
+      return Progress::kFailed;
+    }
+    counters_.tickets += tickets;
+    if (opened->type == kApplicationData) {
+      progress = take(opened->content, failure);
+      if (progress == Progress::kFailed) return progress;
+    }
+    rest = rest.subspan(size);
+  }
+  partial_.assign(rest.data(), rest.size());
+  return progress;
+}
+
+Connection::Progress Connection::take(std::span<const char> bytes, Wants& failure) {
+  if (state_ == State::kHead && !take_head(bytes, failure)) {
+    return failure == Wants::kFailed ? Progress::kFailed : Progress::kPartial;
+  }
+  if (take_body(bytes, failure)) return Progress::kComplete;
+  return failure == Wants::kFailed ? Progress::kFailed : Progress::kPartial;
 }
 
 /** True once the head is complete and right; `bytes` is then what follows it. */

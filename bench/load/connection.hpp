@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "latency.hpp"
+#include "record_opener.hpp"
 
 namespace bench {
 
@@ -27,6 +28,8 @@ struct Exchange {
   std::string request;
   uint64_t length = 0;
   AfterResponse after = AfterResponse::kRepeat;
+  /** Read records ourselves once the handshake is over, instead of by SSL_read. */
+  bool own_records = true;
   /** Empty: bodies are counted, not compared. */
   std::span<const char> expected;
 };
@@ -62,6 +65,9 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
+  /** To be called once for a context whose connections read their own records. */
+  static void prepare(SSL_CTX* context);
+
   /** Starts a TCP connect. `source`: last byte of the 127.0.0.x that it comes from; 0 for any. */
   bool open(SSL_CTX* context, unsigned source);
   /** Goes on until it would block or until `budget` body bytes were read. */
@@ -83,6 +89,11 @@ class Connection {
 
   Wants want(int result, uint64_t* counter);
   Wants fail(uint64_t& counter);
+  enum class Progress { kPartial, kComplete, kFailed };
+  /** Goes on with a response by some plaintext. */
+  Progress take(std::span<const char> bytes, Wants& failure);
+  /** One recv and the records in it. `blocked`: there is nothing more to read now. */
+  Progress receive(std::span<char> buffer, size_t& received, bool& blocked, Wants& failure);
   bool take_head(std::span<const char>& bytes, Wants& failure);
   bool parse_head(std::string_view head, Wants& failure);
   bool take_body(std::span<const char>& bytes, Wants& failure);
@@ -94,6 +105,10 @@ class Connection {
   int fd_ = -1;
   State state_ = State::kClosed;
   std::unique_ptr<SSL, SslFree> ssl_;
+  std::string server_secret_;
+  std::unique_ptr<RecordOpener> opener_;
+  /** The beginning of a record whose rest has not come yet. */
+  std::string partial_;
   std::string head_;
   uint64_t body_read_ = 0;
   uint64_t started_ = 0;

@@ -70,13 +70,8 @@ Context make_context(const Options& options) {
     return 0;
   });
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  if (options.mode == "keepalive") {
-    // Several records per recv, so that the client's system calls do not set the pace.
-    SSL_CTX_set_read_ahead(context.get(), 1);
-    SSL_CTX_set_default_read_buffer_len(context.get(), kReadBuffer);
-  } else {
-    SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
-  }
+  SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
+  if (options.own_records) Connection::prepare(context.get());
   return context;
 }
 
@@ -90,6 +85,7 @@ Exchange make_exchange(const Options& options) {
   }
   exchange.server_name = options.server_name;
   exchange.length = options.length;
+  exchange.own_records = options.own_records;
   exchange.request = "GET " + options.path + " HTTP/1.1\r\nHost: " + options.server_name +
                      "\r\nUser-Agent: socrypt-bench\r\nAccept: */*\r\n";
   if (options.mode == "connect") {
@@ -289,6 +285,7 @@ class Load {
     std::printf("\"protocol\":\"%s\",\"suite\":\"%s\",\"group\":\"%s\",\"certificate\":\"%s\",",
                 negotiated_.protocol.c_str(), negotiated_.suite.c_str(), negotiated_.group.c_str(),
                 negotiated_.certificate.c_str());
+    std::printf("\"reader\":\"%s\",", options_.own_records ? record_opener_name() : "SSL_read");
     std::printf("\"latencyMicroseconds\":{\"p50\":%.1f,\"p99\":%.1f},", static_cast<double>(latency_.quantile(0.5)) / 1e3,
                 static_cast<double>(latency_.quantile(0.99)) / 1e3);
     std::printf("\"serverCpuSeconds\":%.3f,\"loadCpuSeconds\":%.3f}\n", servers, own);

@@ -17,6 +17,7 @@ constexpr const char* kHelp =
     "  --seconds S, --warmup S        measured and discarded time (3, 0.5)\n"
     "  --requests N                   stop after N responses instead\n"
     "  --compare FILE                 compare every body byte with FILE\n"
+    "  --reader records|openssl       open records ourselves (keepalive only, cheaper), or by SSL_read (openssl)\n"
     "  --group X25519|P-256           the only key exchange offered (X25519)\n"
     "  --cpu-of PID,PID…              also report the CPU seconds that these processes used while measured\n"
     "Offers TLS 1.3 with TLS_AES_128_GCM_SHA256 alone and never resumes. Prints one JSON line.\n"
@@ -84,6 +85,9 @@ Options parse_options(int argc, char** argv) {
       options.requests = number<uint64_t>(option, value);
     } else if (option == "--compare") {
       options.compare = value;
+    } else if (option == "--reader") {
+      if (value != "records" && value != "openssl") usage(option, "records or openssl", value);
+      options.own_records = value == "records";
     } else if (option == "--group") {
       options.group = value;
     } else if (option == "--cpu-of") {
@@ -93,6 +97,7 @@ Options parse_options(int argc, char** argv) {
     }
   }
   if (options.port == 0) usage("--port", "a port", "nothing");
+  if (options.own_records && options.mode != "keepalive") usage("--reader records", "--mode keepalive", options.mode);
   if (options.connections == 0) usage("--connections", "at least 1", "0");
   return options;
 }

@@ -18,6 +18,7 @@ struct Options {
   /** Stop after so many responses instead of after `seconds`; 0: by time. */
   uint64_t requests = 0;
   std::string compare;
+  bool own_records = false;
   std::string group = "X25519";
   std::vector<int> cpu_of;
 };
