@@ -42,18 +42,23 @@ const GroupFacts* facts(Group group) noexcept {
   return nullptr;
 }
 
-// What is made once per group and thread: a context that generates, and one that imports.
+// What is made once per group and thread: a context that generates, and a key of parameters only.
+// Copying that and setting its point takes a third of the time of EVP_PKEY_fromdata, which builds the
+// group anew (3.5 us against 11.6 us for P-256).
 struct Tools {
   Owned<EVP_PKEY_CTX> generator;
-  Owned<EVP_PKEY_CTX> importer;
+  Owned<EVP_PKEY> parameters;
   explicit Tools(const GroupFacts& of) noexcept {
     generator.reset(EVP_PKEY_CTX_new_from_name(nullptr, of.algorithm, nullptr));
     if (generator == nullptr || EVP_PKEY_keygen_init(generator.get()) != 1 ||
         (of.curve != nullptr && EVP_PKEY_CTX_set_group_name(generator.get(), of.curve) != 1))
       generator.reset();
     if (of.curve == nullptr) return;
-    importer.reset(EVP_PKEY_CTX_new_from_name(nullptr, of.algorithm, nullptr));
-    if (importer == nullptr || EVP_PKEY_fromdata_init(importer.get()) != 1) importer.reset();
+    const Owned<EVP_PKEY_CTX> maker(EVP_PKEY_CTX_new_from_name(nullptr, of.algorithm, nullptr));
+    EVP_PKEY* made = nullptr;
+    if (maker != nullptr && EVP_PKEY_paramgen_init(maker.get()) == 1 &&
+        EVP_PKEY_CTX_set_group_name(maker.get(), of.curve) == 1 && EVP_PKEY_paramgen(maker.get(), &made) == 1)
+      parameters.reset(made);
   }
 };
 
@@ -69,16 +74,11 @@ Tools& tools(Group group) noexcept {
 Owned<EVP_PKEY> importPeer(Group group, const GroupFacts& of, View bytes) noexcept {
   if (of.curve == nullptr)
     return Owned<EVP_PKEY>(EVP_PKEY_new_raw_public_key_ex(nullptr, of.algorithm, nullptr, bytes.data(), bytes.size()));
-  EVP_PKEY_CTX* importer = tools(group).importer.get();
-  if (importer == nullptr) return nullptr;
-  OSSL_PARAM params[] = {
-      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, const_cast<char*>(of.curve), 0),
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, const_cast<uint8_t*>(bytes.data()), bytes.size()),
-      OSSL_PARAM_construct_end(),
-  };
-  EVP_PKEY* peer = nullptr;
-  if (EVP_PKEY_fromdata(importer, &peer, EVP_PKEY_PUBLIC_KEY, params) != 1) return nullptr;
-  return Owned<EVP_PKEY>(peer);
+  const EVP_PKEY* parameters = tools(group).parameters.get();
+  // EVP_PKEY_dup takes a non-const pointer in 3.0 and changes nothing.
+  Owned<EVP_PKEY> peer(parameters == nullptr ? nullptr : EVP_PKEY_dup(const_cast<EVP_PKEY*>(parameters)));
+  if (peer == nullptr || EVP_PKEY_set1_encoded_public_key(peer.get(), bytes.data(), bytes.size()) != 1) return nullptr;
+  return peer;
 }
 
 Agreement derive(const GroupFacts& of, EVP_PKEY* own, EVP_PKEY* peer, KeyShare& out) noexcept {
@@ -108,20 +108,20 @@ Agreement finish(Agreement result, KeyShare& out) noexcept {
   return result;
 }
 
-Owned<EVP_PKEY> importPrivate(Group group, const GroupFacts& of, View bytes) noexcept {
+Owned<EVP_PKEY> importPrivate(const GroupFacts& of, View bytes) noexcept {
   if (of.curve == nullptr)
     return Owned<EVP_PKEY>(EVP_PKEY_new_raw_private_key_ex(nullptr, of.algorithm, nullptr, bytes.data(), bytes.size()));
-  EVP_PKEY_CTX* importer = tools(group).importer.get();
+  const Owned<EVP_PKEY_CTX> importer(EVP_PKEY_CTX_new_from_name(nullptr, of.algorithm, nullptr));
   const Owned<BIGNUM> scalar(BN_secure_new());
   const Owned<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
-  if (importer == nullptr || scalar == nullptr || builder == nullptr ||
+  if (importer == nullptr || EVP_PKEY_fromdata_init(importer.get()) != 1 || scalar == nullptr || builder == nullptr ||
       BN_bin2bn(bytes.data(), static_cast<int>(bytes.size()), scalar.get()) == nullptr ||
       OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, of.curve, 0) != 1 ||
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PRIV_KEY, scalar.get()) != 1)
     return nullptr;
   const Owned<OSSL_PARAM> params(OSSL_PARAM_BLD_to_param(builder.get()));
   EVP_PKEY* own = nullptr;
-  if (params == nullptr || EVP_PKEY_fromdata(importer, &own, EVP_PKEY_KEYPAIR, params.get()) != 1) return nullptr;
+  if (params == nullptr || EVP_PKEY_fromdata(importer.get(), &own, EVP_PKEY_KEYPAIR, params.get()) != 1) return nullptr;
   return Owned<EVP_PKEY>(own);
 }
 
@@ -152,7 +152,7 @@ Agreement agree(Group group, View privateKey, View peerPublic, KeyShare& out) no
   if (!wellFormed(*of, peerPublic)) return Agreement::InvalidShare;
   const Owned<EVP_PKEY> peer = importPeer(group, *of, peerPublic);
   if (peer == nullptr) return finish(Agreement::InvalidShare, out);
-  const Owned<EVP_PKEY> own = importPrivate(group, *of, privateKey);
+  const Owned<EVP_PKEY> own = importPrivate(*of, privateKey);
   if (own == nullptr) return finish(Agreement::Failed, out);
   return finish(derive(*of, own.get(), peer.get(), out), out);
 }
