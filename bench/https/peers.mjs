@@ -235,7 +235,11 @@ function socrypt(main, more) {
       'serve',
       site.root,
       ...['--host', '127.0.0.1', '--port', String(site.port), '--cert', site.cert, '--key', site.key],
-      ...['--workers', '1', ...more],
+      ...['--workers', '1', '--log-level', 'warn', '--backlog', '4096'],
+      ...['--max-connections', String(Math.ceil(site.connections * 1.25) + 512)],
+      // As long as the others: neither time nor number ends a connection.
+      ...['--keep-alive-timeout', '10m', '--max-requests-per-connection', '1000000000'],
+      ...more,
     ],
   };
 }

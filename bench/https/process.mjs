@@ -109,6 +109,12 @@ export function coreTimes(cpu) {
   return { total: busy + idle + iowait + steal, busy, softirq, steal };
 }
 
+/** File descriptors that a process may have. */
+export function descriptorLimit() {
+  const hard = /^Max open files\s+\S+\s+(\d+)/m.exec(readOrEmpty('/proc/self/limits'))?.[1];
+  return hard === undefined ? Number.POSITIVE_INFINITY : Number(hard);
+}
+
 /** A port that was free a moment ago. @returns {Promise<number>} */
 export function freePort() {
   return new Promise((resolve, reject) => {

@@ -2,9 +2,11 @@
 /** From samples to medians, ratios and the table. */
 
 /** @typedef {{ kind: 'file', name: string, bytes: number } | { kind: 'connect', name: string, bytes: number }} Cell */
+/** Shares of a core's time; `others` ran programs that are neither the server nor the load. */
+/** @typedef {{ busy: number, softirq: number, steal: number, others: number }} CoreUse */
 /**
  * One measurement of one peer in one cell.
- * @typedef {import('./load.mjs').LoadResult & { peer: string, cell: string, round: number, core: { busy: number, softirq: number, steal: number } }} Sample
+ * @typedef {import('./load.mjs').LoadResult & { peer: string, cell: string, round: number, core: CoreUse, loadCore: CoreUse }} Sample
  */
 /** @typedef {{ peer: string, connections: number, held: number, bytesEach: number, lost: number }} IdleSample */
 /**
@@ -19,6 +21,7 @@
 const BASE = 'nginx';
 /** Of the core's time. More than this and the hypervisor, not the server, set the pace. */
 const STEAL_WORTH_A_WORD = 0.05;
+const OTHERS_WORTH_A_WORD = 0.1;
 const SPREAD_WORTH_A_WORD = 0.15;
 
 /** @param {number[]} values */
@@ -43,6 +46,8 @@ function show(cell, value) {
   if (!Number.isFinite(value)) return 'no answer';
   return inBytes(cell) ? value.toFixed(2) : Math.round(value).toLocaleString('en-US');
 }
+
+const percent = (/** @type {number} */ share) => `${Math.round(share * 100)} %`;
 
 /** @param {Cell} cell */
 function title(cell) {
@@ -73,7 +78,8 @@ export function summarise(results, cell, peer, metric) {
     spread: (Math.max(...values) - Math.min(...values)) / value,
     errors: own.reduce((sum, sample) => sum + Object.values(sample.errors).reduce((a, b) => a + b, 0), 0),
     resumed: own.reduce((sum, sample) => sum + sample.resumed, 0),
-    steal: Math.max(...own.map((sample) => sample.core.steal)),
+    steal: Math.max(...own.map((sample) => Math.max(sample.core.steal, sample.loadCore.steal))),
+    others: Math.max(...own.map((sample) => Math.max(sample.core.others, sample.loadCore.others))),
     serverBusy: median(own.map((sample) => sample.serverCpuSeconds / sample.seconds)),
     loadBusy: median(own.map((sample) => sample.loadCpuSeconds / sample.seconds)),
     p50: median(own.map((sample) => sample.latencyMicroseconds.p50)),
@@ -109,7 +115,7 @@ export function table(results) {
   for (const cell of results.cells) {
     const texts = names.map((peer) => {
       const { value, serverBusy } = summarise(results, cell, peer, perSecond);
-      return `${show(cell, value)} (${Math.round(serverBusy * 100)} %)`;
+      return `${show(cell, value)} (${percent(serverBusy)})`;
     });
     wall.push([title(cell), ...texts]);
   }
@@ -149,11 +155,14 @@ function notes(results, names) {
         lines.push(`! ${where}: ${summary.errors} wrong or missing answers ${kinds(results, cell, peer)}`);
       if (summary.resumed > 0) lines.push(`! ${where}: ${summary.resumed} handshakes were resumed`);
       if (summary.spread > SPREAD_WORTH_A_WORD) {
-        lines.push(`${where}: rounds differ by ${Math.round(summary.spread * 100)} %`);
+        lines.push(`${where}: rounds differ by ${percent(summary.spread)}`);
       }
       if (summary.steal > STEAL_WORTH_A_WORD) {
+        lines.push(`${where}: the hypervisor took up to ${percent(summary.steal)} of a core`);
+      }
+      if (summary.others > OTHERS_WORTH_A_WORD) {
         lines.push(
-          `${where}: the hypervisor took up to ${Math.round(summary.steal * 100)} % of the server's core`,
+          `${where}: other programs took up to ${percent(summary.others)} of a core; run on a quiet machine`,
         );
       }
     }

@@ -13,7 +13,7 @@ import { makeCorpus } from './corpus.mjs';
 import { buildLoad, holdOpen, measure } from './load.mjs';
 import { HELP, parseOptions, UsageError } from './options.mjs';
 import { findPeers, install, repository } from './peers.mjs';
-import { coreTimes } from './process.mjs';
+import { coreTimes, descriptorLimit } from './process.mjs';
 import { summaries, table } from './report.mjs';
 import { closeAll, startPeer, verify } from './site.mjs';
 
@@ -39,7 +39,7 @@ function connectionsFor(cell, options) {
 
 /** @param {Cell} cell @param {import('./site.mjs').Server} server @param {Options} options @param {number} round */
 async function sample(cell, server, options, round) {
-  const before = coreTimes(options.serverCpu);
+  const before = [coreTimes(options.serverCpu), coreTimes(options.loadCpu)];
   const result = await measure(
     {
       mode: cell.kind === 'connect' ? 'connect' : 'keepalive',
@@ -55,14 +55,20 @@ async function sample(cell, server, options, round) {
     },
     options.loadCpu,
   );
-  const after = coreTimes(options.serverCpu);
-  const total = after.total - before.total || 1;
-  const core = {
-    busy: (after.busy - before.busy) / total,
-    softirq: (after.softirq - before.softirq) / total,
-    steal: (after.steal - before.steal) / total,
-  };
-  return { ...result, peer: server.name, cell: cell.name, round, core };
+  const [core, loadCore] = [options.serverCpu, options.loadCpu].map((cpu, index) => {
+    const after = coreTimes(cpu);
+    const total = after.total - before[index].total || 1;
+    const share = (/** @type {'busy' | 'softirq' | 'steal'} */ kind) =>
+      (after[kind] - before[index][kind]) / total;
+    const own = (index === 0 ? result.serverCpuSeconds : result.loadCpuSeconds) / result.seconds;
+    return {
+      busy: share('busy'),
+      softirq: share('softirq'),
+      steal: share('steal'),
+      others: Math.max(0, share('busy') - own),
+    };
+  });
+  return { ...result, peer: server.name, cell: cell.name, round, core, loadCore };
 }
 
 /** @param {import('./peers.mjs').Peer} peer @param {import('./corpus.mjs').Corpus} corpus @param {Options} options */
@@ -95,6 +101,13 @@ async function run(options) {
   if (options.install) install();
   buildLoad();
   const { peers, missing } = findPeers(options);
+  const possible = Math.max(0, descriptorLimit() - 512);
+  if (options.idle > possible) {
+    console.error(
+      `bench: ${possible} idle connections instead of ${options.idle}: the limit is 'ulimit -Hn'`,
+    );
+    options.idle = possible;
+  }
   for (const peer of missing) console.error(`bench: without ${peer.missing}`);
   if (peers.length === 0) throw new UsageError('none of the wanted servers is here; --install gets them');
   const files = options.sizes.some((size) => size.name === CONNECT_FILE.name)
