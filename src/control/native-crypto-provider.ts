@@ -1,0 +1,37 @@
+/** The handshake's cryptography by libcrypto through the addon: one call per step, no key objects in JavaScript. */
+import { randomFillSync } from 'node:crypto';
+import type { NativeCrypto, NativeGroup, NativeSuite } from '../native.ts';
+import type { CryptoProvider } from '../tls/index.ts';
+
+/** One pool per provider: a draw of 32 bytes costs more in the call than in the bytes. */
+const POOL_BYTES = 4096;
+
+export function nativeCryptoProvider(crypto: NativeCrypto): CryptoProvider {
+  const pool = new Uint8Array(POOL_BYTES);
+  let used = POOL_BYTES;
+  return {
+    randomBytes(length) {
+      if (length > POOL_BYTES) return randomFillSync(new Uint8Array(length));
+      if (used + length > POOL_BYTES) {
+        randomFillSync(pool);
+        used = 0;
+      }
+      const bytes = pool.slice(used, used + length);
+      // Handed out once, so that a later read of the pool tells nothing about this handshake.
+      pool.fill(0, used, used + length);
+      used += length;
+      return bytes;
+    },
+    keyShare: (group, peerPublic) => crypto.keyShare(group as NativeGroup, peerPublic),
+    hash: (hash, data) => crypto.hash(hash, data),
+    hmac: (hash, key, data) => crypto.hmac(hash, key, data),
+    hkdfExtract: (hash, salt, ikm) => crypto.hkdfExtract(hash, salt, ikm),
+    hkdfExpandLabel: (hash, secret, label, context, length) =>
+      crypto.hkdfExpandLabel(hash, secret, label, context, length),
+    aeadSeal: (suite, key, nonce, aad, plaintext) =>
+      crypto.aeadSeal(suite as NativeSuite, key, nonce, aad, plaintext),
+    aeadOpen: (suite, key, nonce, aad, sealed) =>
+      crypto.aeadOpen(suite as NativeSuite, key, nonce, aad, sealed),
+    equal: (a, b) => crypto.equal(a, b),
+  };
+}

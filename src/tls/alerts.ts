@@ -1,0 +1,103 @@
+/**
+ * What can go wrong in a handshake, one reason per misbehaviour, and the only place where a reason becomes
+ * an alert (RFC 8446 section 6.2 and the sentences cited where each reason is raised).
+ */
+import { AlertDescription as Alert } from './codepoints.ts';
+
+/** `undefined`: the peer has ended the connection itself, so no alert answers it. */
+const ALERT_OF_REASON = {
+  // records
+  not_tls: Alert.unexpectedMessage,
+  wrong_record_version: Alert.protocolVersion,
+  unknown_content_type: Alert.unexpectedMessage,
+  record_too_long: Alert.recordOverflow,
+  plaintext_too_long: Alert.recordOverflow,
+  record_did_not_decrypt: Alert.badRecordMac,
+  record_without_content_type: Alert.unexpectedMessage,
+  empty_handshake_fragment: Alert.unexpectedMessage,
+  plaintext_handshake_record: Alert.unexpectedMessage,
+  application_data_in_handshake: Alert.unexpectedMessage,
+  record_between_handshake_fragments: Alert.unexpectedMessage,
+  bad_change_cipher_spec: Alert.unexpectedMessage,
+  change_cipher_spec_before_hello: Alert.unexpectedMessage,
+  encrypted_change_cipher_spec: Alert.unexpectedMessage,
+  too_many_change_cipher_specs: Alert.unexpectedMessage,
+  too_much_early_data: Alert.unexpectedMessage,
+  malformed_alert: Alert.decodeError,
+  too_many_warning_alerts: Alert.unexpectedMessage,
+  record_sequence_exhausted: Alert.internalError,
+  // handshake messages as such
+  handshake_bytes_before_key_change: Alert.unexpectedMessage,
+  unexpected_handshake_message: Alert.unexpectedMessage,
+  handshake_message_too_long: Alert.decodeError,
+  handshake_too_long: Alert.decodeError,
+  truncated_message: Alert.decodeError,
+  trailing_data: Alert.decodeError,
+  bad_list_length: Alert.decodeError,
+  // ClientHello
+  bad_session_id: Alert.decodeError,
+  bad_compression_methods: Alert.illegalParameter,
+  ssl30_offered: Alert.protocolVersion,
+  no_common_version: Alert.protocolVersion,
+  duplicate_extension: Alert.illegalParameter,
+  missing_key_share: Alert.missingExtension,
+  missing_supported_groups: Alert.missingExtension,
+  missing_signature_algorithms: Alert.missingExtension,
+  missing_psk_key_exchange_modes: Alert.missingExtension,
+  pre_shared_key_not_last: Alert.illegalParameter,
+  duplicate_server_name: Alert.illegalParameter,
+  bad_server_name: Alert.illegalParameter,
+  duplicate_key_share: Alert.illegalParameter,
+  key_share_for_unsupported_group: Alert.illegalParameter,
+  bad_key_share: Alert.illegalParameter,
+  no_common_suite: Alert.handshakeFailure,
+  no_common_group: Alert.handshakeFailure,
+  no_common_signature_scheme: Alert.handshakeFailure,
+  no_credential: Alert.handshakeFailure,
+  unrecognized_name: Alert.unrecognizedName,
+  no_common_alpn: Alert.noApplicationProtocol,
+  second_hello_differs: Alert.illegalParameter,
+  second_hello_without_requested_share: Alert.illegalParameter,
+  early_data_in_second_hello: Alert.illegalParameter,
+  // Finished and after
+  bad_finished_length: Alert.decodeError,
+  bad_finished: Alert.decryptError,
+  bad_key_update: Alert.decodeError,
+  bad_key_update_request: Alert.illegalParameter,
+  // the peer's doing, or ours
+  peer_closed: Alert.closeNotify,
+  peer_alert: undefined,
+  internal_error: Alert.internalError,
+} as const satisfies Record<string, number | undefined>;
+
+export type Reason = keyof typeof ALERT_OF_REASON;
+
+/** Every reason there is, for tests and metrics. */
+export const REASONS = Object.keys(ALERT_OF_REASON) as readonly Reason[];
+
+/** The alert that answers a reason; undefined: none is sent. */
+export function alertFor(reason: Reason): number | undefined {
+  return ALERT_OF_REASON[reason];
+}
+
+/** A peer's (or, for `internal_error`, our own) fault. The message is the reason: never bytes from the wire. */
+export class TlsError extends Error {
+  readonly reason: Reason;
+  /** `ERR_SOCRYPT_TLS_` and the reason in capitals; stable. */
+  readonly code: string;
+  /** The AlertDescription a peer has sent (`peer_alert`), undefined otherwise. */
+  readonly received: number | undefined;
+
+  constructor(reason: Reason, received?: number) {
+    super(received === undefined ? reason : `${reason} ${received}`);
+    this.name = 'TlsError';
+    this.reason = reason;
+    this.code = `ERR_SOCRYPT_TLS_${reason.toUpperCase()}`;
+    this.received = received;
+  }
+}
+
+/** What was thrown, as a TlsError: anything unknown is our own fault, and says nothing to the peer about it. */
+export function asTlsError(thrown: unknown): TlsError {
+  return thrown instanceof TlsError ? thrown : new TlsError('internal_error');
+}

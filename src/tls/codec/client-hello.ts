@@ -1,0 +1,112 @@
+import { TlsError } from '../alerts.ts';
+import { ExtensionType } from '../codepoints.ts';
+import { type KeyShareEntry, readAlpn, readKeyShares, readList16, readServerName } from './extensions.ts';
+import { Reader } from './reader.ts';
+
+/** RFC 8446 4.1.2. Byte fields alias the message. An extension that was not there is undefined. */
+export interface ClientHello {
+  readonly legacyVersion: number;
+  readonly random: Uint8Array;
+  readonly sessionId: Uint8Array;
+  readonly cipherSuites: readonly number[];
+  readonly compressionMethods: Uint8Array;
+  readonly serverName: string | undefined;
+  /** A server_name extension was there, whatever it held. */
+  readonly namesServer: boolean;
+  readonly supportedGroups: readonly number[] | undefined;
+  readonly signatureAlgorithms: readonly number[] | undefined;
+  readonly alpn: readonly string[] | undefined;
+  readonly supportedVersions: readonly number[] | undefined;
+  readonly keyShares: readonly KeyShareEntry[] | undefined;
+  readonly pskModes: Uint8Array | undefined;
+  readonly offersPsk: boolean;
+  readonly offersEarlyData: boolean;
+}
+
+/** Reads the body of a ClientHello: its form only; what it means is the states' business. */
+export function readClientHello(body: Uint8Array): ClientHello {
+  const reader = new Reader(body);
+  const legacyVersion = reader.u16();
+  const random = reader.bytes(32);
+  const sessionId = reader.bytes8(0);
+  if (sessionId.length > 32) throw new TlsError('bad_session_id');
+  const cipherSuites = reader.list16(2);
+  const compressionMethods = reader.bytes8(1);
+
+  let serverName: string | undefined;
+  let namesServer = false;
+  let supportedGroups: number[] | undefined;
+  let signatureAlgorithms: number[] | undefined;
+  let alpn: string[] | undefined;
+  let supportedVersions: number[] | undefined;
+  let keyShares: KeyShareEntry[] | undefined;
+  let pskModes: Uint8Array | undefined;
+  let offersPsk = false;
+  let offersEarlyData = false;
+
+  // A hello older than TLS 1.2 may end here (RFC 5246 7.4.1.2); the version check answers it.
+  if (reader.remaining > 0) {
+    const extensions = reader.nested16(0);
+    reader.expectEnd();
+    const seen = new Set<number>();
+    while (extensions.remaining > 0) {
+      // RFC 8446 4.2.11: pre_shared_key "MUST be the last extension in the ClientHello".
+      if (offersPsk) throw new TlsError('pre_shared_key_not_last');
+      const type = extensions.u16();
+      const content = extensions.nested16(0);
+      // RFC 8446 4.2: "There MUST NOT be more than one extension of the same type".
+      if (seen.has(type)) throw new TlsError('duplicate_extension');
+      seen.add(type);
+      switch (type) {
+        case ExtensionType.serverName:
+          namesServer = true;
+          serverName = readServerName(content);
+          break;
+        case ExtensionType.supportedGroups:
+          supportedGroups = readList16(content, 2);
+          break;
+        case ExtensionType.signatureAlgorithms:
+          signatureAlgorithms = readList16(content, 2);
+          break;
+        case ExtensionType.alpn:
+          alpn = readAlpn(content);
+          break;
+        case ExtensionType.supportedVersions:
+          supportedVersions = readList16(content, 1);
+          break;
+        case ExtensionType.keyShare:
+          keyShares = readKeyShares(content);
+          break;
+        case ExtensionType.pskKeyExchangeModes:
+          pskModes = content.bytes8(1);
+          content.expectEnd();
+          break;
+        case ExtensionType.preSharedKey:
+          offersPsk = true;
+          break;
+        case ExtensionType.earlyData:
+          content.expectEnd();
+          offersEarlyData = true;
+          break;
+        default: // RFC 8446 4.1.2: "Servers MUST ignore unrecognized extensions."
+      }
+    }
+  }
+  return {
+    legacyVersion,
+    random,
+    sessionId,
+    cipherSuites,
+    compressionMethods,
+    serverName,
+    namesServer,
+    supportedGroups,
+    signatureAlgorithms,
+    alpn,
+    supportedVersions,
+    keyShares,
+    pskModes,
+    offersPsk,
+    offersEarlyData,
+  };
+}

@@ -1,0 +1,30 @@
+import { ExtensionType, HandshakeType } from '../codepoints.ts';
+import type { Writer } from './writer.ts';
+
+export interface EncryptedExtensions {
+  /** The chosen protocol; undefined: none is negotiated. */
+  readonly alpn: string | undefined;
+  /** RFC 6066 3: a server that used the name "SHALL include an extension of type server_name". */
+  readonly acknowledgesServerName: boolean;
+}
+
+export function writeEncryptedExtensions(writer: Writer, extensions: EncryptedExtensions): void {
+  const message = writer.openMessage(HandshakeType.encryptedExtensions);
+  const list = writer.open(2);
+  if (extensions.acknowledgesServerName) {
+    writer.u16(ExtensionType.serverName);
+    writer.u16(0);
+  }
+  if (extensions.alpn !== undefined) {
+    writer.u16(ExtensionType.alpn);
+    const extension = writer.open(2);
+    const names = writer.open(2);
+    const name = writer.open(1);
+    for (let i = 0; i < extensions.alpn.length; i++) writer.u8(extensions.alpn.charCodeAt(i));
+    writer.close(name, 1);
+    writer.close(names, 2);
+    writer.close(extension, 2);
+  }
+  writer.close(list, 2);
+  writer.closeMessage(message);
+}

@@ -1,0 +1,92 @@
+import { ExtensionType, HandshakeType, TLS12, TLS13 } from '../codepoints.ts';
+import type { Writer } from './writer.ts';
+
+/** SHA-256 of "HelloRetryRequest": the random that marks a ServerHello as one (RFC 8446 4.1.3). */
+const HELLO_RETRY_RANDOM = Uint8Array.of(
+  0xcf,
+  0x21,
+  0xad,
+  0x74,
+  0xe5,
+  0x9a,
+  0x61,
+  0x11,
+  0xbe,
+  0x1d,
+  0x8c,
+  0x02,
+  0x1e,
+  0x65,
+  0xb8,
+  0x91,
+  0xc2,
+  0xa2,
+  0x11,
+  0x16,
+  0x7a,
+  0xbb,
+  0x8c,
+  0x5e,
+  0x07,
+  0x9e,
+  0x09,
+  0xe2,
+  0xc8,
+  0xa8,
+  0x33,
+  0x9c,
+);
+
+export interface ServerHello {
+  readonly random: Uint8Array;
+  /** The client's legacy_session_id, echoed. */
+  readonly sessionId: Uint8Array;
+  readonly suite: number;
+  readonly group: number;
+  readonly publicKey: Uint8Array;
+}
+
+export function writeServerHello(writer: Writer, hello: ServerHello): void {
+  const message = openHello(writer, hello.random, hello.sessionId, hello.suite);
+  const extensions = writer.open(2);
+  writer.u16(ExtensionType.keyShare);
+  const share = writer.open(2);
+  writer.u16(hello.group);
+  const key = writer.open(2);
+  writer.bytes(hello.publicKey);
+  writer.close(key, 2);
+  writer.close(share, 2);
+  closeHello(writer, extensions, message);
+}
+
+/** Asks for a share of `group` (RFC 8446 4.1.4). No cookie: the server keeps its state. */
+export function writeHelloRetryRequest(
+  writer: Writer,
+  request: { readonly sessionId: Uint8Array; readonly suite: number; readonly group: number },
+): void {
+  const message = openHello(writer, HELLO_RETRY_RANDOM, request.sessionId, request.suite);
+  const extensions = writer.open(2);
+  writer.u16(ExtensionType.keyShare);
+  writer.u16(2);
+  writer.u16(request.group);
+  closeHello(writer, extensions, message);
+}
+
+function openHello(writer: Writer, random: Uint8Array, sessionId: Uint8Array, suite: number): number {
+  const message = writer.openMessage(HandshakeType.serverHello);
+  writer.u16(TLS12);
+  writer.bytes(random);
+  writer.u8(sessionId.length);
+  writer.bytes(sessionId);
+  writer.u16(suite);
+  writer.u8(0); // legacy_compression_method
+  return message;
+}
+
+function closeHello(writer: Writer, extensions: number, message: number): void {
+  writer.u16(ExtensionType.supportedVersions);
+  writer.u16(2);
+  writer.u16(TLS13);
+  writer.close(extensions, 2);
+  writer.closeMessage(message);
+}

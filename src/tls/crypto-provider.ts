@@ -1,0 +1,48 @@
+/**
+ * The cryptography a handshake needs. Synchronous: each call is short, and a handshake that yields between
+ * two of them would have to be re-entrant. Only signing, which may be slow or elsewhere, is an event.
+ */
+
+export type HashName = 'sha256' | 'sha384';
+
+export interface CryptoProvider {
+  /** `length` bytes from a cryptographically secure source. */
+  randomBytes(length: number): Uint8Array;
+  /**
+   * Makes an ephemeral key of the NamedGroup and combines it with the peer's share. null: the share is invalid
+   * (wrong length, not on the curve, or an all-zero X25519 result, RFC 8446 7.4.2).
+   */
+  keyShare(
+    group: number,
+    peerPublic: Uint8Array,
+  ): { readonly publicKey: Uint8Array; readonly sharedSecret: Uint8Array } | null;
+  hash(hash: HashName, data: Uint8Array): Uint8Array;
+  hmac(hash: HashName, key: Uint8Array, data: Uint8Array): Uint8Array;
+  hkdfExtract(hash: HashName, salt: Uint8Array, ikm: Uint8Array): Uint8Array;
+  /** RFC 8446 7.1; `label` without the "tls13 " prefix. */
+  hkdfExpandLabel(
+    hash: HashName,
+    secret: Uint8Array,
+    label: string,
+    context: Uint8Array,
+    length: number,
+  ): Uint8Array;
+  /** Returns ciphertext || tag. */
+  aeadSeal(
+    suite: number,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    plaintext: Uint8Array,
+  ): Uint8Array;
+  /** `sealed` is ciphertext || tag; null: it does not verify (also when shorter than a tag). */
+  aeadOpen(
+    suite: number,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    sealed: Uint8Array,
+  ): Uint8Array | null;
+  /** Constant time in the content; false on different lengths. */
+  equal(a: Uint8Array, b: Uint8Array): boolean;
+}

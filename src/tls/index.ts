@@ -1,0 +1,13 @@
+/** The TLS handshake, sans-IO. Its parts are private; this is what the control plane uses. */
+export { alertFor, REASONS, type Reason, TlsError } from './alerts.ts';
+export type { CryptoProvider, HashName } from './crypto-provider.ts';
+export { PostHandshake, type PostHandshakeEvent, type TxUpdate } from './post-handshake.ts';
+export type {
+  ClientOffer,
+  HandshakeInfo,
+  ServerConfig,
+  ServerCredential,
+  ServerEvent,
+} from './server/api.ts';
+export { ServerHandshake } from './server/server-handshake.ts';
+export { type TrafficSecret, type UpdateSecrets, wipe } from './traffic.ts';

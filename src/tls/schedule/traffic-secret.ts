@@ -1,0 +1,86 @@
+/**
+ * Traffic secrets (RFC 8446 7.1-7.3). A handshake secret can make a Finished, an application secret can be
+ * updated; the types keep the one from being used as the other.
+ */
+import type { CryptoProvider } from '../crypto-provider.ts';
+import { IV_LENGTH, type Suite } from '../suites.ts';
+
+export const EMPTY = new Uint8Array(0);
+
+export interface RecordKeys {
+  readonly suite: Suite;
+  readonly key: Uint8Array;
+  readonly iv: Uint8Array;
+}
+
+abstract class BaseTrafficSecret {
+  readonly suite: Suite;
+  // Private names, which neither inspect nor JSON shows.
+  readonly #provider: CryptoProvider;
+  readonly #secret: Uint8Array;
+
+  /** Takes the secret over; `wipe` zeroises it. */
+  constructor(provider: CryptoProvider, suite: Suite, secret: Uint8Array) {
+    this.#provider = provider;
+    this.suite = suite;
+    this.#secret = secret;
+  }
+
+  keys(): RecordKeys {
+    const { suite } = this;
+    return {
+      suite,
+      key: this.expand('key', suite.keyLength),
+      iv: this.expand('iv', IV_LENGTH),
+    };
+  }
+
+  wipe(): void {
+    this.#secret.fill(0);
+  }
+
+  protected get provider(): CryptoProvider {
+    return this.#provider;
+  }
+
+  protected expand(label: string, length: number): Uint8Array {
+    return this.#provider.hkdfExpandLabel(this.suite.hash, this.#secret, label, EMPTY, length);
+  }
+
+  protected copyTo(into: Uint8Array, offset: number): void {
+    into.set(this.#secret, offset);
+  }
+}
+
+/** Only a Finished that verified makes one; reading under application keys asks for it. */
+declare const finishedVerified: unique symbol;
+export type FinishedVerified = { readonly [finishedVerified]: true };
+const FINISHED_VERIFIED = Object.freeze({}) as FinishedVerified;
+
+export class HandshakeTrafficSecret extends BaseTrafficSecret {
+  /** verify_data of a Finished sent under this secret (RFC 8446 4.4.4). */
+  finished(transcriptHash: Uint8Array): Uint8Array {
+    const key = this.expand('finished', this.suite.hashLength);
+    const verifyData = this.provider.hmac(this.suite.hash, key, transcriptHash);
+    key.fill(0);
+    return verifyData;
+  }
+
+  /** undefined: it does not match. */
+  verifyFinished(transcriptHash: Uint8Array, received: Uint8Array): FinishedVerified | undefined {
+    return this.provider.equal(this.finished(transcriptHash), received) ? FINISHED_VERIFIED : undefined;
+  }
+}
+
+export class ApplicationTrafficSecret extends BaseTrafficSecret {
+  /** application_traffic_secret_N+1 (RFC 8446 7.2). This one is left to the caller to wipe. */
+  next(): ApplicationTrafficSecret {
+    const next = this.expand('traffic upd', this.suite.hashLength);
+    return new ApplicationTrafficSecret(this.provider, this.suite, next);
+  }
+
+  /** Copies the secret to where the connection keeps it for later updates. */
+  store(into: Uint8Array, offset: number): void {
+    this.copyTo(into, offset);
+  }
+}

@@ -1,0 +1,117 @@
+/** What a ClientHello means to this server: checks and choices, before any key exists. */
+import { TlsError } from '../alerts.ts';
+import type { ClientHello } from '../codec/client-hello.ts';
+import type { KeyShareEntry } from '../codec/extensions.ts';
+import { SSL30, signsIn13, TLS13 } from '../codepoints.ts';
+import { type Suite, suiteById } from '../suites.ts';
+import type { ServerConfig, ServerCredential } from './api.ts';
+
+/** A hello that RFC 8446 allows, with the extensions that a handshake with certificates must have. */
+export interface Offer {
+  readonly hello: ClientHello;
+  readonly groups: readonly number[];
+  readonly shares: readonly KeyShareEntry[];
+  readonly signatureSchemes: readonly number[];
+}
+
+export function checkHello(hello: ClientHello): Offer {
+  // RFC 8446 D.5: a legacy_version of 0x0300 "MUST" be answered by protocol_version.
+  if (hello.legacyVersion <= SSL30) throw new TlsError('ssl30_offered');
+  if (!hello.supportedVersions?.includes(TLS13)) throw new TlsError('no_common_version');
+  // RFC 8446 4.1.2: "exactly one byte, set to zero".
+  if (hello.compressionMethods.length !== 1 || hello.compressionMethods[0] !== 0) {
+    throw new TlsError('bad_compression_methods');
+  }
+  // RFC 8446 9.2; pre_shared_key does not excuse any of them here, since no PSK is taken.
+  if (hello.signatureAlgorithms === undefined) throw new TlsError('missing_signature_algorithms');
+  if (hello.supportedGroups === undefined) throw new TlsError('missing_supported_groups');
+  if (hello.keyShares === undefined) throw new TlsError('missing_key_share');
+  // RFC 8446 4.2.9: "If clients offer "pre_shared_key" without a "psk_key_exchange_modes" extension, servers
+  // MUST abort the handshake."
+  if (hello.offersPsk && hello.pskModes === undefined) throw new TlsError('missing_psk_key_exchange_modes');
+  return {
+    hello,
+    groups: hello.supportedGroups,
+    shares: hello.keyShares,
+    signatureSchemes: hello.signatureAlgorithms,
+  };
+}
+
+export function chooseSuite(config: ServerConfig, hello: ClientHello): Suite {
+  for (const id of config.suites) {
+    if (!hello.cipherSuites.includes(id)) continue;
+    const suite = suiteById(id);
+    if (suite !== undefined) return suite;
+  }
+  throw new TlsError('no_common_suite');
+}
+
+/** The first of our groups with a share, which saves a round trip; else the first to ask a share for. */
+export function chooseGroup(
+  config: ServerConfig,
+  offer: Offer,
+): { readonly group: number; readonly share: KeyShareEntry | undefined } {
+  let wanted: number | undefined;
+  for (const group of config.groups) {
+    const share = offer.shares.find((entry) => entry.group === group);
+    if (offer.groups.includes(group)) {
+      if (share !== undefined) return { group, share };
+      wanted ??= group;
+    } else if (share !== undefined) {
+      // RFC 8446 4.2.8: no shares "for groups not listed in the client's "supported_groups"".
+      throw new TlsError('key_share_for_unsupported_group');
+    }
+  }
+  if (wanted === undefined) throw new TlsError('no_common_group');
+  return { group: wanted, share: undefined };
+}
+
+export function chooseCredential(
+  config: ServerConfig,
+  offer: Offer,
+): { readonly credential: ServerCredential; readonly scheme: number } {
+  const { serverName } = offer.hello;
+  const { signatureSchemes } = offer;
+  const credential = config.selectCredential({ serverName, signatureSchemes });
+  if (credential === undefined)
+    throw new TlsError(serverName === undefined ? 'no_credential' : 'unrecognized_name');
+  for (const scheme of credential.schemes) {
+    if (signsIn13(scheme) && signatureSchemes.includes(scheme)) return { credential, scheme };
+  }
+  throw new TlsError('no_common_signature_scheme');
+}
+
+/** RFC 7301 3.2: the server's preference decides; none in common is fatal. */
+export function chooseAlpn(config: ServerConfig, hello: ClientHello): string | undefined {
+  if (config.alpn.length === 0 || hello.alpn === undefined) return undefined;
+  for (const name of config.alpn) if (hello.alpn.includes(name)) return name;
+  throw new TlsError('no_common_alpn');
+}
+
+/**
+ * RFC 8446 4.1.2: a second hello repeats the first but for the named changes. Compared is what is understood:
+ * of other extensions some may change for reasons of their own (padding, encrypted_client_hello).
+ */
+export function sameHello(first: ClientHello, second: ClientHello): boolean {
+  return (
+    first.legacyVersion === second.legacyVersion &&
+    sameList(first.random, second.random) &&
+    sameList(first.sessionId, second.sessionId) &&
+    sameList(first.cipherSuites, second.cipherSuites) &&
+    sameList(first.compressionMethods, second.compressionMethods) &&
+    first.namesServer === second.namesServer &&
+    first.serverName === second.serverName &&
+    sameList(first.supportedGroups, second.supportedGroups) &&
+    sameList(first.signatureAlgorithms, second.signatureAlgorithms) &&
+    sameList(first.alpn, second.alpn) &&
+    sameList(first.supportedVersions, second.supportedVersions) &&
+    sameList(first.pskModes, second.pskModes)
+  );
+}
+
+function sameList(a: ArrayLike<unknown> | undefined, b: ArrayLike<unknown> | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

@@ -1,0 +1,150 @@
+/**
+ * The traces of RFC 8448, replayed with this server in the place of theirs. Two things of theirs this server does
+ * not say are put in its mouth: their EncryptedExtensions (supported_groups, record_size_limit), and the cookie in
+ * their HelloRetryRequest. All else, and every record, is made here from their keys and randomness.
+ */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test, vi } from 'vitest';
+import type { Writer } from '../../src/tls/codec/writer.ts';
+import { type ServerConfig, type ServerEvent, ServerHandshake } from '../../src/tls/index.ts';
+import { ApplicationTrafficSecret } from '../../src/tls/schedule/traffic-secret.ts';
+import { nodeCryptoProvider, P256, X25519 } from '../support/node-crypto-provider.ts';
+
+type Trace = Record<string, string>;
+const traces = JSON.parse(
+  readFileSync(new URL('../vectors/rfc8448.json', import.meta.url), 'utf8'),
+) as Record<string, Trace>;
+const hex = (text: string) => new Uint8Array(Buffer.from(text, 'hex'));
+const toHex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+
+const dictated = vi.hoisted(() => ({
+  encryptedExtensions: new Uint8Array(0),
+  helloRetryRequest: new Uint8Array(0),
+}));
+vi.mock('../../src/tls/codec/encrypted-extensions.ts', () => ({
+  writeEncryptedExtensions: (writer: Writer) => writer.bytes(dictated.encryptedExtensions),
+}));
+vi.mock(import('../../src/tls/codec/server-hello.ts'), async (original) => ({
+  ...(await original()),
+  writeHelloRetryRequest: (writer: Writer) => writer.bytes(dictated.helloRetryRequest),
+}));
+
+function replay(trace: Trace, group: number) {
+  dictated.encryptedExtensions = hex(trace.encryptedExtensions!);
+  dictated.helloRetryRequest = hex(trace.helloRetryRequestMessage ?? '');
+  const provider = nodeCryptoProvider({
+    // record header 5, message header 4, legacy_version 2
+    randomBytes: () => hex(trace.serverHello!).subarray(11, 43),
+    privateKey: () => hex(trace.serverPrivateKey!),
+  });
+  const certificate = hex(trace.certificate!);
+  const config: ServerConfig = {
+    suites: [0x1301],
+    groups: [group],
+    alpn: [],
+    // message header 4, context 1, list 3, length 3; extensions 2 at the end
+    selectCredential: () => ({
+      chain: [certificate.subarray(11, certificate.length - 2)],
+      schemes: [0x0804],
+    }),
+    maxHandshakeBytes: 65_536,
+  };
+  const handshake = new ServerHandshake(config, provider);
+  const signature = hex(trace.certificateVerify!).subarray(8);
+  const sent: Uint8Array[] = [];
+  let established: Extract<ServerEvent, { type: 'established' }> | undefined;
+  const take = (events: ServerEvent[]): void => {
+    for (const event of events) {
+      if (event.type === 'send') sent.push(event.bytes);
+      else if (event.type === 'sign') take(handshake.provideSignature(signature));
+      else if (event.type === 'established') established = event;
+      else throw new Error(`failed: ${event.reason}`);
+    }
+  };
+  return {
+    feed(record: string, portion: number) {
+      const bytes = hex(record);
+      for (let at = 0; at < bytes.length; at += portion) {
+        // A buffer that is overwritten after the call, as an engine's is.
+        const lent = bytes.slice(at, at + portion);
+        take(handshake.receive(lent));
+        lent.fill(0xaa);
+      }
+    },
+    sent: () => toHex(Buffer.concat(sent)),
+    established: () => established,
+    provider,
+  };
+}
+
+function expectKeys(trace: Trace, run: ReturnType<typeof replay>): void {
+  const event = run.established();
+  expect(event).toBeDefined();
+  if (event === undefined) return;
+  expect(toHex(event.tx.key)).toBe(trace.serverKey);
+  expect(toHex(event.tx.iv)).toBe(trace.serverIv);
+  expect(toHex(event.rx.key)).toBe(trace.clientKey);
+  expect(toHex(event.rx.iv)).toBe(trace.clientIv);
+  expect([event.tx.recordSeq, event.rx.recordSeq, event.tx.epoch, event.rx.epoch]).toEqual([0n, 0n, 0, 0]);
+  expect(event.leftover).toHaveLength(0);
+  const secrets = toHex(event.update);
+  expect(secrets).toContain(trace.clientApplicationSecret);
+  expect(secrets).toContain(trace.serverApplicationSecret);
+  expect(event.update.length).toBeLessThanOrEqual(128);
+}
+
+const CHANGE_CIPHER_SPEC = '140303000101';
+
+describe.each([1, 7, 100_000])('in portions of %i bytes', (portion) => {
+  test('section 3, simple 1-RTT', () => {
+    const trace = traces.simple!;
+    const run = replay(trace, X25519);
+    run.feed(trace.clientHello!, portion);
+    expect(run.sent()).toBe(`${trace.serverHello}${trace.serverFlight}`);
+    run.feed(trace.clientFinished!, portion);
+    expectKeys(trace, run);
+  });
+
+  test('section 5, HelloRetryRequest', () => {
+    const trace = traces.helloRetryRequest!;
+    const run = replay(trace, P256);
+    run.feed(trace.clientHello!, portion);
+    expect(run.sent()).toBe(trace.helloRetryRequest);
+    run.feed(trace.secondClientHello!, portion);
+    expect(run.sent()).toBe(`${trace.helloRetryRequest}${trace.serverHello}${trace.serverFlight}`);
+    run.feed(trace.clientFinished!, portion);
+    expectKeys(trace, run);
+    expect(run.established()?.info).toMatchObject({ group: P256, helloRetry: true, serverName: 'server' });
+  });
+
+  test('section 7, compatibility mode', () => {
+    const trace = traces.compatibility!;
+    const run = replay(trace, X25519);
+    run.feed(trace.clientHello!, portion);
+    expect(run.sent()).toBe(`${trace.serverHello}${CHANGE_CIPHER_SPEC}${trace.serverFlight}`);
+    run.feed(CHANGE_CIPHER_SPEC, portion);
+    run.feed(trace.clientFinished!, portion);
+    expectKeys(trace, run);
+  });
+});
+
+test('section 4: a resumption is answered in full, and its early data is skipped', () => {
+  const trace = { ...traces.simple, ...traces.earlyData };
+  const run = replay(trace, X25519);
+  run.feed(trace.clientHello!, 1);
+  const answered = run.sent();
+  expect(answered).toContain('160303');
+  run.feed(trace.earlyData!, 1);
+  expect(run.sent()).toBe(answered);
+});
+
+test('a traffic secret cannot be read out of what holds it by printing it', async () => {
+  const { inspect } = await import('node:util');
+  const secret = new ApplicationTrafficSecret(
+    nodeCryptoProvider(),
+    { id: 0x1301, hash: 'sha256', hashLength: 32, keyLength: 16 },
+    new Uint8Array(32).fill(0x5a),
+  );
+  expect(inspect(secret, { depth: 9 })).not.toContain('90');
+  expect(JSON.stringify(secret)).not.toContain('90');
+});
