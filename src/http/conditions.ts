@@ -62,37 +62,42 @@ export function formatHttpDate(seconds: number): string {
   return new Date(seconds * 1000).toUTCString();
 }
 
-function listed(field: string, etags: readonly string[], weak: boolean): boolean {
+const TAG = /[ \t,]*(W\/)?("[!#-~\x80-\xff]*")[ \t]*(?=,|$)/y;
+
+/** "*" or a list of entity-tags; reading ends at the first malformed member, as in the engine. */
+function listed(field: string, etag: string, comparison: 'strong' | 'weak'): boolean {
   if (field.trim() === '*') return true;
-  const tags = field.match(/(?:W\/)?"[!#-~\x80-\xff]*"/g) ?? [];
-  return tags.some((tag) => etags.includes(weak && tag.startsWith('W/') ? tag.slice(2) : tag));
+  TAG.lastIndex = 0;
+  for (let match = TAG.exec(field); match !== null; match = TAG.exec(field)) {
+    if (match[2] === etag && (comparison === 'weak' || match[1] === undefined)) return true;
+  }
+  return false;
 }
 
-/** False when the engine has something else than ranges to answer: a 304, a 412, or the whole file (If-Range). */
-export function rangesApply(headers: ReadonlyMap<string, string>, variants: readonly FileVariant[]): boolean {
-  const identity = variants.find((variant) => variant.coding === 'identity')!;
-  const etags = variants.map((variant) => variant.etag).filter((etag) => etag !== '');
-  const { lastModified } = identity;
+/** What the preconditions of a GET say of a representation, in the order of RFC 9110, 13.2.2. */
+export function evaluateConditions(
+  headers: ReadonlyMap<string, string>,
+  { etag, lastModified }: Pick<FileVariant, 'etag' | 'lastModified'>,
+): 'ranges' | 'whole' | 304 | 412 {
   const ifMatch = headers.get('if-match');
   const ifUnmodified = headers.get('if-unmodified-since');
   if (ifMatch !== undefined) {
-    if (!listed(ifMatch, etags, false)) return false;
+    if (!listed(ifMatch, etag, 'strong')) return 412;
   } else if (ifUnmodified !== undefined && lastModified >= 0) {
     const date = parseHttpDate(ifUnmodified);
-    if (date !== undefined && lastModified > date) return false;
+    if (date !== undefined && lastModified > date) return 412;
   }
   const ifNoneMatch = headers.get('if-none-match');
   const ifModified = headers.get('if-modified-since');
   if (ifNoneMatch !== undefined) {
-    if (listed(ifNoneMatch, etags, true)) return false;
+    if (listed(ifNoneMatch, etag, 'weak')) return 304;
   } else if (ifModified !== undefined && lastModified >= 0) {
     const date = parseHttpDate(ifModified);
-    if (date !== undefined && lastModified <= date) return false;
+    if (date !== undefined && lastModified <= date) return 304;
   }
-  const ifRange = headers.get('if-range')?.trim();
-  if (ifRange === undefined) return true;
-  // Strong comparison (RFC 9110, 13.1.5); a date must be equal and, being one of ours, is strong after a second.
-  if (ifRange.includes('"')) return ifRange === identity.etag && ifRange !== '';
-  const date = parseHttpDate(ifRange);
-  return date !== undefined && lastModified >= 0 && date === lastModified && date * 1000 < Date.now() - 1000;
+  const ifRange = headers.get('if-range');
+  if (ifRange === undefined) return 'ranges';
+  // Strong comparison (RFC 9110, 13.1.5); a date must be exactly ours.
+  if (ifRange.startsWith('"') || ifRange.startsWith('W/')) return ifRange === etag ? 'ranges' : 'whole';
+  return lastModified >= 0 && parseHttpDate(ifRange) === lastModified ? 'ranges' : 'whole';
 }

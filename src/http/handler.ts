@@ -5,9 +5,10 @@ import type {
   RequestHandler,
   RequestHead,
   Resolution,
+  SegmentsResolution,
 } from '../plane/entry.ts';
 import { prefersJson, quality } from './accept.ts';
-import { formatHttpDate, rangesApply } from './conditions.ts';
+import { evaluateConditions, formatHttpDate } from './conditions.ts';
 import { ErrorPages } from './error_pages.ts';
 import { type HeaderContext, Headers, validators } from './headers.ts';
 import { listingJson, listingPage, MAX_LISTED, sortEntries } from './listing.ts';
@@ -194,7 +195,7 @@ export class StaticHandler implements RequestHandler {
     return this.#error(task, found.kind === 'failed' ? found.status : 404, { vary });
   }
 
-  #file(task: Task, found: FoundFile, varyToo: readonly string[] = []): Resolution {
+  #file(task: Task, found: FoundFile, varyToo: readonly string[] = []): Resolution | Promise<Resolution> {
     const { lookup, request, origin } = task;
     const type = this.#headers.contentType(found.name);
     const vary = found.neighbours.length > 0 ? ['Accept-Encoding', ...varyToo] : varyToo;
@@ -210,10 +211,7 @@ export class StaticHandler implements RequestHandler {
       });
     }
     const range = request.method === 'GET' ? request.headers.get('range') : undefined;
-    if (asksForSeveral(range) && rangesApply(request.headers, variants)) {
-      const several = this.#several(task, found, variants[0]!, type, range);
-      if (several !== undefined) return several;
-    }
+    if (asksForSeveral(range)) return this.#several(task, found, variants[0]!, type, range);
     lookup.take(found.file);
     for (const { file } of found.neighbours) lookup.take(file);
     return {
@@ -225,43 +223,50 @@ export class StaticHandler implements RequestHandler {
     };
   }
 
-  #several(
+  /**
+   * A request for several ranges of the file as it is (not of a coded neighbour). Answered here to the end,
+   * 304, 412 and 416 included: the engine, given a file, would find several ranges again and ask again.
+   */
+  async #several(
     task: Task,
     found: FoundFile,
     variant: FileVariant,
     type: string,
     field: string,
-  ): Resolution | undefined {
+  ): Promise<Resolution> {
+    const { lookup } = task;
+    lookup.cacheable = false;
     const size = Number(found.file.size);
-    const ranges = parseRanges(field, size);
-    if (ranges === undefined) return undefined;
-    const fields = `Accept-Ranges: bytes\r\nETag: ${variant.etag}\r\n${
-      variant.lastModified >= 0 ? `Last-Modified: ${formatHttpDate(variant.lastModified)}\r\n` : ''
-    }`;
-    const { identity } = variant;
-    if (ranges.length === 1) {
-      // Joined into one: a multipart answer with one part is allowed, but a plain 206 is understood by more clients.
-      const headers = `${variant.headers}${fields}Content-Range: ${contentRange(ranges[0]!, size)}\r\n`;
-      return {
-        kind: 'segments',
-        status: 206,
-        headers,
-        fd: task.lookup.take(found.file),
-        identity,
-        segments: ranges,
-      };
+    const condition = evaluateConditions(task.request.headers, variant);
+    if (condition === 412) return this.#error(task, 412);
+    const date = variant.lastModified < 0 ? '' : `Last-Modified: ${formatHttpDate(variant.lastModified)}\r\n`;
+    const fields = `ETag: ${variant.etag}\r\n${date}`;
+    if (condition === 304) return this.#fixed(304, EMPTY, `${variant.headersNotModified}${fields}`);
+    const ranges = condition === 'whole' ? 'ignore' : parseRanges(field, size);
+    if (ranges === 'unsatisfiable')
+      return this.#error(task, 416, { extra: [['Content-Range', `bytes */${size}`]] });
+
+    let { headers } = variant;
+    let segments: SegmentsResolution['segments'];
+    if (ranges === 'ignore') segments = size === 0 ? [] : [{ offset: 0, length: size }];
+    else if (ranges.length === 1) {
+      // Joined into one. A multipart answer with one part is allowed; more clients understand this.
+      segments = ranges;
+      headers += `Content-Range: ${contentRange(ranges[0]!, size)}\r\n`;
+    } else {
+      const parts = multipart(ranges, size, type);
+      segments = parts.segments;
+      headers = headers.replace(/^Content-Type: .*\r\n/im, `Content-Type: ${parts.type}\r\n`);
     }
-    const parts = multipart(ranges, size, type);
-    // Content-Type is the first line that Headers.file() writes.
-    const rest = variant.headers.slice(variant.headers.indexOf('\r\n') + 2);
-    const headers = `Content-Type: ${parts.type}\r\n${rest}${fields}`;
+    headers += `Accept-Ranges: bytes\r\n${fields}`;
+    const status = ranges === 'ignore' ? 200 : 206;
     return {
       kind: 'segments',
-      status: 206,
+      status,
       headers,
-      fd: task.lookup.take(found.file),
-      identity,
-      segments: parts.segments,
+      fd: lookup.take(found.file),
+      identity: variant.identity,
+      segments,
     };
   }
 
@@ -270,6 +275,7 @@ export class StaticHandler implements RequestHandler {
     const json = prefersJson(request.headers.get('accept'));
     const key = `${json ? 'json' : 'html'} ${slash} /${name}`;
     let body: Uint8Array;
+    // By Accept, and by what no dependency says.
     lookup.cacheable = false;
     try {
       let making = this.#listings.get(key);

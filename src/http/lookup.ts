@@ -88,9 +88,8 @@ export class Lookup {
     return found.kind === 'file' ? found.file : undefined;
   }
 
-  /** Throws an error with a `code`. Listings are never cached: sizes and dates change without the directory. */
+  /** Throws an error with a `code`. No fact is written down: sizes and dates change without the directory. */
   list(name: string, limit: number) {
-    this.cacheable = false;
     return native.files.list(this.#root, name, limit, this.#refuseLinks);
   }
 

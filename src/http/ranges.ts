@@ -11,7 +11,8 @@ export const MAX_RANGES = 16;
 /** Closer than this, sending the gap costs less than another part header (RFC 9110, 15.3.7.2). */
 const PART_OVERHEAD = 128;
 const RANGE_SET = /^bytes=(.*)$/i;
-const RANGE = /^(?:(\d+)-(\d*)|-(\d+))$/;
+/** Spaces about the numbers pass, as in the engine and in nginx. */
+const RANGE = /^(?:(\d+)[ \t]*-[ \t]*(\d*)|-[ \t]*(\d+))$/;
 
 /** True when the field asks for more than one range; only then is it ours to answer. */
 export function asksForSeveral(range: string | undefined): range is string {
@@ -20,31 +21,32 @@ export function asksForSeveral(range: string | undefined): range is string {
 
 /**
  * The satisfiable ranges, overlapping and near ones joined, in the order in which the client first asked
- * for them. `undefined`: the field is invalid, has too many ranges, or none that can be satisfied; the
- * engine then treats it as it treats a single range like it.
+ * for them. The rules are those of the engine (native/engine/http/range.cc), which answers single ranges:
+ * 'ignore' (too many, or more in sum than the file has: CVE-2011-3192) gets the whole file,
+ * 'unsatisfiable' (also: malformed) a 416.
  */
-export function parseRanges(field: string, size: number): readonly ByteRange[] | undefined {
-  const specs = (RANGE_SET.exec(field)?.[1] ?? '')
-    .split(',')
-    .map((spec) => spec.trim())
-    .filter((spec) => spec !== '');
-  if (specs.length === 0 || specs.length > MAX_RANGES) return undefined;
+export function parseRanges(field: string, size: number): readonly ByteRange[] | 'ignore' | 'unsatisfiable' {
   const ranges: { first: number; end: number; order: number }[] = [];
-  for (const [order, spec] of specs.entries()) {
+  let members = 0;
+  let total = 0;
+  for (const each of (RANGE_SET.exec(field)?.[1] ?? '').split(',')) {
+    const spec = each.trim();
+    if (spec === '') continue;
+    if (++members > MAX_RANGES) return 'ignore';
     const match = RANGE.exec(spec);
-    if (match === null) return undefined;
+    if (match === null) return 'unsatisfiable';
     const [, from, to, suffix] = match;
-    if (from === undefined) {
-      const length = Math.min(Number(suffix), size);
-      if (length > 0) ranges.push({ first: size - length, end: size, order });
+    const first = from === undefined ? Math.max(0, size - Number(suffix)) : Number(from);
+    const end = from === undefined || to === '' ? size : Math.min(Number(to) + 1, size);
+    if (first >= end) {
+      if (size === 0 && first === 0) return 'ignore';
       continue;
     }
-    const first = Number(from);
-    const last = to === '' || to === undefined ? size - 1 : Number(to);
-    if (to !== '' && last < first) return undefined;
-    if (first < size) ranges.push({ first, end: Math.min(last, size - 1) + 1, order });
+    total += end - first;
+    if (total > size) return 'ignore';
+    ranges.push({ first, end, order: members });
   }
-  if (ranges.length === 0) return undefined;
+  if (ranges.length === 0) return 'unsatisfiable';
   ranges.sort((a, b) => a.first - b.first);
   const joined: typeof ranges = [];
   for (const range of ranges) {

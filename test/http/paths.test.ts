@@ -207,7 +207,7 @@ describe('a path below the root', () => {
     ['/a%00', 400],
     ['/%', 400],
   ];
-  it.each(cases)('GET %.60s -> %i', async (target, status, rest = {}) => {
+  it.each(cases)('GET %j -> %i', async (target, status, rest = {}) => {
     const answer = await plain.get(target);
     expect(answer.status).toBe(status);
     if (rest.text !== undefined) expect(answer.text).toBe(rest.text);
