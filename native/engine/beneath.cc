@@ -35,8 +35,9 @@ int openatBeneath(int root, const char* path, Links links, uint64_t flags) noexc
   return -1;
 }
 
+// Wraps for times past 2262, which ext4 and xfs can hold: still one number per time, which is all an identity needs.
 int64_t nanoseconds(const struct statx_timestamp& time) noexcept {
-  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+  return static_cast<int64_t>(static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec);
 }
 
 void fill(const struct statx& from, FileFacts& facts) noexcept {

@@ -28,7 +28,7 @@ import type { Dependency } from '../../src/plane/entry.ts';
 import { type Answer, read, request } from './tree.ts';
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
-const rounds = Number(process.env.ROUNDS ?? 60);
+const rounds = Number(process.env.ROUNDS ?? 40);
 
 /** mulberry32 */
 function randomFrom(state: number): (below: number) => number {
