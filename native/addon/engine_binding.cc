@@ -90,6 +90,10 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     std::shared_ptr<engine::AccessLog> log;
     if (info[1].IsObject()) {
       log = unwrapAccessLog(info[1]);
+      if (log == nullptr) {
+        Napi::TypeError::New(env, "NativeEngine: accessLog is no open NativeAccessLog").ThrowAsJavaScriptException();
+        return;
+      }
       options_.logFormat = log->format();
     }
     wake_ = Napi::ThreadSafeFunction::New(env, info[2].As<Napi::Function>(), "socrypt-engine", 0, 1);
