@@ -87,7 +87,7 @@ export class MessageReader {
   /** Octets as they came from the peer, one per code unit. */
   latin1(): string {
     const run = this.bytes();
-    return Buffer.from(run.buffer, run.byteOffset, run.byteLength).latin1Slice();
+    return Buffer.from(run.buffer, run.byteOffset, run.byteLength).toString('latin1');
   }
 }
 
@@ -160,7 +160,7 @@ export class MessageWriter {
     const length = Buffer.byteLength(text);
     this.#reserve(4 + length);
     this.u32(length);
-    this.#buffer.utf8Write(text, this.#end, length);
+    this.#buffer.write(text, this.#end, length, 'utf8');
     this.#end += length;
   }
   keys(keys: TrafficKeys): void {
