@@ -9,7 +9,9 @@
 
 namespace socrypt::ocf {
 
-void wipe(void* p, size_t n) noexcept { explicit_bzero(p, n); }
+void wipe(void* p, size_t n) noexcept {
+  if (n != 0) explicit_bzero(p, n);  // its pointer may not be null, an empty region's may
+}
 
 bool equalConstantTime(const void* a, const void* b, size_t n) noexcept {
   const auto* x = static_cast<const volatile uint8_t*>(a);

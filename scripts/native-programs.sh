@@ -1,0 +1,71 @@
+# Sourced by test-native.sh and test-sanitize.sh: builds and runs the doctest programs of test/native,
+# counts their cases, and says at the end how it went. Every skip has a reason.
+programs_passed=0 programs_failed=0 cases_passed=0 cases_failed=0 cases_skipped=0
+skips=() failures=()
+jobs=$(nproc)
+# Seconds per program; a hang is a failure, not an endless run.
+limit=${SOCRYPT_TEST_TIMEOUT:-300}
+
+# configure DIRECTORY CMAKE-ARGUMENTS…
+configure() {
+  local directory=$1
+  shift
+  if ! cmake -S native -B "$directory" -DSOCRYPT_TESTS=ON "$@" >"$directory.log" 2>&1; then
+    cat "$directory.log" >&2
+    echo "cmake could not configure $directory; its words are above" >&2
+    exit 1
+  fi
+}
+
+# run_program DIRECTORY PART LABEL [VARIABLE=VALUE…]: builds test_PART and runs it.
+run_program() {
+  local directory=$1 part=$2 label=$3 log
+  shift 3
+  if ! compgen -G "test/native/$part/*.cc" >/dev/null; then
+    skips+=("$label: test/native/$part has no tests")
+    return 0
+  fi
+  log=$directory/test_$part.log
+  if ! cmake --build "$directory" -j "$jobs" --target "test_$part" >"$log" 2>&1; then
+    cat "$log" >&2
+    failures+=("$label: did not build")
+    programs_failed=$((programs_failed + 1))
+    return 0
+  fi
+  grep -A3 'warning:' "$log" >&2 || true
+  local status=0
+  env "$@" timeout "$limit" "$directory/test_$part" >"$log" 2>&1 || status=$?
+  local summary
+  summary=$(grep -F '[doctest] test cases:' "$log" | tail -1 || true)
+  if [[ $summary =~ \|\ *([0-9]+)\ passed\ \|\ *([0-9]+)\ failed\ \|\ *([0-9]+)\ skipped ]]; then
+    cases_passed=$((cases_passed + BASH_REMATCH[1]))
+    cases_failed=$((cases_failed + BASH_REMATCH[2]))
+    if [ "${BASH_REMATCH[3]}" != 0 ]; then
+      cases_skipped=$((cases_skipped + BASH_REMATCH[3]))
+      skips+=("$label: ${BASH_REMATCH[3]} cases are marked as skipped in the source")
+    fi
+  fi
+  if [ "$status" = 0 ] && [ -n "$summary" ]; then
+    programs_passed=$((programs_passed + 1))
+    echo "ok    $label"
+    grep -E '^(wycheproof|seed)' "$log" | sed 's/^/      /' || true
+  else
+    cat "$log" >&2
+    [ "$status" = 124 ] && failures+=("$label: not done after $limit s") || failures+=("$label: exit status $status")
+    programs_failed=$((programs_failed + 1))
+  fi
+}
+
+have_ipsec_mb() {
+  [ -e /usr/include/intel-ipsec-mb.h ] && ldconfig -p 2>/dev/null | grep -q 'libIPSec_MB\.so\.1'
+}
+
+# report NAME: the last line, and the exit status.
+report() {
+  local name=$1 failure skip line
+  for failure in "${failures[@]}"; do echo "FAIL  $failure" >&2; done
+  line="$name: $programs_passed programs passed, $programs_failed failed; $cases_passed cases passed, $cases_failed failed, $cases_skipped skipped"
+  for skip in "${skips[@]}"; do line+="; skipped $skip"; done
+  echo "$line"
+  [ "$programs_failed" = 0 ] && [ "$programs_passed" != 0 ]
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Runs every libFuzzer target of test/fuzz for SOCRYPT_FUZZ_SECONDS (default 20), starting from its corpus in
+# test/fuzz/corpus/NAME. A crash, leak, hang or sanitizer report fails; the input that did it stays in
+# build/fuzz/. What libFuzzer finds interesting goes to build/fuzz/corpus, not to the repository.
+#   test-fuzz.sh [NAME…]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${SOCRYPT_FUZZ_SECONDS:-20}
+clang=""
+for candidate in clang++ clang++-14 clang++-15 clang++-16 clang++-17 clang++-18 clang++-19; do
+  if command -v "$candidate" >/dev/null; then clang=$candidate; break; fi
+done
+if [ -z "$clang" ]; then
+  echo "fuzz: 0 targets passed, 0 failed; all skipped: clang++ was not found; install clang-14 and libclang-rt-14-dev (bash scripts/setup.sh --test does)"
+  exit 0
+fi
+mkdir -p build
+if ! cmake -S native -B build/fuzz -DSOCRYPT_FUZZ=ON -DCMAKE_CXX_COMPILER="$clang" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DSOCRYPT_SANITIZE=address,undefined >build/fuzz.log 2>&1; then
+  cat build/fuzz.log >&2
+  echo "fuzz: cmake could not configure build/fuzz; its words are above" >&2
+  exit 1
+fi
+
+passed=0 failed=0 runs=0 failures=()
+names=("$@")
+if [ "${#names[@]}" = 0 ]; then
+  for source in test/fuzz/*.cc; do names+=("$(basename "$source" .cc)"); done
+fi
+for name in "${names[@]}"; do
+  log=build/fuzz/$name.log
+  if ! cmake --build build/fuzz -j "$(nproc)" --target "fuzz_$name" >"$log" 2>&1; then
+    cat "$log" >&2
+    failures+=("$name: did not build")
+    failed=$((failed + 1))
+    continue
+  fi
+  grep -A3 'warning:' "$log" >&2 || true
+  found=build/fuzz/corpus/$name
+  mkdir -p "$found"
+  corpus=()
+  [ -d "test/fuzz/corpus/$name" ] && corpus=("test/fuzz/corpus/$name")
+  # -timeout: seconds for one input. The outer limit is for a target that does not come back at all.
+  if timeout $((seconds + 120)) "build/fuzz/fuzz_$name" "$found" "${corpus[@]}" -max_total_time="$seconds" -timeout=10 \
+      -rss_limit_mb=2048 -max_len=20000 -print_final_stats=1 -artifact_prefix="build/fuzz/$name-" >"$log" 2>&1; then
+    count=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
+    runs=$((runs + ${count:-0}))
+    passed=$((passed + 1))
+    echo "ok    $name: ${count:-0} inputs in $seconds s"
+  else
+    tail -60 "$log" >&2
+    failures+=("$name: see above; the input is in build/fuzz/$name-*")
+    failed=$((failed + 1))
+  fi
+done
+for failure in "${failures[@]}"; do echo "FAIL  $failure" >&2; done
+echo "fuzz: $passed targets passed, $failed failed, 0 skipped; $runs inputs"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]

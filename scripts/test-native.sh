@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Builds and runs the native unit tests, what stands on the software driver once per backend.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/native-programs.sh
+mkdir -p build
+if [ ! -e /usr/include/doctest/doctest.h ]; then
+  echo "native: doctest was not found; install doctest-dev (bash scripts/setup.sh --test does)" >&2
+  exit 1
+fi
+configure build/test
+for part in ocf record engine; do
+  if have_ipsec_mb; then
+    run_program build/test "$part" "$part (ipsec-mb)" SOCRYPT_SOFT_DRIVER=ipsec-mb
+  else
+    skips+=("$part (ipsec-mb): libipsec-mb-dev is not installed, or this is not x86-64")
+  fi
+  run_program build/test "$part" "$part (libcrypto)" SOCRYPT_SOFT_DRIVER=libcrypto
+done
+run_program build/test http http
+report native

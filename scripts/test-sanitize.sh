@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The native tests under AddressSanitizer and UndefinedBehaviorSanitizer, then the engine's under
+# ThreadSanitizer. SOCRYPT_TEST_TIMEOUT bounds each program (seconds, default 300).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/native-programs.sh
+mkdir -p build
+if [ ! -e /usr/include/doctest/doctest.h ]; then
+  echo "sanitize: doctest was not found; install doctest-dev (bash scripts/setup.sh --test does)" >&2
+  exit 1
+fi
+export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:detect_stack_use_after_return=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+
+configure build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSOCRYPT_SANITIZE=address,undefined
+for part in ocf record http engine; do run_program build/asan "$part" "$part (address, undefined)"; done
+# Only the engine has threads.
+configure build/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSOCRYPT_SANITIZE=thread
+run_program build/tsan engine "engine (thread)"
+report sanitize

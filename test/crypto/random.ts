@@ -1,0 +1,52 @@
+import { createCipheriv } from 'node:crypto';
+import type { NativeSuite } from '../../src/native.ts';
+
+/** Seeded, so that a failure can be played again: SOCRYPT_TEST_SEED. */
+export class Random {
+  readonly seed: number;
+  private state: number;
+  constructor() {
+    this.seed = Number(process.env.SOCRYPT_TEST_SEED ?? Math.floor(Math.random() * 0x1_0000_0000)) >>> 0;
+    this.state = this.seed;
+    console.log(`seed: SOCRYPT_TEST_SEED=${this.seed}`);
+  }
+  /** mulberry32 */
+  next(): number {
+    this.state = (this.state + 0x6d2b79f5) >>> 0;
+    let t = this.state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return (t ^ (t >>> 14)) >>> 0;
+  }
+  below(limit: number): number {
+    return this.next() % limit;
+  }
+  bytes(length: number): Uint8Array {
+    const out = new Uint8Array(length);
+    for (let i = 0; i < length; i++) out[i] = this.next();
+    return out;
+  }
+}
+
+const CIPHERS = { 4865: 'aes-128-gcm', 4866: 'aes-256-gcm', 4867: 'chacha20-poly1305' } as const;
+export const SUITES: readonly NativeSuite[] = [0x1301, 0x1302, 0x1303];
+export const keyBytes = (suite: NativeSuite) => (suite === 0x1301 ? 16 : 32);
+
+/** One TLS 1.3 record around `inner` (content, type, padding), sealed by node:crypto. */
+export function sealInner(
+  suite: NativeSuite,
+  key: Uint8Array,
+  iv: Uint8Array,
+  recordSeq: bigint,
+  inner: Uint8Array,
+): Uint8Array {
+  const header = Buffer.from([23, 3, 3, (inner.length + 16) >> 8, (inner.length + 16) & 255]);
+  const nonce = Buffer.from(iv);
+  for (let i = 0; i < 8; i++) {
+    nonce[11 - i] = (nonce[11 - i] as number) ^ Number((recordSeq >> BigInt(8 * i)) & 255n);
+  }
+  // One name at a time: the overloads of createCipheriv are by cipher.
+  const cipher = createCipheriv(CIPHERS[suite] as 'aes-128-gcm', key, nonce, { authTagLength: 16 });
+  cipher.setAAD(header, { plaintextLength: inner.length });
+  return new Uint8Array(Buffer.concat([header, cipher.update(inner), cipher.final(), cipher.getAuthTag()]));
+}
