@@ -6,6 +6,7 @@
  * post-handshake messages in a row without any.
  */
 import { alertFor, asTlsError, type Reason, TlsError } from './alerts.ts';
+import { copyBytes } from './bytes.ts';
 import { keyUpdateMessage, readKeyUpdate } from './codec/key-update.ts';
 import type { CryptoProvider } from './crypto-provider.ts';
 import {
@@ -89,7 +90,7 @@ export class PostHandshake {
     }
     const requested = readKeyUpdate(bytes);
     if (requested === undefined) {
-      state.partial = bytes.slice();
+      state.partial = copyBytes(bytes);
       return [];
     }
     state.partial = NOTHING;

@@ -4,6 +4,7 @@
  */
 import { type Reason, TlsError } from './alerts.ts';
 import { ByteQueue } from './byte-queue.ts';
+import { copyBytes } from './bytes.ts';
 import { ContentType, MAX_CIPHERTEXT, MAX_PLAINTEXT, RECORD_HEADER, TLS12 } from './codepoints.ts';
 import type { CryptoProvider } from './crypto-provider.ts';
 import type { Aligned } from './handshake-joiner.ts';
@@ -105,7 +106,7 @@ export class RecordReader {
 
   /** What came after the last record, copied. */
   takeRest(): Uint8Array {
-    return this.#queue.take(this.#queue.length).slice();
+    return copyBytes(this.#queue.take(this.#queue.length));
   }
 
   /** Records are opened with these keys from here on. */
@@ -245,16 +246,4 @@ export class RecordWriter {
 
 function recordHeader(type: number, length: number): Uint8Array {
   return Uint8Array.of(type, TLS12 >> 8, TLS12 & 0xff, length >> 8, length & 0xff);
-}
-
-export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const joined = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
 }

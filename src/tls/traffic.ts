@@ -1,4 +1,5 @@
 /** Keys as they leave for the data plane, and the blob from which later ones are made. */
+import { copyBytes } from './bytes.ts';
 import type { CryptoProvider } from './crypto-provider.ts';
 import { ApplicationTrafficSecret } from './schedule/traffic-secret.ts';
 import { suiteById } from './suites.ts';
@@ -82,11 +83,11 @@ export function unpackUpdateState(blob: UpdateSecrets, provider: CryptoProvider)
   }
   const middle = AT_SECRETS + suite.hashLength;
   return {
-    rx: new ApplicationTrafficSecret(provider, suite, blob.slice(AT_SECRETS, middle)),
-    tx: new ApplicationTrafficSecret(provider, suite, blob.slice(middle)),
+    rx: new ApplicationTrafficSecret(provider, suite, copyBytes(blob.subarray(AT_SECRETS, middle))),
+    tx: new ApplicationTrafficSecret(provider, suite, copyBytes(blob.subarray(middle))),
     rxEpoch: view.getUint32(AT_RX_EPOCH),
     txEpoch: view.getUint32(AT_TX_EPOCH),
-    partial: blob.slice(AT_PARTIAL + 1, AT_PARTIAL + 1 + partialLength),
+    partial: copyBytes(blob.subarray(AT_PARTIAL + 1, AT_PARTIAL + 1 + partialLength)),
   };
 }
 

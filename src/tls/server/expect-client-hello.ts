@@ -1,4 +1,5 @@
 import { TlsError } from '../alerts.ts';
+import { copyBytes } from '../bytes.ts';
 import { type ClientHello, readClientHello } from '../codec/client-hello.ts';
 import { writeHelloRetryRequest } from '../codec/server-hello.ts';
 import { HandshakeType } from '../codepoints.ts';
@@ -37,7 +38,7 @@ export class ExpectClientHello implements ServerState {
     connection.writeChangeCipherSpec(hello.sessionId, parts);
     connection.send(parts);
     // The hello aliases the input, which is gone by the time of the next one.
-    const first = readClientHello(message.body.slice());
+    const first = readClientHello(copyBytes(message.body));
     return new ExpectSecondClientHello(first, suite, group, transcript);
   }
 

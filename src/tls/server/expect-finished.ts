@@ -1,4 +1,5 @@
 import { TlsError } from '../alerts.ts';
+import { copyBytes } from '../bytes.ts';
 import { HandshakeType } from '../codepoints.ts';
 import type { Aligned, HandshakeMessage } from '../handshake-joiner.ts';
 import type {
@@ -51,8 +52,8 @@ export class ExpectFinished implements ServerState {
     if (keys === undefined) throw new TlsError('internal_error');
     const tx: TrafficSecret = {
       suite: keys.suite.id,
-      key: keys.key.slice(),
-      iv: keys.iv.slice(),
+      key: copyBytes(keys.key),
+      iv: copyBytes(keys.iv),
       recordSeq: BigInt(connection.writer.recordSeq),
       epoch: 0,
     };

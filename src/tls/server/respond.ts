@@ -1,4 +1,5 @@
 import { TlsError } from '../alerts.ts';
+import { copyBytes } from '../bytes.ts';
 import { serverSignatureInput, writeCertificate } from '../codec/certificate.ts';
 import { writeEncryptedExtensions } from '../codec/encrypted-extensions.ts';
 import type { KeyShareEntry } from '../codec/extensions.ts';
@@ -45,7 +46,7 @@ export function respond(connection: Connection, accepted: Accepted): ServerState
   });
   const flight: Uint8Array[] = [];
   // A copy, since the transcript grows below this view.
-  connection.writeHandshake(writer.view(helloAt).slice(), flight);
+  connection.writeHandshake(copyBytes(writer.view(helloAt)), flight);
   connection.writeChangeCipherSpec(hello.sessionId, flight);
 
   const secret = new EarlySecret(provider, suite).handshake(exchanged.sharedSecret, transcript.hash());

@@ -7,9 +7,10 @@
  * Nothing a peer sends makes a method throw. After 'established' or 'fail' there are no more events.
  */
 import { alertFor, asTlsError, TlsError } from '../alerts.ts';
+import { joinBytes } from '../bytes.ts';
 import { AlertDescription, ContentType } from '../codepoints.ts';
 import type { CryptoProvider } from '../crypto-provider.ts';
-import { joinBytes, type Record } from '../records.ts';
+import type { Record } from '../records.ts';
 import type { ServerConfig, ServerEvent } from './api.ts';
 import { AwaitSignature } from './await-signature.ts';
 import { Closed } from './closed.ts';

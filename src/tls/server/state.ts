@@ -1,8 +1,9 @@
 import { TlsError } from '../alerts.ts';
+import { joinBytes } from '../bytes.ts';
 import { ContentType } from '../codepoints.ts';
 import type { CryptoProvider } from '../crypto-provider.ts';
 import { HandshakeJoiner, type HandshakeMessage } from '../handshake-joiner.ts';
-import { joinBytes, RecordReader, RecordWriter } from '../records.ts';
+import { RecordReader, RecordWriter } from '../records.ts';
 import type { ServerConfig, ServerEvent } from './api.ts';
 
 /**

@@ -1,0 +1,59 @@
+/** Runs a ServerHandshake against bytes, answering its requests for signatures at once. */
+import { generateKeyPairSync, sign } from 'node:crypto';
+import {
+  type ServerConfig,
+  type ServerCredential,
+  type ServerEvent,
+  ServerHandshake,
+} from '../../src/tls/index.ts';
+import { nodeCryptoProvider, P256, X25519 } from './node-crypto-provider.ts';
+
+const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+export const publicKey = keys.publicKey.export({ format: 'pem', type: 'spki' }) as string;
+/** Not a certificate: the handshake passes it on unread. */
+export const credential: ServerCredential = { chain: [new Uint8Array(600).fill(0x30)], schemes: [0x0403] };
+
+export const config: ServerConfig = {
+  suites: [0x1301, 0x1302, 0x1303],
+  groups: [X25519, P256],
+  alpn: [],
+  selectCredential: () => credential,
+  maxHandshakeBytes: 65_536,
+};
+
+export type Established = Extract<ServerEvent, { type: 'established' }>;
+export type Failed = Extract<ServerEvent, { type: 'fail' }>;
+
+export class Driver {
+  readonly handshake: ServerHandshake;
+  readonly events: ServerEvent[] = [];
+  established: Established | undefined;
+  failed: Failed | undefined;
+  #sent: Uint8Array[] = [];
+
+  constructor(changes: Partial<ServerConfig> = {}, provider = nodeCryptoProvider()) {
+    this.handshake = new ServerHandshake({ ...config, ...changes }, provider);
+  }
+
+  /** Feeds bytes; gives what the server sends in answer, alerts included. */
+  feed(bytes: Uint8Array): Buffer {
+    this.#take(this.handshake.receive(bytes));
+    const sent = Buffer.concat(this.#sent);
+    this.#sent = [];
+    return sent;
+  }
+
+  #take(events: ServerEvent[]): void {
+    for (const event of events) {
+      this.events.push(event);
+      if (event.type === 'send') this.#sent.push(event.bytes);
+      if (event.type === 'sign')
+        this.#take(this.handshake.provideSignature(sign('sha256', event.data, keys.privateKey)));
+      if (event.type === 'established') this.established = event;
+      if (event.type === 'fail') {
+        this.failed = event;
+        this.#sent.push(event.bytes);
+      }
+    }
+  }
+}
