@@ -512,6 +512,12 @@ export const OPTIONS = {
   }),
   /** Address of the admin listener. */
   metricsHost: text({ group: 'observe', help: 'Address of the admin listener', default: '127.0.0.1' }, HOST),
+  /** process_* and nodejs_* metrics beside our own. */
+  processMetrics: toggle({
+    group: 'observe',
+    help: "Also export prom-client's process_* and nodejs_* metrics",
+    default: false,
+  }),
   /** Least severe level that is logged. */
   logLevel: choice(
     { group: 'observe', help: 'Least severe level of the JSON log on stderr', default: 'info', reload: true },

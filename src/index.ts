@@ -1,0 +1,9 @@
+/** What `import { serve } from 'socrypt'` gives. */
+export { type ErrorCode, isSocryptError, SocryptError } from './errors.ts';
+export type { Log } from './observe/log.ts';
+export type { MetricRegistry } from './observe/registry.ts';
+export { UsageError } from './serve/errors.ts';
+export type { OffloadReport } from './serve/offload.ts';
+export type { ServeSettings, Settings } from './serve/options.ts';
+export { type ReloadReport, type ServeOptions, type Server, type ServerStats, serve } from './serve/serve.ts';
+export { VERSION as version } from './serve/version.ts';

@@ -1,0 +1,512 @@
+/** serve(): everything joined into one server that starts whole or not at all. */
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { HandshakeControl } from '../control/handshake-control.ts';
+import { nativeCryptoProvider } from '../control/native-crypto-provider.ts';
+import { SocryptError } from '../errors.ts';
+import { StaticHandler } from '../http/handler.ts';
+import { resolveHttpOptions } from '../http/options.ts';
+import { ServedRoot } from '../http/root.ts';
+import { type NativeAccessLog, native } from '../native.ts';
+import { type AdminListener, startAdmin } from '../observe/admin.ts';
+import { CounterLayout, EngineCounters } from '../observe/engine-counters.ts';
+import type { Snapshot } from '../observe/families.ts';
+import { listenError } from '../observe/listener.ts';
+import { createLog, describeError, type Log } from '../observe/log.ts';
+import { type MetricRegistry, registerFamilies } from '../observe/registry.ts';
+import { Plane } from '../plane/plane.ts';
+import { type LoadedCredentials, loadCredentials } from './credentials.ts';
+import { CurrentHandler } from './current-handler.ts';
+import { errnoName } from './errors.ts';
+import { openFileLimit, shareFileLimit } from './file-limit.ts';
+import { chooseOffload, type OffloadReport } from './offload.ts';
+import { settingsFromProgram } from './option-sources.ts';
+import { type OptionKey, optionKeys, optionOf, type ServeSettings, type Settings } from './options.ts';
+import { type RedirectListener, startRedirect } from './redirect.ts';
+import { VERSION } from './version.ts';
+
+export interface ServeOptions extends ServeSettings {
+  /** Takes the metrics: a registry of prom-client, or anything with its shape. */
+  readonly registry?: MetricRegistry | undefined;
+  /** Takes the log: a pino logger, or anything with its methods. Default: JSON on stderr at `logLevel`. */
+  readonly logger?: Log | undefined;
+}
+
+export interface ReloadReport {
+  /** Options whose new values are in force. */
+  readonly applied: readonly OptionKey[];
+  /** Options that differ, but count only at a start. */
+  readonly needRestart: readonly OptionKey[];
+}
+
+export interface ServerStats {
+  readonly uptimeSeconds: number;
+  readonly connections: number;
+  readonly requests: number;
+  /** Body bytes. */
+  readonly responseBytes: number;
+  readonly handshakes: { readonly full: number; readonly failed: number };
+  /** Every counter of the engines, summed over them; names as in native/engine/counters.def. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+export interface Server {
+  readonly address: { readonly host: string; readonly port: number; readonly url: string };
+  /** Where the admin and the redirect listener are; null: off. */
+  readonly adminAddress: { readonly host: string; readonly port: number } | null;
+  readonly redirectAddress: { readonly host: string; readonly port: number } | null;
+  readonly settings: Settings;
+  readonly credentials: LoadedCredentials;
+  readonly offload: OffloadReport;
+  /**
+   * Takes over new options, or the same ones with what their files hold now, and opens the access log anew.
+   * No connection is dropped. Rejects, with everything as it was, when any part of it fails.
+   */
+  reload(options?: ServeSettings): Promise<ReloadReport>;
+  stats(): ServerStats;
+  /**
+   * Stops accepting and waits for open transfers, at most `deadlineMs` (default: the option drainTimeout). Called
+   * again it cuts the wait to the new deadline's. Resolves when everything is closed.
+   */
+  close(deadlineMs?: number): Promise<void>;
+}
+
+const EXTRA_KEYS = ['registry', 'logger'];
+/** TLS_AES_128_GCM first: what the engines seal fastest. Code points of RFC 8446 B.4 and 4.2.7. */
+const SUITES = [0x1301, 0x1302, 0x1303];
+const GROUPS = [0x001d, 0x0017, 0x0018];
+const WATCH_MS = 1000;
+
+/**
+ * Serves a directory over HTTPS. Rejects with UsageError for options that cannot be meant, and with SocryptError for
+ * what stands in the way; nothing is left open then.
+ */
+export async function serve(options: ServeOptions = {}): Promise<Server> {
+  const settings = settingsFromProgram(options, EXTRA_KEYS);
+  return startServer(settings, options);
+}
+
+/** serve() for options that were read already. */
+export async function startServer(
+  settings: Settings,
+  extras: Pick<ServeOptions, 'registry' | 'logger'> = {},
+): Promise<Server> {
+  const server = new RunningServer(settings, extras.logger ?? createLog(settings.logLevel));
+  try {
+    await server.start(extras.registry);
+  } catch (error) {
+    await server.release();
+    throw error;
+  }
+  return server;
+}
+
+export function httpOptionsOf(settings: Settings) {
+  const { index, listing, cleanUrls, trailingSlash, dotfiles, symlinks, precompressed } = settings;
+  const { cacheControl, headers, cors, errorPages, mimeTypes, nosniff } = settings;
+  return resolveHttpOptions({
+    index,
+    listing,
+    cleanUrls,
+    trailingSlash,
+    dotfiles,
+    symlinks,
+    precompressed,
+    cacheControl,
+    headers,
+    cors,
+    errorPages,
+    mimeTypes,
+    nosniff,
+    spa: settings.spa ?? false,
+    charset: settings.charset ?? false,
+  });
+}
+
+async function numericAddress(host: string, what: string, port: number): Promise<string> {
+  if (isIP(host) !== 0) return host;
+  try {
+    // IPv4 first: 'localhost' on 127.0.0.1 is reached by every client, on ::1 not.
+    const found = await lookup(host, { all: true });
+    return (found.find(({ family }) => family === 4) ?? found[0]!).address;
+  } catch (error) {
+    throw listenError(error, what, host, port);
+  }
+}
+
+const isLoopback = (host: string) => /^127\.|^::1$/.test(host);
+const isEverywhere = (host: string) => host === '0.0.0.0' || host === '::';
+
+export function urlOf(host: string, port: number): string {
+  const name = isLoopback(host) || isEverywhere(host) ? 'localhost' : isIP(host) === 6 ? `[${host}]` : host;
+  return `https://${name}${port === 443 ? '' : `:${port}`}/`;
+}
+
+class RunningServer implements Server {
+  address = { host: '', port: 0, url: '' };
+  settings: Settings;
+  credentials: LoadedCredentials;
+  readonly offload: OffloadReport;
+  readonly #log: Log;
+  readonly #startedAt = new Date();
+  readonly #layout = new CounterLayout(native.Engine.counterNames);
+  #root: ServedRoot | undefined;
+  #handler: StaticHandler | undefined;
+  #current: CurrentHandler | undefined;
+  #accessLog: NativeAccessLog | null = null;
+  #accessLogFailing = false;
+  #handshakes: HandshakeControl | undefined;
+  #plane: Plane | undefined;
+  #redirect: RedirectListener | undefined;
+  #admin: AdminListener | undefined;
+  #unregister: (() => void) | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #reload = { successful: true, lastSuccess: new Date() };
+  #changes: Promise<unknown> = Promise.resolve();
+  #listening = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: Settings, log: Log) {
+    this.settings = settings;
+    this.#log = log;
+    this.credentials = loadCredentials(settings);
+    this.offload = chooseOffload(settings.offload);
+  }
+
+  get adminAddress() {
+    return this.#admin?.address ?? null;
+  }
+  get redirectAddress() {
+    return this.#redirect?.address ?? null;
+  }
+
+  async start(registry: MetricRegistry | undefined): Promise<void> {
+    const { settings } = this;
+    const host = await numericAddress(settings.host, 'HTTPS', settings.port);
+    this.#warnOfCredentials();
+    this.#root = this.#openRoot(settings.root);
+    this.#handler = await this.#makeHandler(this.#root, settings);
+    this.#current = new CurrentHandler(this.#handler);
+    if (settings.accessLog !== null) this.#accessLog = openAccessLog(settings);
+    this.#handshakes = new HandshakeControl(this.credentials.store, nativeCryptoProvider(native.crypto), {
+      suites: SUITES,
+      groups: GROUPS,
+      alpn: ['http/1.1'],
+      maxHandshakeBytes: settings.maxHandshakeBytes,
+      handshakeTimeoutMs: settings.handshakeTimeout,
+    });
+    const bound = await this.#listen(host);
+    this.address = { ...bound, url: urlOf(bound.host, bound.port) };
+    if (settings.redirectPort !== null) {
+      this.#redirect = await startRedirect({
+        host: settings.redirectHost ?? settings.host,
+        port: settings.redirectPort,
+        httpsPort: bound.port,
+      });
+    }
+    await this.#startObserving(registry);
+    this.#watch = setInterval(() => this.#watchAccessLog(), WATCH_MS);
+    this.#watch.unref();
+    this.#listening = true;
+    this.#log.info({ url: this.address.url, root: settings.root, offload: this.offload.path }, 'listening');
+  }
+
+  #openRoot(path: string): ServedRoot {
+    const root = new ServedRoot(path);
+    root.on('changed', () => this.#enqueue(() => this.#takeRoot(root)));
+    root.on('vanished', (why) => {
+      this.#log.warn({ root: path, error: why }, 'the root has vanished; what was open is still served');
+    });
+    root.on('recovered', () => this.#log.info({ root: path }, 'the root is back'));
+    return root;
+  }
+
+  /** The path names another directory now. */
+  async #takeRoot(root: ServedRoot): Promise<void> {
+    if (root !== this.#root || this.#closing !== undefined) return;
+    await this.#handler!.prepare();
+    this.#giveRoot(root);
+    // Hands down the error pages of the new root and forgets the old one's entries.
+    this.#plane!.setHandler(this.#current!);
+    this.#log.info({ root: root.path }, 'the root is another directory now');
+  }
+
+  #giveRoot(root: ServedRoot): void {
+    const lease = root.acquire();
+    try {
+      this.#plane!.setRoot(lease.fd);
+    } finally {
+      lease.release();
+    }
+  }
+
+  async #makeHandler(root: ServedRoot, settings: Settings): Promise<StaticHandler> {
+    const handler = new StaticHandler(root, httpOptionsOf(settings), {
+      onError: (error) => this.#log.error(describeError(error), 'a request could not be resolved'),
+    });
+    await handler.prepare();
+    return handler;
+  }
+
+  async #listen(host: string) {
+    const { settings } = this;
+    const { workers } = settings;
+    const shares = shareFileLimit(settings, openFileLimit());
+    if (shares.warning !== null) this.#log.warn({}, shares.warning);
+    const lease = this.#root!.acquire();
+    try {
+      this.#plane = new Plane(
+        {
+          host,
+          port: settings.port,
+          workers,
+          rootFd: lease.fd,
+          limits: {
+            backlog: settings.backlog,
+            maxConnections: shares.maxConnections,
+            maxHandshakeBytes: settings.maxHandshakeBytes,
+            handshakeTimeoutMs: settings.handshakeTimeout,
+            headerTimeoutMs: settings.headerTimeout,
+            keepAliveTimeoutMs: settings.keepAliveTimeout,
+            writeTimeoutMs: settings.writeTimeout,
+            maxHeaderBytes: settings.maxHeaderBytes,
+            maxTargetBytes: settings.maxTargetBytes,
+            maxRequestsPerConnection: settings.maxRequestsPerConnection,
+            maxBodyBytes: settings.maxBodyBytes,
+            cacheEntries: shares.cacheEntries,
+            cacheBytes: settings.cacheBytes,
+            cacheFileBytes: settings.cacheFileBytes,
+            revalidateMs: settings.revalidate,
+            keyByOrigin: this.#handler!.keyByOrigin,
+            recordLimit: 0,
+          },
+        },
+        {
+          handshakes: this.#handshakes!,
+          handler: this.#current!,
+          log: this.#log,
+          accessLog: this.#accessLog,
+        },
+      );
+      return await this.#plane.listen();
+    } catch (error) {
+      throw errnoName(error) === '' ? error : listenError(error, 'HTTPS', host, settings.port);
+    } finally {
+      lease.release();
+    }
+  }
+
+  async #startObserving(given: MetricRegistry | undefined): Promise<void> {
+    const { metricsHost, metricsPort, processMetrics } = this.settings;
+    let registry = given;
+    if (registry === undefined && metricsPort !== null) {
+      const { Registry, collectDefaultMetrics } = await import('prom-client');
+      const own = new Registry();
+      if (processMetrics) collectDefaultMetrics({ register: own });
+      registry = own;
+    }
+    if (registry === undefined) return;
+    this.#unregister = registerFamilies(registry, () => this.#snapshot());
+    if (metricsPort === null) return;
+    this.#admin = await startAdmin({
+      host: metricsHost,
+      port: metricsPort,
+      registry,
+      notReady: () => this.#notReady(),
+      log: this.#log,
+    });
+  }
+
+  #notReady(): string | null {
+    if (this.#closing !== undefined) return 'draining';
+    if (!this.#listening) return 'starting';
+    return this.#root!.vanished ? 'the root has vanished' : null;
+  }
+
+  #snapshot(): Snapshot {
+    const log = this.#accessLog?.counters();
+    return {
+      engines: new EngineCounters(this.#layout, this.#plane?.counters() ?? []),
+      handshakes: this.#handshakes!.counters(),
+      certificates: this.credentials.store.credentials.flatMap((credential) =>
+        (credential.names.length > 0 ? credential.names : [credential.subject]).map((serverName) => ({
+          serverName,
+          keyType: credential.key.type,
+          notAfter: credential.notAfter,
+        })),
+      ),
+      offload: this.offload,
+      build: { version: VERSION, node: process.version, tlsLibrary: native.crypto.libcryptoVersion() },
+      reload: this.#reload,
+      accessLog:
+        log === undefined ? null : { written: log[0] ?? 0, dropped: log[1] ?? 0, errors: log[2] ?? 0 },
+      redirects: this.#redirect?.counts() ?? null,
+    };
+  }
+
+  stats(): ServerStats {
+    const engines = new EngineCounters(this.#layout, this.#plane?.counters() ?? []);
+    const counters = Object.fromEntries(this.#layout.names.map((name) => [name, engines.value(name)]));
+    const sum = (pattern: RegExp) =>
+      this.#layout.names.reduce((total, name) => (pattern.test(name) ? total + counters[name]! : total), 0);
+    const { full, failed } = this.#handshakes!.counters();
+    return {
+      uptimeSeconds: (Date.now() - this.#startedAt.getTime()) / 1000,
+      connections: sum(/^connections_(?:handshake|idle|reading|writing|draining)$/),
+      requests: sum(/^requests_(?:get|head|options|other)$/),
+      responseBytes: sum(/^response_bytes_/),
+      handshakes: {
+        full,
+        failed:
+          [...failed.values()].reduce((a, b) => a + b, 0) +
+          sum(/^handshake_(?:timeout|plaintext|eof|too_big)$/),
+      },
+      counters,
+    };
+  }
+
+  reload(options?: ServeSettings): Promise<ReloadReport> {
+    return this.#enqueue(async () => {
+      try {
+        if (this.#closing !== undefined) {
+          throw new SocryptError(
+            'ERR_SOCRYPT_CLOSED',
+            'Expected a running server to reload, but it is closing.',
+          );
+        }
+        const report = await this.#takeSettings(
+          options === undefined ? this.settings : settingsFromProgram(options, EXTRA_KEYS),
+        );
+        this.#reload = { successful: true, lastSuccess: new Date() };
+        this.#log.info(report, 'reloaded');
+        if (report.needRestart.length > 0) {
+          this.#log.warn(
+            { options: report.needRestart },
+            'these options count only at a start; restart to apply them',
+          );
+        }
+        return report;
+      } catch (error) {
+        this.#reload = { ...this.#reload, successful: false };
+        this.#log.error(describeError(error), 'the reload failed; everything stays as it was');
+        throw error;
+      }
+    });
+  }
+
+  /** Everything that can fail comes first and changes nothing. */
+  async #takeSettings(wanted: Settings): Promise<ReloadReport> {
+    const before = this.settings;
+    const differ = optionKeys.filter((key) => JSON.stringify(wanted[key]) !== JSON.stringify(before[key]));
+    const applied = differ.filter((key) => optionOf(key).reload === true);
+    const needRestart = differ.filter((key) => optionOf(key).reload !== true);
+    const next: Settings = { ...before, ...Object.fromEntries(applied.map((key) => [key, wanted[key]])) };
+
+    const credentials = loadCredentials(next, this.credentials);
+    const root = next.root === before.root ? this.#root! : this.#openRoot(next.root);
+    try {
+      const handler = await this.#makeHandler(root, next);
+      // The engines' cache keys are settled at the start.
+      if (handler.keyByOrigin !== this.#handler!.keyByOrigin) {
+        throw new SocryptError(
+          'ERR_SOCRYPT_NEEDS_RESTART',
+          'The option cors can change on reload only from one list of origins to another; restart to apply it.',
+        );
+      }
+      this.#accessLog?.reopen();
+      this.#handler = handler;
+    } catch (error) {
+      if (root !== this.#root) root.close();
+      throw error;
+    }
+
+    const oldRoot = this.#root!;
+    this.#root = root;
+    this.credentials = credentials;
+    this.settings = next;
+    this.#handshakes!.setCredentials(credentials.store);
+    this.#current!.replace(this.#handler);
+    if (root !== oldRoot) this.#giveRoot(root);
+    this.#plane!.setHandler(this.#current!);
+    if (root !== oldRoot) oldRoot.close();
+    if (applied.includes('logLevel') && 'level' in this.#log)
+      (this.#log as { level: string }).level = next.logLevel;
+    this.#warnOfCredentials();
+    return { applied, needRestart };
+  }
+
+  close(deadlineMs: number = this.settings.drainTimeout): Promise<void> {
+    if (this.#closing === undefined) {
+      this.#closing = this.#drain(deadlineMs).then(() => this.release());
+    } else if (deadlineMs === 0) {
+      // Ends the drain that is waited for.
+      void this.#plane?.close();
+    }
+    return this.#closing;
+  }
+
+  async #drain(deadlineMs: number): Promise<void> {
+    this.#log.info({ deadlineMs }, 'draining');
+    await this.#redirect?.close();
+    if (deadlineMs > 0) await this.#plane!.drain(deadlineMs);
+  }
+
+  /** Closes whatever is open, in the order of who uses whom. Never throws. */
+  async release(): Promise<void> {
+    clearInterval(this.#watch);
+    const steps: (() => unknown)[] = [
+      () => this.#redirect?.close(),
+      () => this.#plane?.close(),
+      () => this.#changes,
+      () => this.#admin?.close(),
+      () => this.#unregister?.(),
+      () => this.#accessLog?.close(),
+      () => this.#root?.close(),
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        this.#log.error(describeError(error), 'closing one part failed');
+      }
+    }
+    if (this.#listening) this.#log.info({}, 'closed');
+  }
+
+  /** One change at a time: a reload and a root that is replaced must not overtake each other. */
+  #enqueue<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#changes.then(change);
+    this.#changes = result.catch(() => {});
+    return result;
+  }
+
+  #warnOfCredentials(): void {
+    for (const { code, message } of this.credentials.warnings) this.#log.warn({ code }, message);
+  }
+
+  #watchAccessLog(): void {
+    const error = this.#accessLog?.lastError() ?? '';
+    const path = this.settings.accessLog;
+    if (error !== '' && !this.#accessLogFailing) {
+      this.#log.warn(
+        { path, error },
+        'the access log cannot be written; its lines are dropped and counted until it can',
+      );
+    } else if (error === '' && this.#accessLogFailing) {
+      this.#log.info({ path }, 'the access log is written again');
+    }
+    this.#accessLogFailing = error !== '';
+  }
+}
+
+function openAccessLog({ accessLog, accessLogFormat }: Settings): NativeAccessLog {
+  try {
+    return new native.AccessLog(accessLogFormat, accessLog!);
+  } catch (error) {
+    throw new SocryptError(
+      'ERR_SOCRYPT_ACCESS_LOG',
+      `Expected to write the access log to ${accessLog}, but ${(error as Error).message}; check the path and its permissions.`,
+      { cause: error },
+    );
+  }
+}
