@@ -60,9 +60,10 @@ export interface Server {
   readonly offload: OffloadReport;
   /**
    * Takes over new options, or the same ones with what their files hold now, and opens the access log anew.
-   * No connection is dropped. Rejects, with everything as it was, when any part of it fails.
+   * No connection is dropped. Rejects, with everything as it was, when any part of it fails; a function that makes the
+   * options is a part.
    */
-  reload(options?: ServeSettings): Promise<ReloadReport>;
+  reload(options?: ServeSettings | (() => ServeSettings)): Promise<ReloadReport>;
   stats(): ServerStats;
   /**
    * Stops accepting and waits for open transfers, at most `deadlineMs` (default: the option drainTimeout). Called
@@ -365,7 +366,7 @@ class RunningServer implements Server {
     };
   }
 
-  reload(options?: ServeSettings): Promise<ReloadReport> {
+  reload(options?: ServeSettings | (() => ServeSettings)): Promise<ReloadReport> {
     return this.#enqueue(async () => {
       try {
         if (this.#closing !== undefined) {
@@ -374,9 +375,9 @@ class RunningServer implements Server {
             'Expected a running server to reload, but it is closing.',
           );
         }
-        const report = await this.#takeSettings(
-          options === undefined ? this.settings : settingsFromProgram(options, EXTRA_KEYS),
-        );
+        const given = typeof options === 'function' ? options() : options;
+        const wanted = given === undefined ? this.settings : settingsFromProgram(given, EXTRA_KEYS);
+        const report = await this.#takeSettings(wanted);
         this.#reload = { successful: true, lastSuccess: new Date() };
         this.#log.info(report, 'reloaded');
         if (report.needRestart.length > 0) {
