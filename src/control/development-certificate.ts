@@ -27,7 +27,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { homedir, hostname as systemHostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import {
   AlgorithmIdentifier,
@@ -126,7 +126,7 @@ export function ensureDevelopmentCertificate(
 }
 
 function keptIn(directory: string, hostname: string, now: Date): DevelopmentCertificate {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory);
   // Each lost race is another start's success, so a few turns suffice.
   for (let turn = 0; ; turn++) {
     const highest = highestIn(directory);
@@ -144,6 +144,21 @@ function keptIn(directory: string, hostname: string, now: Date): DevelopmentCert
       return { ...filesIn(place), created: true, reason: fault };
     }
     if (turn === 3) throw Object.assign(new Error('other starts keep replacing it'), { code: 'EBUSY' });
+  }
+}
+
+/**
+ * mkdir -p. Not `recursive: true`: where mkdir says ENOENT below a parent that exists (/proc does), Node 20 tries for ever.
+ */
+function makeDirectory(path: string, parentExists = false): void {
+  try {
+    mkdirSync(path, 0o700);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT' || parentExists || dirname(path) === path) throw error;
+    makeDirectory(dirname(path));
+    makeDirectory(path, true);
   }
 }
 

@@ -19,7 +19,7 @@ import {
   Certificate as X509Structure,
 } from '@peculiar/asn1-x509';
 import { SocryptError } from '../errors.ts';
-import { childrenOf, type DerElement, DerError, parseAs, sequenceOf, slice } from './der.ts';
+import { childrenOf, contentOf, type DerElement, DerError, parseAs, sequenceOf, slice } from './der.ts';
 import { decodePemOrDer } from './pem.ts';
 
 export interface Certificate {
@@ -132,8 +132,8 @@ function viewOf(der: Uint8Array): Certificate {
     subjectDer: raw.subject,
     issuerDer: raw.issuer,
     serialNumber: Buffer.from(tbs.serialNumber).toString('hex'),
-    notBefore: valid(tbs.validity.notBefore.getTime()),
-    notAfter: valid(tbs.validity.notAfter.getTime()),
+    notBefore: checkedTime(tbs.validity.notBefore.getTime(), raw.notBefore),
+    notAfter: checkedTime(tbs.validity.notAfter.getTime(), raw.notAfter),
     dnsNames,
     oddDnsNames,
     ipAddresses,
@@ -147,17 +147,34 @@ function viewOf(der: Uint8Array): Certificate {
 }
 
 /** Slices compared byte for byte, which what asn1-schema serialises again need not be. */
-function rawFields(der: Uint8Array): { issuer: Uint8Array; subject: Uint8Array; spki: Uint8Array } {
+function rawFields(der: Uint8Array): RawFields {
   const tbs = sequenceOf(der)?.[0];
   const fields = tbs && childrenOf(der, tbs);
   // version [0] is absent in a version 1 certificate.
   const from = fields?.[0]?.tag === 0xa0 ? 1 : 0;
-  const part = (index: number): Uint8Array => {
-    const field: DerElement | undefined = fields?.[from + index];
+  const part = (index: number): DerElement => {
+    const field = fields?.[from + index];
     if (field === undefined) throw new DerError('TBSCertificate is too short');
-    return slice(der, field);
+    return field;
   };
-  return { issuer: part(2), subject: part(4), spki: part(5) };
+  const [notBefore, notAfter] = childrenOf(der, part(3)) ?? [];
+  if (notBefore === undefined || notAfter === undefined) throw new DerError('Validity is too short');
+  return {
+    issuer: slice(der, part(2)),
+    notBefore: contentOf(der, notBefore),
+    notAfter: contentOf(der, notAfter),
+    subject: slice(der, part(4)),
+    spki: slice(der, part(5)),
+  };
+}
+
+interface RawFields {
+  readonly issuer: Uint8Array;
+  /** Content octets. */
+  readonly notBefore: Uint8Array;
+  readonly notAfter: Uint8Array;
+  readonly subject: Uint8Array;
+  readonly spki: Uint8Array;
 }
 
 /**
@@ -203,8 +220,12 @@ function printable(text: string): string {
   return clean.length > MAX_NAME_TEXT ? `${clean.slice(0, MAX_NAME_TEXT)}…` : clean;
 }
 
-function valid(date: Date): Date {
-  if (Number.isNaN(date.getTime())) throw new DerError('not a time');
+/** asn1-schema takes the 31st of February for a day in March; RFC 5280 4.1.2.5 has one form, to the second, in UTC. */
+function checkedTime(date: Date, content: Uint8Array): Date {
+  const text = Buffer.from(content).toString('latin1');
+  const form = /^(?:\d\d)?\d{12}Z$/.test(text) && !Number.isNaN(date.getTime());
+  const digits = form ? date.toISOString().slice(0, 19).replace(/\D/g, '') : '';
+  if (!digits.endsWith(text.slice(0, -1)) || digits === '') throw new DerError('not a time');
   return date;
 }
 

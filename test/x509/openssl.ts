@@ -50,8 +50,8 @@ export class Workshop {
       `${name}.cnf`,
       [
         '[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\nrand_serial=yes',
-        'unique_subject=no\nemail_in_dn=no\npreserve=yes\n[p]\ncommonName=optional\norganizationName=optional',
-        'countryName=optional\n[e]\nsubjectKeyIdentifier=hash',
+        'unique_subject=no\nemail_in_dn=no\n[p]\ncountryName=optional\norganizationName=optional',
+        'commonName=optional\n[e]\nsubjectKeyIdentifier=hash',
         options.issuer === undefined ? '' : 'authorityKeyIdentifier=keyid',
         ...extensions,
         '',
