@@ -13,9 +13,12 @@ void Descriptor::reset(int fd) noexcept {
 }
 
 FileIdentity identityOf(const struct stat& st) noexcept {
-  constexpr int64_t kSecond = 1'000'000'000;
+  // Unsigned, as in beneath.cc: times past 2262 wrap.
+  const auto nanoseconds = [](const struct timespec& time) {
+    return static_cast<int64_t>(static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec));
+  };
   return {static_cast<uint64_t>(st.st_dev), static_cast<uint64_t>(st.st_ino), static_cast<uint64_t>(st.st_size),
-          st.st_mtim.tv_sec * kSecond + st.st_mtim.tv_nsec, st.st_ctim.tv_sec * kSecond + st.st_ctim.tv_nsec};
+          nanoseconds(st.st_mtim), nanoseconds(st.st_ctim)};
 }
 
 bool unchanged(int fd, const FileIdentity& identity) noexcept {
@@ -157,10 +160,7 @@ EntryRef FileCache::find(std::string_view key, uint64_t now) {
 
 bool FileCache::holds(const Entry& entry) const noexcept {
   for (const auto& dependency : entry.dependencies) {
-    struct stat st;
-    const bool present = fstatat(root_.get(), dependency.path.c_str(), &st, 0) == 0;
-    if (present != dependency.present) return false;
-    if (present && identityOf(st) != dependency.identity) return false;
+    if (!dependencyHolds(root_.get(), dependency.path.c_str(), dependency.present ? &dependency.identity : nullptr)) return false;
   }
   return true;
 }

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/beneath.hpp"
 #include "engine/counters.hpp"
 #include "engine/http/http.hpp"
 #include "engine/messages.hpp"
@@ -43,11 +44,6 @@ class Descriptor {
   int fd_ = -1;
 };
 
-struct FileIdentity {
-  uint64_t dev = 0, ino = 0, size = 0;
-  int64_t mtimeNs = 0, ctimeNs = 0;
-  bool operator==(const FileIdentity&) const = default;
-};
 FileIdentity identityOf(const struct stat& st) noexcept;
 /// Does the open file still have this identity?
 bool unchanged(int fd, const FileIdentity& identity) noexcept;
