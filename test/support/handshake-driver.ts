@@ -24,6 +24,9 @@ export const config: ServerConfig = {
 export type Established = Extract<ServerEvent, { type: 'established' }>;
 export type Failed = Extract<ServerEvent, { type: 'fail' }>;
 
+/** Reasons for which a driver of this test file has seen a handshake fail. */
+export const caused = new Set<string>();
+
 export class Driver {
   readonly handshake: ServerHandshake;
   readonly events: ServerEvent[] = [];
@@ -52,6 +55,7 @@ export class Driver {
       if (event.type === 'established') this.established = event;
       if (event.type === 'fail') {
         this.failed = event;
+        caused.add(event.reason);
         this.#sent.push(event.bytes);
       }
     }
