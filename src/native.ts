@@ -222,7 +222,7 @@ function load(): NativeAddon {
   const require = createRequire(import.meta.url);
   const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
   const candidates = [
-    process.env['SOCRYPT_ADDON'],
+    process.env.SOCRYPT_ADDON,
     `@socrypt/${process.platform}-${process.arch}`,
     here('../build/native/socrypt.node'),
   ];

@@ -84,7 +84,13 @@ export class HandshakeControl implements HandshakeHandler {
       this.#sweep(pending.since);
     }
     // The run is a view into the batch, which is reused.
-    this.#apply(sockets, connections, connection, pending.handshake, pending.handshake.receive(bytes.slice()));
+    this.#apply(
+      sockets,
+      connections,
+      connection,
+      pending.handshake,
+      pending.handshake.receive(bytes.slice()),
+    );
   }
 
   closed(sockets: CryptSockets, connection: number): void {
@@ -183,11 +189,16 @@ export class HandshakeControl implements HandshakeHandler {
 
   #configure(credentials: CredentialStore): ServerConfig {
     const { suites, groups, alpn, maxHandshakeBytes } = this.#options;
-    return { suites, groups, alpn, maxHandshakeBytes, selectCredential: (hello) => credentials.select(hello) };
+    return {
+      suites,
+      groups,
+      alpn,
+      maxHandshakeBytes,
+      selectCredential: (hello) => credentials.select(hello),
+    };
   }
 }
 
 function count(counters: Map<string, number>, key: string): void {
   counters.set(key, (counters.get(key) ?? 0) + 1);
 }
-

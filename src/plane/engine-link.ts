@@ -218,8 +218,12 @@ export class EngineLink implements CryptSockets {
       case Up.Notice: {
         const what = reader.u32();
         if (what === Notice.AcceptFailed)
-          this.#hooks.notice('no file descriptor is left: new connections are refused until some are free (raise ulimit -n)', false);
-        else if (what === Notice.AcceptRecovered) this.#hooks.notice('file descriptors are free again: connections are accepted', true);
+          this.#hooks.notice(
+            'no file descriptor is left: new connections are refused until some are free (raise ulimit -n)',
+            false,
+          );
+        else if (what === Notice.AcceptRecovered)
+          this.#hooks.notice('file descriptors are free again: connections are accepted', true);
         break;
       }
     }

@@ -65,7 +65,8 @@ export class MessageReader {
     if (this.#next + HEADER > used) return false;
     this.#at = this.#next + HEADER;
     this.type = this.#view.getUint16(this.#next + 4, true);
-    this.id = this.#view.getUint32(this.#next + 8, true) + this.#view.getUint32(this.#next + 12, true) * SECOND_WORD;
+    this.id =
+      this.#view.getUint32(this.#next + 8, true) + this.#view.getUint32(this.#next + 12, true) * SECOND_WORD;
     this.#next += this.#view.getUint32(this.#next, true);
     return true;
   }

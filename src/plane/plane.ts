@@ -117,7 +117,8 @@ export class Plane {
     };
     try {
       const answer = this.#handler.resolve(request);
-      if (answer instanceof Promise) answer.then((resolution) => link.resolve(token, resolution)).catch(failed);
+      if (answer instanceof Promise)
+        answer.then((resolution) => link.resolve(token, resolution)).catch(failed);
       else link.resolve(token, answer);
     } catch (error) {
       failed(error);
