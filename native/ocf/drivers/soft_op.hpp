@@ -1,11 +1,24 @@
 // What both software backends share: the regions of an op, checked once.
 #pragma once
 
+#include <cstring>
+
 #include "ocf/ocf.hpp"
 
 namespace socrypt::ocf {
 
 inline constexpr uint32_t kSoftMaxLength = 1u << 30;
+
+/// Constant-time comparison of two 16-byte tags, in two words.
+[[nodiscard]] inline bool equalTags(const uint8_t* a, const uint8_t* b) noexcept {
+  uint64_t x[2];
+  uint64_t y[2];
+  std::memcpy(x, a, 16);
+  std::memcpy(y, b, 16);
+  uint64_t difference = (x[0] ^ y[0]) | (x[1] ^ y[1]);
+  asm volatile("" : "+r"(difference));  // keeps the compiler from comparing word by word
+  return difference == 0;
+}
 
 /// The memory that an op names.
 struct SoftRegions {
