@@ -49,7 +49,11 @@ size_t BodySkipper::feed(std::string_view bytes) noexcept {
 /// One byte of chunked framing. Every line ends in CRLF, never in a lone LF.
 void BodySkipper::frame(char c) noexcept {
   const auto expect = [this, c](char wanted, State next) { state_ = c == wanted ? next : State::Bad; };
-  const auto within = [this] { return ++lineBytes_ <= kMaxLineBytes; };
+  const bool counted = state_ == State::Extension || (state_ >= State::Trailer && state_ <= State::TrailerLf);
+  if (counted && ++lineBytes_ > kMaxLineBytes) {
+    state_ = State::Bad;
+    return;
+  }
   switch (state_) {
     case State::Size:
       if (const int digit = hexValue(c); digit >= 0) {
@@ -66,7 +70,7 @@ void BodySkipper::frame(char c) noexcept {
       break;
     case State::Extension:
       if (c == '\r') state_ = State::SizeLf;
-      else if (!scan::is(c, scan::kFieldByte) || !within()) state_ = State::Bad;
+      else if (!scan::is(c, scan::kFieldByte)) state_ = State::Bad;
       break;
     case State::SizeLf:
       expect('\n', left_ == 0 ? State::Trailer : State::Data);
@@ -80,15 +84,15 @@ void BodySkipper::frame(char c) noexcept {
       break;
     case State::Trailer:  // at the start of a trailer line
       if (c == '\r') state_ = State::EndLf;
-      else state_ = scan::is(c, scan::kToken) && within() ? State::TrailerName : State::Bad;
+      else state_ = scan::is(c, scan::kToken) ? State::TrailerName : State::Bad;
       break;
     case State::TrailerName:
       if (c == ':') state_ = State::TrailerValue;
-      else if (!scan::is(c, scan::kToken) || !within()) state_ = State::Bad;
+      else if (!scan::is(c, scan::kToken)) state_ = State::Bad;
       break;
     case State::TrailerValue:
       if (c == '\r') state_ = State::TrailerLf;
-      else if (!scan::is(c, scan::kFieldByte) || !within()) state_ = State::Bad;
+      else if (!scan::is(c, scan::kFieldByte)) state_ = State::Bad;
       break;
     case State::TrailerLf:
       expect('\n', State::Trailer);
