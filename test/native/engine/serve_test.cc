@@ -263,3 +263,13 @@ TEST_CASE("an entry that never holds is answered with 503, not asked for without
   CHECK(client.get("/d").status == 503);
   CHECK(server.resolved <= 6);
 }
+
+TEST_CASE("several ranges of a file that the control plane only names are answered with the whole file") {
+  Server server;
+  server.root.write("f", pattern(1000));
+  Client client(server);
+  const Answer answer = client.get("/f", "Range: bytes=0-1,5-6\r\n");
+  CHECK(answer.status == 200);
+  CHECK(answer.body == pattern(1000));
+  CHECK(server.resolved <= 6);
+}
