@@ -4,7 +4,7 @@ import type { CryptoProvider, HashName } from './crypto-provider.ts';
 
 /**
  * The handshake messages so far (RFC 8446 4.4.1). Kept as bytes and hashed when a hash is asked for: that is
- * three times in a handshake, and a few KB hash faster than a running hash state crosses into native code.
+ * four times in a handshake, and a few KB hash faster than a running hash state crosses into native code.
  * Our own messages are written straight into it and sent from it.
  */
 export class Transcript {
