@@ -73,23 +73,27 @@ void Engine::onMessage(std::span<uint8_t> message) {
       record::TrafficKeys keys;
       reader.keys(keys);
       keys.streamOffset = c->rx.streamOffset();
-      if (!keepBlob(*c, reader.bytes()) || reader.bad() || c->rx.install(keys) != ocf::Status::Ok)
+      if (!keepBlob(*c, reader.bytes()) || reader.bad() || keys.epoch != c->rx.epoch() + 1 || c->rx.install(keys) != ocf::Status::Ok)
         return abort(*c, record::Alert::InternalError, Counter::closed_error);
       counters_.add(Counter::rekeys_rx);
       return resumeReceive(*c);
     }
     case Down::TxUpdate: {
       // The KeyUpdate goes out under the old key; whatever follows it is sealed under the new one.
+      const bool asked = reader.number<uint8_t>() != 0;
       const auto update = reader.bytes();
       record::TrafficKeys keys;
       reader.keys(keys);
-      if (!keepBlob(*c, reader.bytes()) || reader.bad()) return abort(*c, record::Alert::InternalError, Counter::closed_error);
+      // An epoch comes once: the same keys again would start their record numbers, and nonces, anew.
+      if (!keepBlob(*c, reader.bytes()) || reader.bad() || keys.epoch != c->tx.epoch() + 1)
+        return abort(*c, record::Alert::InternalError, Counter::closed_error);
       if (!sendControl(*c, record::ContentType::Handshake, update)) return;
       keys.streamOffset = c->tx.streamOffset();
       if (c->tx.install(keys) != ocf::Status::Ok) return abort(*c, record::Alert::InternalError, Counter::closed_error);
-      c->rekeyAsked = false;
       counters_.add(Counter::rekeys_tx);
-      return serve(*c, {});
+      if (!asked) return serve(*c, {});
+      c->rekeyAsked = false;
+      return resumeReceive(*c);
     }
     case Down::PostMore:
       if (!keepBlob(*c, reader.bytes())) return abort(*c, record::Alert::InternalError, Counter::closed_error);
@@ -148,6 +152,8 @@ void Engine::resumeReceive(Connection& c) {
     openRecords(c, {readBuffer_.get(), length});
   }
   if (!c.dead && c.readable) onReadable(c);
+  // A response may have been waiting for its turn to ask for new keys.
+  if (!c.dead) serve(c, {});
 }
 
 void Engine::onResolve(uint64_t token, MessageReader& reader) {
@@ -198,7 +204,7 @@ void Engine::retryBlocked() {
       c->in.clear();
       passHandshakeBytes(*c, bytes);
     } else if (c->rekeyAsked) {
-      c->rekeyAsked = false;
+      c->rekeyAsked = c->receivePaused = false;
       checkUsage(*c);
       if (!c->dead) serve(*c, {});
     } else {

@@ -32,7 +32,7 @@ enum class Down : uint16_t {
   Establish = 3,      // bytes first (wire bytes), keys tx, keys rx, bytes blob, bytes leftover (ciphertext after Finished)
   HandshakeFail = 4,  // bytes: alert record(s) to send before closing
   RxKeys = 5,         // keys, bytes blob
-  TxUpdate = 6,       // bytes message (sealed under the old key), keys, bytes blob
+  TxUpdate = 6,       // u8 asked (answers RekeyDue), bytes message (sealed under the old key), keys, bytes blob
   PostMore = 7,       // bytes blob
   PostFail = 8,       // u8 alert
   Resolve = 9,        // id = token; a resolution, see file_cache.hpp

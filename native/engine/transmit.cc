@@ -243,9 +243,10 @@ bool Engine::sendControl(Connection& c, record::ContentType type, std::span<cons
 // A few are kept back for the KeyUpdate itself and for alerts.
 void Engine::checkUsage(Connection& c) {
   const uint64_t limit = options_.recordLimit != 0 ? options_.recordLimit : record::kAesGcmRecordLimit;
-  if (c.rekeyAsked || c.tx.recordsLeft() > std::min(kRekeyAhead, limit / 2)) return;
+  // One exchange with the control plane at a time: two answers made from one state would make one key twice.
+  if (c.rekeyAsked || c.receivePaused || c.tx.recordsLeft() > std::min(kRekeyAhead, limit / 2)) return;
   const std::span<const uint8_t> blob{c.blob.data(), c.blobLength};
-  c.rekeyAsked = true;
+  c.rekeyAsked = c.receivePaused = true;
   if (!sendUp(Up::RekeyDue, c.id, 4 + blob.size(), [blob](MessageWriter& w) { w.bytes(blob); })) {
     c.upBlocked = true;
     blocked_.push_back(c.id);

@@ -7,7 +7,6 @@ import type { CryptSockets, HandshakeHandler } from '../plane/engine-link.ts';
 import {
   type CryptoProvider,
   PostHandshake,
-  type PostHandshakeEvent,
   type ServerConfig,
   type ServerEvent,
   ServerHandshake,
@@ -38,6 +37,7 @@ export interface HandshakeCounters {
 }
 
 const EMPTY = new Uint8Array(0);
+const INTERNAL_ERROR = 80;
 
 interface Pending {
   readonly handshake: ServerHandshake;
@@ -83,53 +83,48 @@ export class HandshakeControl implements HandshakeHandler {
       connections.set(connection, pending);
       this.#sweep(pending.since);
     }
-    // The run is a view into the batch, which is reused.
-    this.#apply(
-      sockets,
-      connections,
-      connection,
-      pending.handshake,
-      pending.handshake.receive(bytes.slice()),
-    );
+    this.#apply(sockets, connections, connection, pending.handshake, pending.handshake.receive(bytes));
   }
 
   closed(sockets: CryptSockets, connection: number): void {
-    this.#pending.get(sockets)?.delete(connection);
+    const connections = this.#pending.get(sockets);
+    connections?.get(connection)?.handshake.destroy();
+    connections?.delete(connection);
   }
 
   postHandshake(sockets: CryptSockets, connection: number, update: Uint8Array, content: Uint8Array): void {
-    const state = PostHandshake.open(update.slice(), this.#provider);
-    const events = state.receive(content.slice());
+    const state = PostHandshake.open(update, this.#provider);
+    const events = state.receive(content);
+    // Both messages of an answer carry the state after both of them.
     const blob = state.blob();
+    state.wipe();
     let received = false;
     for (const event of events) {
       if (event.type === 'fail') {
         this.#fail(event.reason);
-        sockets.postFail(connection, event.alert ?? 80);
-        wipe(blob);
-        return;
+        sockets.postFail(connection, event.alert ?? INTERNAL_ERROR);
+        received = true;
+      } else if (event.type === 'rxKeys') {
+        sockets.receiveKeys(connection, event.secret, blob);
+        wipe(event.secret);
+        received = true;
+      } else {
+        sockets.updateTransmit(connection, false, event.message, event.secret, blob);
+        wipe(event.secret);
       }
-      received ||= event.type === 'rxKeys';
-      this.#applyUpdate(sockets, connection, event, blob);
     }
     if (!received) sockets.postMore(connection, blob);
     wipe(blob);
   }
 
   rekeyDue(sockets: CryptSockets, connection: number, update: Uint8Array): void {
-    const state = PostHandshake.open(update.slice(), this.#provider);
+    const state = PostHandshake.open(update, this.#provider);
     const { message, secret } = state.updateTx(false);
     const blob = state.blob();
-    sockets.updateTransmit(connection, message, secret, blob);
+    state.wipe();
+    sockets.updateTransmit(connection, true, message, secret, blob);
     wipe(secret);
     wipe(blob);
-  }
-
-  #applyUpdate(sockets: CryptSockets, connection: number, event: PostHandshakeEvent, blob: Uint8Array): void {
-    if (event.type === 'rxKeys') sockets.receiveKeys(connection, event.secret, blob);
-    else if (event.type === 'txUpdate') sockets.updateTransmit(connection, event.message, event.secret, blob);
-    else return;
-    wipe(event.secret);
   }
 
   #apply(
@@ -149,7 +144,7 @@ export class HandshakeControl implements HandshakeHandler {
           break;
         case 'sign':
           // Nothing follows a request for a signature in one batch of events.
-          queue = handshake.provideSignature((event.credential as Credential).sign(event.scheme, event.data));
+          queue = sign(handshake, event.credential as Credential, event.scheme, event.data);
           i = -1;
           break;
         case 'established': {
@@ -184,7 +179,10 @@ export class HandshakeControl implements HandshakeHandler {
     this.#sweepAt = now + this.#options.handshakeTimeoutMs;
     for (const connections of this.#pending.values())
       for (const [connection, pending] of connections)
-        if (now - pending.since > 2 * this.#options.handshakeTimeoutMs) connections.delete(connection);
+        if (now - pending.since > 2 * this.#options.handshakeTimeoutMs) {
+          pending.handshake.destroy();
+          connections.delete(connection);
+        }
   }
 
   #configure(credentials: CredentialStore): ServerConfig {
@@ -197,6 +195,22 @@ export class HandshakeControl implements HandshakeHandler {
       selectCredential: (hello) => credentials.select(hello),
     };
   }
+}
+
+/** A key that cannot sign (a token that was pulled, say) fails this handshake and no other. */
+function sign(
+  handshake: ServerHandshake,
+  credential: Credential,
+  scheme: number,
+  data: Uint8Array,
+): readonly ServerEvent[] {
+  let signature: Uint8Array;
+  try {
+    signature = credential.sign(scheme, data);
+  } catch {
+    return handshake.abort();
+  }
+  return handshake.provideSignature(signature);
 }
 
 function count(counters: Map<string, number>, key: string): void {

@@ -24,8 +24,14 @@ export interface CryptSockets {
   /** Sends `alert` (wire bytes, may be empty) and closes. */
   fail(connection: number, alert: Uint8Array): void;
   receiveKeys(connection: number, keys: TrafficKeys, update: Uint8Array): void;
-  /** Sends `message` under the current key, then seals with `keys`. */
-  updateTransmit(connection: number, message: Uint8Array, keys: TrafficKeys, update: Uint8Array): void;
+  /** Sends `message` under the current key, then seals with `keys`. `asked`: the answer to rekeyDue. */
+  updateTransmit(
+    connection: number,
+    asked: boolean,
+    message: Uint8Array,
+    keys: TrafficKeys,
+    update: Uint8Array,
+  ): void;
   /** The post-handshake message needed no new keys. */
   postMore(connection: number, update: Uint8Array): void;
   postFail(connection: number, alert: number): void;
@@ -117,8 +123,15 @@ export class EngineLink implements CryptSockets {
     this.#writer.bytes(update);
     this.#done();
   }
-  updateTransmit(connection: number, message: Uint8Array, keys: TrafficKeys, update: Uint8Array): void {
+  updateTransmit(
+    connection: number,
+    asked: boolean,
+    message: Uint8Array,
+    keys: TrafficKeys,
+    update: Uint8Array,
+  ): void {
     this.#writer.begin(Down.TxUpdate, connection);
+    this.#writer.u8(asked ? 1 : 0);
     this.#writer.bytes(message);
     this.#writer.keys(keys);
     this.#writer.bytes(update);

@@ -80,8 +80,9 @@ class Message {
 
  private:
   void raw(const void* data, size_t n) {
-    const auto* from = static_cast<const uint8_t*>(data);
-    bytes_.insert(bytes_.end(), from, from + n);
+    const size_t at = bytes_.size();
+    bytes_.resize(at + n);
+    std::memcpy(bytes_.data() + at, data, n);
   }
   std::vector<uint8_t> bytes_;
 };
@@ -205,7 +206,8 @@ class Server {
     } else if (static_cast<Up>(header.type) == Up::RekeyDue) {
       record::TrafficKeys tx;
       fillKeys(tx, static_cast<uint8_t>(2 + rekeys_++));
-      submit(Message(Down::TxUpdate, header.id).string(std::string_view("\x18\0\0\1\0", 5)).keys(tx).string("blob"));
+      tx.epoch = static_cast<uint32_t>(rekeys_);
+      submit(Message(Down::TxUpdate, header.id).number<uint8_t>(1).string(std::string_view("\x18\0\0\1\0", 5)).keys(tx).string("blob"));
     } else if (static_cast<Up>(header.type) == Up::Request) {
       reader.string();
       reader.string();
