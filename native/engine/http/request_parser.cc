@@ -256,10 +256,20 @@ class HeadParser {
     }
   }
 
+  /// OWS may be a tab, but "chunked\t" is an old way to have two parsers disagree, and llhttp refuses it.
+  static bool besideTab(std::string_view value) noexcept {
+    const char* before = value.data() - 1;
+    while (*before == ' ') --before;
+    const char* after = value.data() + value.size();
+    while (*after == ' ') ++after;
+    return *before == '\t' || *after == '\t';
+  }
+
   void contentLength(std::string_view value) noexcept {
     // Even an identical repetition or list ("5, 5") is refused; RFC 9112 6.3 leaves that choice.
     if (hasLength_) return fault(400, "content_length_duplicate");
     hasLength_ = true;
+    if (besideTab(value)) return fault(400, "framing_tab");
     if (value.empty() || value.size() > 19) return fault(400, "content_length");
     uint64_t length = 0;
     for (char c : value) {
@@ -273,6 +283,7 @@ class HeadParser {
   void transferEncoding(std::string_view value) noexcept {
     if (hasTransferEncoding_) return fault(400, "transfer_encoding_duplicate");
     hasTransferEncoding_ = true;
+    if (besideTab(value)) return fault(400, "framing_tab");
     if (equalsLower(value, "chunked")) return;
     // "gzip, chunked" could be framed, but nothing here wants a compressed request: 501 (RFC 9112 6.1).
     // Chunked twice, with parameters, or before another coding is what smuggling looks like: 400.

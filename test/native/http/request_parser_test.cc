@@ -233,6 +233,9 @@ TEST_CASE("framing of the body leaves no room for two readings") {
   for (const char* coding : {"gzip", "identity", "xchunked", "gzip, chunked", "\"chunked\""}) {
     refused(get("Transfer-Encoding: "s + coding + "\r\n"), 501, "transfer_coding");
   }
+  for (const char* field : {"Content-Length:\t1", "Content-Length: 1\t ", "Transfer-Encoding: chunked \t", "Transfer-Encoding: \tchunked"}) {
+    refused(get(field + "\r\n"s), 400, "framing_tab");
+  }
   refused("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "transfer_encoding_in_1_0");
 }
 
