@@ -230,7 +230,6 @@ function socrypt(main, more) {
     name,
     version: `socrypt/${own}`,
     command: (/** @type {Site} */ site) => [
-      process.execPath,
       path,
       'serve',
       site.root,
