@@ -9,7 +9,7 @@ import type {
 } from '../plane/entry.ts';
 import { prefersJson, quality } from './accept.ts';
 import { evaluateConditions, formatHttpDate } from './conditions.ts';
-import { ErrorPages } from './error_pages.ts';
+import { ErrorPages } from './error-pages.ts';
 import { type HeaderContext, Headers, validators } from './headers.ts';
 import { listingJson, listingPage, MAX_LISTED, sortEntries } from './listing.ts';
 import { type FoundFile, Lookup } from './lookup.ts';

@@ -19,7 +19,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { same } from '../../src/http/error_pages.ts';
+import { same } from '../../src/http/error-pages.ts';
 import { StaticHandler } from '../../src/http/handler.ts';
 import { type HttpOptions, resolveHttpOptions } from '../../src/http/options.ts';
 import { ServedRoot } from '../../src/http/root.ts';

@@ -1,5 +1,5 @@
 // The request head: RFC 9112 sections 2 to 6 read strictly, because every leniency here is a chance for
-// a proxy in front to see other requests than we do. docs/decisions/0004-http-parser.md.
+// a proxy in front to see other requests than we do. docs/decisions/0005-http-parser.md.
 #include <algorithm>
 #include <cstring>
 
