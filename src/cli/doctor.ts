@@ -103,7 +103,7 @@ export function diagnose(addon: Pick<NativeAddon, 'crypto' | 'probe'> = native):
     cpu,
     crypto: {
       engine,
-      library: crypto.libcryptoVersion(),
+      library: `libcrypto ${crypto.libcryptoVersion()}`,
       seal: SUITES.map(([suite, id]) => ({
         suite,
         gigabytesPerSecond: Number(measure(crypto, id).toFixed(2)),

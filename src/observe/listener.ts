@@ -1,6 +1,6 @@
 /** Small plain-HTTP listeners of node:http, with every resource bounded, and what a failed listen means. */
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { type AddressInfo, isIPv6 } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, isIPv6 } from 'node:net';
 import { type ErrorCode, SocryptError } from '../errors.ts';
 
 export interface ListenerBounds {
@@ -62,6 +62,19 @@ export function listen(server: Server, what: string, host: string, port: number)
       const address = server.address() as AddressInfo;
       resolve({ host: address.address, port: address.port });
     });
+  });
+}
+
+/**
+ * Throws ERR_SOCRYPT_PORT_IN_USE when another process listens at the address. The engines share it by SO_REUSEPORT,
+ * and the kernel lets every other process of the same user join in: connections would be dealt out between two servers.
+ */
+export async function refuseSharedPort(what: string, host: string, port: number): Promise<void> {
+  if (port === 0) return;
+  const probe = createTcpServer((socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', (error) => reject(listenError(error, what, host, port)));
+    probe.listen({ host, port, exclusive: true, backlog: 1 }, () => probe.close(() => resolve()));
   });
 }
 

@@ -11,7 +11,7 @@ import { type NativeAccessLog, native } from '../native.ts';
 import { type AdminListener, startAdmin } from '../observe/admin.ts';
 import { CounterLayout, EngineCounters } from '../observe/engine-counters.ts';
 import type { Snapshot } from '../observe/families.ts';
-import { listenError } from '../observe/listener.ts';
+import { listenError, refuseSharedPort } from '../observe/listener.ts';
 import { createLog, describeError, type Log } from '../observe/log.ts';
 import { type MetricRegistry, registerFamilies } from '../observe/registry.ts';
 import { Plane } from '../plane/plane.ts';
@@ -196,6 +196,7 @@ class RunningServer implements Server {
       maxHandshakeBytes: settings.maxHandshakeBytes,
       handshakeTimeoutMs: settings.handshakeTimeout,
     });
+    await refuseSharedPort('HTTPS', host, settings.port);
     const bound = await this.#listen(host);
     this.address = { ...bound, url: urlOf(bound.host, bound.port) };
     if (settings.redirectPort !== null) {
@@ -337,7 +338,11 @@ class RunningServer implements Server {
         })),
       ),
       offload: this.offload,
-      build: { version: VERSION, node: process.version, tlsLibrary: native.crypto.libcryptoVersion() },
+      build: {
+        version: VERSION,
+        node: process.version,
+        tlsLibrary: `libcrypto ${native.crypto.libcryptoVersion()}`,
+      },
       reload: this.#reload,
       accessLog:
         log === undefined ? null : { written: log[0] ?? 0, dropped: log[1] ?? 0, errors: log[2] ?? 0 },
