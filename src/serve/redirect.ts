@@ -6,8 +6,8 @@ import { type BoundAddress, boundedServer, closeServer, listen } from '../observ
 export interface RedirectOptions {
   readonly host: string;
   readonly port: number;
-  /** Port of the HTTPS listener. */
-  readonly httpsPort: number;
+  /** Port of the HTTPS listener; null: it is not up yet. */
+  readonly httpsPort: () => number | null;
 }
 
 export interface RedirectListener {
@@ -83,6 +83,7 @@ export async function startRedirect(options: RedirectOptions): Promise<RedirectL
   const counts = new Map<number, number>([
     [308, 0],
     [400, 0],
+    [503, 0],
   ]);
   const answer = (response: ServerResponse, status: number, fields: Record<string, string>, body: string) => {
     counts.set(status, (counts.get(status) ?? 0) + 1);
@@ -97,7 +98,9 @@ export async function startRedirect(options: RedirectOptions): Promise<RedirectL
   };
   const server = boundedServer(BOUNDS, (request, response) => {
     request.resume();
-    const location = locate(request, options.httpsPort);
+    const httpsPort = options.httpsPort();
+    if (httpsPort === null) return answer(response, 503, { 'Retry-After': '1' }, 'HTTPS is not up yet.\n');
+    const location = locate(request, httpsPort);
     if (location === null) answer(response, 400, {}, 'Bad Request: expected a valid Host and a path.\n');
     else answer(response, 308, { Location: location, 'Cache-Control': 'no-cache' }, `Use ${location}\n`);
   });

@@ -166,6 +166,8 @@ class RunningServer implements Server {
   #changes: Promise<unknown> = Promise.resolve();
   #listening = false;
   #closing: Promise<void> | undefined;
+  /** The last word, once closed. */
+  #last: ServerStats | undefined;
 
   constructor(settings: Settings, log: Log) {
     this.settings = settings;
@@ -196,17 +198,18 @@ class RunningServer implements Server {
       maxHandshakeBytes: settings.maxHandshakeBytes,
       handshakeTimeoutMs: settings.handshakeTimeout,
     });
-    await refuseSharedPort('HTTPS', host, settings.port);
-    const bound = await this.#listen(host);
-    this.address = { ...bound, url: urlOf(bound.host, bound.port) };
+    // Engines last: once they accept, nothing can fail any more.
+    await this.#startObserving(registry);
     if (settings.redirectPort !== null) {
       this.#redirect = await startRedirect({
         host: settings.redirectHost ?? settings.host,
         port: settings.redirectPort,
-        httpsPort: bound.port,
+        httpsPort: () => (this.#listening ? this.address.port : null),
       });
     }
-    await this.#startObserving(registry);
+    await refuseSharedPort('HTTPS', host, settings.port);
+    const bound = await this.#listen(host);
+    this.address = { ...bound, url: urlOf(bound.host, bound.port) };
     this.#watch = setInterval(() => this.#watchAccessLog(), WATCH_MS);
     this.#watch.unref();
     this.#listening = true;
@@ -322,7 +325,7 @@ class RunningServer implements Server {
   #notReady(): string | null {
     if (this.#closing !== undefined) return 'draining';
     if (!this.#listening) return 'starting';
-    return this.#root!.vanished ? 'the root has vanished' : null;
+    return this.#root?.vanished === true ? 'the root has vanished' : null;
   }
 
   #snapshot(): Snapshot {
@@ -351,6 +354,7 @@ class RunningServer implements Server {
   }
 
   stats(): ServerStats {
+    if (this.#last !== undefined) return this.#last;
     const engines = new EngineCounters(this.#layout, this.#plane?.counters() ?? []);
     const counters = Object.fromEntries(this.#layout.names.map((name) => [name, engines.value(name)]));
     const sum = (pattern: RegExp) =>
@@ -469,6 +473,7 @@ class RunningServer implements Server {
       () => this.#accessLog?.close(),
       () => this.#root?.close(),
     ];
+    if (this.#listening) this.#last = this.stats();
     for (const step of steps) {
       try {
         await step();
@@ -476,6 +481,10 @@ class RunningServer implements Server {
         this.#log.error(describeError(error), 'closing one part failed');
       }
     }
+    // What is native lives as long as it is referred to, however long the program keeps this object.
+    this.#plane = undefined;
+    this.#handshakes = undefined;
+    this.#accessLog = null;
     if (this.#listening) this.#log.info({}, 'closed');
   }
 

@@ -5,8 +5,8 @@ import { hostOf, type RedirectListener, startRedirect } from '../../src/serve/re
 let listener: RedirectListener;
 let standard: RedirectListener;
 beforeAll(async () => {
-  listener = await startRedirect({ host: '127.0.0.1', port: 0, httpsPort: 8443 });
-  standard = await startRedirect({ host: '127.0.0.1', port: 0, httpsPort: 443 });
+  listener = await startRedirect({ host: '127.0.0.1', port: 0, httpsPort: () => 8443 });
+  standard = await startRedirect({ host: '127.0.0.1', port: 0, httpsPort: () => 443 });
 });
 afterAll(async () => {
   await listener.close();
@@ -120,6 +120,12 @@ describe('redirect to HTTPS', () => {
     const head = await ask('HEAD / HTTP/1.1\r\nHost: a.example\r\n\r\n');
     expect(head.text.endsWith('\r\n\r\n')).toBe(true);
     expect(head.text).toMatch(/^connection: close\r$/im);
+  });
+
+  it('answers 503 until HTTPS is up', async () => {
+    const early = await startRedirect({ host: '127.0.0.1', port: 0, httpsPort: () => null });
+    expect((await ask('GET / HTTP/1.1\r\nHost: a.example\r\n\r\n', early)).status).toBe(503);
+    await early.close();
   });
 
   it('counts what it answers', async () => {
