@@ -505,7 +505,7 @@ class RunningServer implements Server {
     if (error !== '' && !this.#accessLogFailing) {
       this.#log.warn(
         { path, error },
-        'the access log cannot be written; its lines are dropped and counted until it can',
+        'the access log cannot be written; its lines wait, and are dropped and counted when there is no more room',
       );
     } else if (error === '' && this.#accessLogFailing) {
       this.#log.info({ path }, 'the access log is written again');

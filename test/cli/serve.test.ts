@@ -189,8 +189,8 @@ describe('socrypt serve', () => {
       return failing().length > 0;
     }, 'the warning');
     for (let i = 0; i < 20; i++) expect((await get({ port, ca })).status).toBe(200);
-    const dropped = () => metric(server.port('metrics'), /^socrypt_log_dropped_total (\d+)$/m);
-    await until(async () => (await dropped()) > 0, 'dropped lines');
+    const errors = () => metric(server.port('metrics'), /^socrypt_log_write_errors_total (\d+)$/m);
+    await until(async () => (await errors()) > 0, 'counted write errors');
     expect(failing()).toHaveLength(1);
     expect(failing()[0]).toMatchObject({
       path: '/dev/full',

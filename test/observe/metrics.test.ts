@@ -12,20 +12,7 @@ import {
 } from '../../src/observe/families.ts';
 import { registerFamilies } from '../../src/observe/registry.ts';
 import { parseExposition } from './exposition.ts';
-
-/** Names as native/engine/counters.hpp makes them of counters.def. */
-function nativeNames(): string[] {
-  const source = readFileSync(new URL('../../native/engine/counters.def', import.meta.url), 'utf8');
-  const names: string[] = [];
-  for (const match of source.matchAll(/^(COUNTER|HISTOGRAM)\((\w+)(?:, (\d+))?\)/gm)) {
-    if (match[1] === 'COUNTER') names.push(match[2]!);
-    else {
-      for (let i = 0; i <= Number(match[3]); i++) names.push(`${match[2]}_${i}`);
-      names.push(`${match[2]}_sum`);
-    }
-  }
-  return names;
-}
+import { nativeNames } from './native-names.ts';
 
 const names = nativeNames();
 const layout = new CounterLayout(names);

@@ -1,0 +1,64 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { CounterLayout, EngineCounters } from '../../src/observe/engine-counters.ts';
+import { families, type Snapshot } from '../../src/observe/families.ts';
+import { optionTables } from '../../src/serve/option-help.ts';
+import { optionKeys } from '../../src/serve/options.ts';
+import { nativeNames } from '../observe/native-names.ts';
+
+const update = process.env['UPDATE_DOCS'] === '1';
+
+/** The part of a document between two comments; with UPDATE_DOCS=1 it is written first. */
+function section(file: string, name: string, made: string): string {
+  const path = new URL(`../../docs/${file}`, import.meta.url);
+  const pattern = new RegExp(`(<!-- ${name}: [^>]*-->\\n)([\\s\\S]*?)(<!-- end of ${name} -->)`);
+  const text = readFileSync(path, 'utf8');
+  if (update)
+    writeFileSync(
+      path,
+      text.replace(pattern, (_, head, __, end) => `${head}\n${made}\n\n${end}`),
+    );
+  return pattern.exec(readFileSync(path, 'utf8'))?.[2]?.trim() ?? '';
+}
+
+function metricTable(): string {
+  const names = nativeNames();
+  const snapshot: Snapshot = {
+    engines: new EngineCounters(new CounterLayout(names), [new Float64Array(names.length)]),
+    handshakes: { full: 0, failed: new Map([['…', 0]]), negotiated: new Map([['…\t…\t…', 0]]) },
+    certificates: [{ serverName: '…', keyType: '…', notAfter: new Date(0) }],
+    offload: { path: 'software', engine: '…', reason: '…' },
+    build: { version: '…', node: '…', tlsLibrary: '…' },
+    reload: { successful: true, lastSuccess: new Date(0) },
+    accessLog: { written: 0, dropped: 0, errors: 0 },
+    redirects: new Map([
+      [308, 0],
+      [400, 0],
+      [503, 0],
+    ]),
+  };
+  const rows = families.map((family) => {
+    const values = new Map<string, Set<string>>();
+    for (const { labels, suffix } of family.samples(snapshot)) {
+      if (suffix !== undefined) continue;
+      for (const [label, value] of Object.entries(labels))
+        values.set(label, (values.get(label) ?? new Set()).add(value));
+    }
+    const labels = [...values].map(([label, set]) =>
+      `\`${label}\` (${[...set].join(', ')})`.replace(' (…)', ''),
+    );
+    return `| \`${family.name}\` | ${family.type} | ${labels.join('; ')} | ${family.help} |`;
+  });
+  return `| metric | type | labels | meaning |\n|---|---|---|---|\n${rows.join('\n')}`;
+}
+
+describe('the documentation', () => {
+  it('has every option as it is', () => {
+    const text = section('serve.md', 'options', optionTables());
+    expect(text).toBe(optionTables());
+    for (const key of optionKeys) expect(text).toContain(`| \`${key}\` |`);
+  });
+  it('has every metric as it is', () => {
+    expect(section('metrics.md', 'metrics', metricTable())).toBe(metricTable());
+  });
+});
