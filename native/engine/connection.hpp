@@ -113,6 +113,7 @@ struct Connection : DeadlineNode {
   Gauge gauge = Gauge::None;
 
   bool readable : 1 = true;          // edge-triggered: there may be more to read
+  bool hungUp : 1 = false;           // the peer's FIN or reset is in the socket: read on until it shows
   bool awaitingControl : 1 = false;  // handshake bytes went up and were not answered yet
   bool upBlocked : 1 = false;        // `in` holds bytes that did not fit into the ring
   bool receivePaused : 1 = false;    // a post-handshake message is being looked at

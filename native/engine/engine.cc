@@ -219,6 +219,7 @@ void Engine::loopOnce() {
       const uint32_t what = events[i].events;
       if ((what & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
         c->readable = true;
+        if ((what & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) c->hungUp = true;
         onReadable(*c);
       }
       if ((what & EPOLLOUT) != 0 && !c->dead && (!c->out.empty() || c->closing)) serve(*c, {});

@@ -28,8 +28,9 @@ static_assert(kPlainHttpAnswer.size() - kPlainHttpAnswer.find("\r\n\r\n") - 4 ==
 }  // namespace
 
 bool Engine::mayRead(const Connection& c) const noexcept {
-  if (c.dead || c.awaitingControl || c.receivePaused || c.upBlocked || c.endOfStream) return false;
+  if (c.dead || c.endOfStream) return false;
   if (c.phase == Phase::Linger) return true;
+  if (c.awaitingControl || c.receivePaused || c.upBlocked) return false;
   // Requests that wait for their turn are bounded; the rest stays in the socket, and TCP slows the peer.
   return !c.closing && c.plain.size() < options_.http.maxHeaderBytes;
 }
@@ -54,8 +55,9 @@ void Engine::onReadable(Connection& c) {
     }
     c.in.clear();
     c.bytesIn += static_cast<uint64_t>(n);
-    // A short read says that the socket is empty; the next edge comes with new bytes.
-    if (static_cast<size_t>(n) < kReadSize) c.readable = false;
+    // A short read says that the socket is empty; the next edge comes with new bytes. A FIN that came in one
+    // edge with these bytes gets none of its own (epoll(7), EPOLLRDHUP).
+    if (static_cast<size_t>(n) < kReadSize && !c.hungUp) c.readable = false;
     const std::span<uint8_t> bytes{readBuffer_.get(), carried + static_cast<size_t>(n)};
     switch (c.phase) {
       case Phase::Handshake:

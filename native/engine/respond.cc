@@ -69,7 +69,10 @@ bool Engine::nextResponse(Connection& c) {
     cursor_ = cursor_.subspan(c.skipping->feed(text));
     if (c.skipping->bad() || c.skipping->skipped() > options_.maxBodyBytes) {
       counters_.add(Counter::parse_errors);
-      beginClose(c, true, Counter::closed_error);
+      // Not beginClose(): answers may be in the slots already, and come before the close_notify.
+      cursor_ = {};
+      c.closing = c.notifyOnClose = true;
+      c.closeReason = Counter::closed_error;
       return false;
     }
     if (!c.skipping->done()) return false;

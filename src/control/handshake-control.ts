@@ -192,7 +192,9 @@ export class HandshakeControl implements HandshakeHandler {
       groups,
       alpn,
       maxHandshakeBytes,
-      selectCredential: (hello) => credentials.select(hello),
+      // A name that is not ours gets the first certificate. So none at all means that no signature scheme fits, which
+      // the handshake finds out, and names, by itself.
+      selectCredential: (hello) => credentials.select(hello) ?? credentials.credentials[0],
     };
   }
 }
