@@ -1,6 +1,6 @@
 /** What a peer gets for what it should not have sent: over real sockets, each with the answer that a standard names. */
 import { randomBytes } from 'node:crypto';
-import { type SecureVersion } from 'node:tls';
+import type { SecureVersion } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Server } from '../../src/index.ts';
 import {
@@ -17,7 +17,10 @@ import {
   until,
 } from './support.ts';
 
-const site = new Site({ 'index.html': '<!doctype html><title>here</title>', 'file.txt': 'the right bytes\n' });
+const site = new Site({
+  'index.html': '<!doctype html><title>here</title>',
+  'file.txt': 'the right bytes\n',
+});
 let credentials: Credentials;
 let server: Server;
 let port: number;
@@ -90,7 +93,9 @@ describe('on the way to a handshake', () => {
 
   it('an empty handshake record is an unexpected_message', async () => {
     // RFC 8446 5.1: "Implementations MUST NOT send zero-length fragments of Handshake types".
-    expect([UNEXPECTED_MESSAGE, DECODE_ERROR]).toContain(await alertFor(record(HANDSHAKE, new Uint8Array(0))));
+    expect([UNEXPECTED_MESSAGE, DECODE_ERROR]).toContain(
+      await alertFor(record(HANDSHAKE, new Uint8Array(0))),
+    );
   });
 
   it('application data before a handshake is an unexpected_message', async () => {
@@ -98,11 +103,18 @@ describe('on the way to a handshake', () => {
   });
 
   it('a handshake message that is not a ClientHello is an unexpected_message', async () => {
-    expect(await alertFor(record(HANDSHAKE, Buffer.from([20, 0, 0, 32, ...randomBytes(32)])))).toBe(UNEXPECTED_MESSAGE);
+    expect(await alertFor(record(HANDSHAKE, Buffer.from([20, 0, 0, 32, ...randomBytes(32)])))).toBe(
+      UNEXPECTED_MESSAGE,
+    );
   });
 
   it('a ClientHello whose lengths do not fit is a decode_error', async () => {
-    const hello = Buffer.concat([Buffer.from([1, 0, 0, 60, 3, 3]), randomBytes(32), Buffer.from([255]), randomBytes(25)]);
+    const hello = Buffer.concat([
+      Buffer.from([1, 0, 0, 60, 3, 3]),
+      randomBytes(32),
+      Buffer.from([255]),
+      randomBytes(25),
+    ]);
     expect(await alertFor(record(HANDSHAKE, hello))).toBe(DECODE_ERROR);
   });
 
@@ -154,8 +166,10 @@ describe('on the way to a handshake', () => {
     };
     // SECLEVEL=0: Debian's openssl does not offer TLS 1.1 otherwise.
     it('TLS 1.2 only: protocol_version', () => refused(PROTOCOL_VERSION, '-tls1_2'));
-    it('TLS 1.1 only: protocol_version', () => refused(PROTOCOL_VERSION, '-tls1_1', '-cipher', 'ALL:@SECLEVEL=0'));
-    it('TLS 1.0 only: protocol_version', () => refused(PROTOCOL_VERSION, '-tls1', '-cipher', 'ALL:@SECLEVEL=0'));
+    it('TLS 1.1 only: protocol_version', () =>
+      refused(PROTOCOL_VERSION, '-tls1_1', '-cipher', 'ALL:@SECLEVEL=0'));
+    it('TLS 1.0 only: protocol_version', () =>
+      refused(PROTOCOL_VERSION, '-tls1', '-cipher', 'ALL:@SECLEVEL=0'));
     it('no group in common: handshake_failure', () => refused(HANDSHAKE_FAILURE, '-groups', 'X448'));
     it('no suite in common: handshake_failure', () =>
       refused(HANDSHAKE_FAILURE, '-ciphersuites', 'TLS_AES_128_CCM_SHA256'));
@@ -239,12 +253,16 @@ describe('requests', () => {
   const statuses = async (text: string, methods: string[] = []) => {
     const { bytes, error } = await exchange(port, credentials, text);
     expect(error).toBe('');
-    return parseResponses(bytes, methods).map(({ status, headers }) => `${status} ${headers['connection'] ?? 'kept'}`);
+    return parseResponses(bytes, methods).map(
+      ({ status, headers }) => `${status} ${headers['connection'] ?? 'kept'}`,
+    );
   };
   const host = 'Host: localhost\r\n';
 
   it('a header over the limit is a 431', async () => {
-    expect(await statuses(`GET / HTTP/1.1\r\n${host}X-Long: ${'x'.repeat(5000)}\r\n\r\n`)).toEqual(['431 close']);
+    expect(await statuses(`GET / HTTP/1.1\r\n${host}X-Long: ${'x'.repeat(5000)}\r\n\r\n`)).toEqual([
+      '431 close',
+    ]);
     const many = Array.from({ length: 200 }, (_, i) => `X-${i}: y\r\n`).join('');
     expect(await statuses(`GET / HTTP/1.1\r\n${host}${many}\r\n`)).toEqual(['431 close']);
   });
@@ -286,17 +304,29 @@ describe('requests', () => {
   // The second request of each is what an attacker would like to have read as a request of its own (RFC 9112, 11.2).
   const smuggled = `GET /file.txt HTTP/1.1\r\n${host}\r\n`;
   it.each([
-    ['Content-Length and Transfer-Encoding', `POST / HTTP/1.1\r\n${host}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
+    [
+      'Content-Length and Transfer-Encoding',
+      `POST / HTTP/1.1\r\n${host}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    ],
     ['two Content-Length fields', `POST / HTTP/1.1\r\n${host}Content-Length: 0\r\nContent-Length: 5\r\n\r\n`],
-    ['two equal Content-Length fields', `POST / HTTP/1.1\r\n${host}Content-Length: 0\r\nContent-Length: 0\r\n\r\n`],
+    [
+      'two equal Content-Length fields',
+      `POST / HTTP/1.1\r\n${host}Content-Length: 0\r\nContent-Length: 0\r\n\r\n`,
+    ],
     ['a list of Content-Length values', `POST / HTTP/1.1\r\n${host}Content-Length: 0, 0\r\n\r\n`],
     ['a signed Content-Length', `POST / HTTP/1.1\r\n${host}Content-Length: +0\r\n\r\n`],
     ['a hexadecimal Content-Length', `POST / HTTP/1.1\r\n${host}Content-Length: 0x0\r\n\r\n`],
     ['chunked twice', `POST / HTTP/1.1\r\n${host}Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n`],
-    ['chunked in two fields', `POST / HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
+    [
+      'chunked in two fields',
+      `POST / HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    ],
     ['a damaged chunked', `POST / HTTP/1.1\r\n${host}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`],
     ['chunked, identity', `POST / HTTP/1.1\r\n${host}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n`],
-    ['Transfer-Encoding in HTTP/1.0', `POST / HTTP/1.0\r\n${host}Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n`],
+    [
+      'Transfer-Encoding in HTTP/1.0',
+      `POST / HTTP/1.0\r\n${host}Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n`,
+    ],
     ['a folded field', `GET / HTTP/1.1\r\n${host}X-A: b\r\n\tContent-Length: 5\r\n\r\n`],
     ['a space before the colon', `GET / HTTP/1.1\r\n${host}Content-Length : 5\r\n\r\n`],
     ['a bare LF in the request line', `GET / HTTP/1.1\n${host}\r\n`],
@@ -335,13 +365,17 @@ describe('requests', () => {
     expect(answers).toEqual(['405 close']);
   });
 
-  it.each(['/..%2f..%2fetc/passwd', '/../../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/%00', '/a\\..\\b', '//etc/passwd'])(
-    'nothing outside the root: %s',
-    async (target) => {
-      const [answer] = await statuses(`GET ${target} HTTP/1.1\r\n${host}Connection: close\r\n\r\n`);
-      expect(answer).toMatch(/^40[04] close$/);
-    },
-  );
+  it.each([
+    '/..%2f..%2fetc/passwd',
+    '/../../etc/passwd',
+    '/%2e%2e/%2e%2e/etc/passwd',
+    '/%00',
+    '/a\\..\\b',
+    '//etc/passwd',
+  ])('nothing outside the root: %s', async (target) => {
+    const [answer] = await statuses(`GET ${target} HTTP/1.1\r\n${host}Connection: close\r\n\r\n`);
+    expect(answer).toMatch(/^40[04] close$/);
+  });
 });
 
 describe('too much of it', () => {

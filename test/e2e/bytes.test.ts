@@ -1,5 +1,7 @@
 /** Every client gets the right bytes: sizes about the edges of pages and records, every suite, key type and group. */
-import { createHash } from 'node:crypto';
+
+import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   createReadStream,
@@ -9,9 +11,8 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { type IncomingMessage, Agent, get } from 'node:https';
-import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { Agent, get } from 'node:https';
 import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Server } from '../../src/index.ts';
@@ -91,7 +92,8 @@ beforeAll(async () => {
   }
   const fd = openSync(site.file('huge.bin'), 'w');
   ftruncateSync(fd, HUGE);
-  for (const at of [0, 4095, 123_456_789, 2 ** 29 - 7, HUGE - 50_000]) writeSync(fd, randomBytes(50_000), 0, 50_000, at);
+  for (const at of [0, 4095, 123_456_789, 2 ** 29 - 7, HUGE - 50_000])
+    writeSync(fd, randomBytes(50_000), 0, 50_000, at);
   closeSync(fd);
   server = await start(site, credentials);
   port = server.address.port;
@@ -106,7 +108,15 @@ const url = (name: string) => `https://localhost:${port}/${name}`;
 
 describe.skipIf(program('curl') === null)('curl (skipped without curl)', () => {
   const curl = (...args: string[]) => [
-    ...['--silent', '--show-error', '--fail', '--cacert', credentials.ca, '--connect-to', `localhost:${port}:127.0.0.1:${port}`],
+    ...[
+      '--silent',
+      '--show-error',
+      '--fail',
+      '--cacert',
+      credentials.ca,
+      '--connect-to',
+      `localhost:${port}:127.0.0.1:${port}`,
+    ],
     ...args,
   ];
 
@@ -150,7 +160,11 @@ describe.skipIf(program('openssl') === null)('openssl s_client (skipped without 
     ...['-verify_return_error', '-brief', '-ign_eof', ...args],
   ];
   const fetch = async (name: string, ...args: string[]) => {
-    const { stream, exit, errors } = await piped('openssl', connect(...args), `GET /${name} HTTP/1.0\r\n\r\n`);
+    const { stream, exit, errors } = await piped(
+      'openssl',
+      connect(...args),
+      `GET /${name} HTTP/1.0\r\n\r\n`,
+    );
     const got = await bodyDigest(stream);
     expect(await exit, errors()).toBe(0);
     return { ...got, info: errors() };
@@ -215,7 +229,10 @@ describe.skipIf(program('gnutls-cli') === null)('gnutls-cli (skipped without gnu
 describe('node:https', () => {
   const fetch = (name: string, agent: Agent) =>
     new Promise<IncomingMessage>((done, failed) => {
-      get({ host: '127.0.0.1', port, servername: 'localhost', path: `/${name}`, agent }, done).on('error', failed);
+      get({ host: '127.0.0.1', port, servername: 'localhost', path: `/${name}`, agent }, done).on(
+        'error',
+        failed,
+      );
     });
 
   it('fetches every size, four at a time over kept connections', async () => {

@@ -2,10 +2,11 @@
  * What is on the wire, against an oracle: a relay keeps the ciphertext, the client tells its secrets (keylog), and
  * node:crypto opens every record and seals it again. Nothing of this repository's record layer takes part.
  */
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+
 import { spawn } from 'node:child_process';
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createServer, connect as connectTcp, type AddressInfo } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CredentialStore, loadCredential } from '../../src/control/credentials.ts';
@@ -17,7 +18,18 @@ import { ServedRoot } from '../../src/http/root.ts';
 import type { Server } from '../../src/index.ts';
 import { native } from '../../src/native.ts';
 import { Plane } from '../../src/plane/plane.ts';
-import { type Credentials, exchange, issue, program, sha256, Site, start, track, until, Wire } from './support.ts';
+import {
+  type Credentials,
+  exchange,
+  issue,
+  program,
+  Site,
+  sha256,
+  start,
+  track,
+  until,
+  Wire,
+} from './support.ts';
 
 // ── RFC 8446 by node:crypto ──────────────────────────────────────────────────────────────────────────
 
@@ -194,7 +206,12 @@ interface Captured {
 }
 
 /** One connection through a relay: `requests` sent, everything read to the end. */
-async function capture(port: number, credentials: Credentials, requests: string, suite: string): Promise<Captured> {
+async function capture(
+  port: number,
+  credentials: Credentials,
+  requests: string,
+  suite: string,
+): Promise<Captured> {
   const between = await relay(port);
   const secrets = new Map<string, Buffer>();
   const socket = await new Promise<TLSSocket>((done, failed) => {

@@ -1,5 +1,10 @@
 /** What the end-to-end tests share: credentials, files, servers in and out of this process, peers. */
-import { type ChildProcess, type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import {
+  type ChildProcess,
+  type ChildProcessWithoutNullStreams,
+  execFileSync,
+  spawn,
+} from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,
@@ -7,14 +12,15 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
-import { type Server, type ServeOptions, serve } from '../../src/index.ts';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { type ServeOptions, type Server, serve } from '../../src/index.ts';
 
 export const repository = resolve(import.meta.dirname, '../..');
 
@@ -114,7 +120,17 @@ export function issue(directory: string, prefix = ''): Credentials {
   const P256 = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'];
   openssl('genpkey', ...P256, '-out', `${prefix}ca.key`);
   openssl(
-    ...['req', '-x509', '-new', '-key', `${prefix}ca.key`, '-subj', `/CN=${prefix}socrypt test CA`, '-days', '3'],
+    ...[
+      'req',
+      '-x509',
+      '-new',
+      '-key',
+      `${prefix}ca.key`,
+      '-subj',
+      `/CN=${prefix}socrypt test CA`,
+      '-days',
+      '60',
+    ],
     ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign', '-out', ca],
   );
   const leaf = (name: string, ...algorithm: string[]) => {
@@ -128,8 +144,26 @@ export function issue(directory: string, prefix = ''): Credentials {
       'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\nkeyUsage=digitalSignature\n',
     );
     openssl(
-      ...['x509', '-req', '-in', `${prefix}${name}.csr`, '-CA', ca, '-CAkey', `${prefix}ca.key`, '-days', '3'],
-      ...['-set_serial', `0x${randomBytes(8).toString('hex').replace(/^./, '1')}`, '-extfile', extensions, '-out', cert],
+      ...[
+        'x509',
+        '-req',
+        '-in',
+        `${prefix}${name}.csr`,
+        '-CA',
+        ca,
+        '-CAkey',
+        `${prefix}ca.key`,
+        '-days',
+        '60',
+      ],
+      ...[
+        '-set_serial',
+        `0x${randomBytes(8).toString('hex').replace(/^./, '1')}`,
+        '-extfile',
+        extensions,
+        '-out',
+        cert,
+      ],
     );
     return { cert, key };
   };
@@ -142,7 +176,15 @@ export function issue(directory: string, prefix = ''): Credentials {
 
 // ── servers ──────────────────────────────────────────────────────────────────────────────────────────
 
-export const silent = { level: 'silent', trace() {}, debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
+export const silent = {
+  level: 'silent',
+  trace() {},
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  fatal() {},
+};
 
 /** The server of this repository, in this process, on a free port of 127.0.0.1. */
 export function start(site: Site, credentials: Credentials, options: ServeOptions = {}): Promise<Server> {
@@ -166,14 +208,20 @@ export class ServerProcess {
   output = '';
   log = '';
 
-  constructor(args: readonly string[], options: { readonly shell?: string; readonly env?: NodeJS.ProcessEnv } = {}) {
+  constructor(
+    args: readonly string[],
+    options: { readonly shell?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  ) {
     const command = [process.execPath, join(repository, 'dist/cli/main.js'), 'serve', ...args];
     const env = { ...process.env, ...options.env };
     // `exec`: signals go to the server and not to a shell in front of it.
     this.child = track(
       options.shell === undefined
         ? spawn(command[0]!, command.slice(1), { env, stdio: ['pipe', 'pipe', 'pipe'] })
-        : spawn('sh', ['-c', `${options.shell}; exec "$@"`, 'sh', ...command], { env, stdio: ['pipe', 'pipe', 'pipe'] }),
+        : spawn('sh', ['-c', `${options.shell}; exec "$@"`, 'sh', ...command], {
+            env,
+            stdio: ['pipe', 'pipe', 'pipe'],
+          }),
     );
     this.child.stdout.on('data', (chunk) => {
       this.output += chunk;
@@ -208,7 +256,14 @@ export class ServerProcess {
 export function processArgs(site: Site, credentials: Credentials, ...more: string[]): string[] {
   const { ecdsa, rsa } = credentials;
   return [
-    ...[site.root, '--host', '127.0.0.1', '--port', '0', '--workers', '1'],
+    ...[
+      site.root,
+      '--host',
+      '127.0.0.1',
+      '--workers',
+      '1',
+      ...(more.includes('--port') ? [] : ['--port', '0']),
+    ],
     ...['--cert', ecdsa.cert, '--key', ecdsa.key, '--cert', rsa.cert, '--key', rsa.key, ...more],
   ];
 }
@@ -218,7 +273,11 @@ export function processArgs(site: Site, credentials: Credentials, ...more: strin
 export const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 
 /** Polls until it holds. The bound is no measurement: it is there so that a hang ends with words. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string, boundMs = 30_000): Promise<void> {
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string,
+  boundMs = 30_000,
+): Promise<void> {
   const end = Date.now() + boundMs;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
@@ -227,6 +286,16 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
 }
 
 export const openDescriptors = (pid: number | 'self' = 'self') => readdirSync(`/proc/${pid}/fd`).length;
+
+/** How many of them are sockets. */
+export const openSockets = () =>
+  readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:');
+    } catch {
+      return false; // the directory that was read
+    }
+  }).length;
 
 /** Bytes of the process in memory. */
 export function residentBytes(pid: number): number {
@@ -339,7 +408,8 @@ export function parseResponses(bytes: Buffer, methods: readonly string[]): Respo
   let at = 0;
   while (at < bytes.length) {
     const end = bytes.indexOf('\r\n\r\n', at);
-    if (end < 0) throw new Error(`no end of a head in ${JSON.stringify(bytes.toString('latin1', at, at + 200))}`);
+    if (end < 0)
+      throw new Error(`no end of a head in ${JSON.stringify(bytes.toString('latin1', at, at + 200))}`);
     const [statusLine, ...fields] = bytes.toString('latin1', at, end).split('\r\n');
     const status = /^(HTTP\/1\.[01]) (\d{3}) /.exec(`${statusLine} `);
     if (status === null) throw new Error(`not a status line: ${JSON.stringify(statusLine)}`);
@@ -352,12 +422,13 @@ export function parseResponses(bytes: Buffer, methods: readonly string[]): Respo
     at = end + 4;
     const code = Number(status[2]);
     const method = methods[responses.length] ?? 'GET';
-    let body = Buffer.alloc(0);
+    let body: Buffer = Buffer.alloc(0);
     if (method !== 'HEAD' && code !== 204 && code !== 304) {
       if (headers['transfer-encoding'] !== undefined) throw new Error('a chunked response was not expected');
       const given = headers['content-length'];
       const length = given === undefined ? bytes.length - at : Number(given);
-      if (bytes.length - at < length) throw new Error(`body of ${bytes.length - at} bytes, expected ${length}`);
+      if (bytes.length - at < length)
+        throw new Error(`body of ${bytes.length - at} bytes, expected ${length}`);
       body = bytes.subarray(at, at + length);
       at += length;
     }
