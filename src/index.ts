@@ -5,5 +5,6 @@ export type { MetricRegistry } from './observe/registry.ts';
 export { UsageError } from './serve/errors.ts';
 export type { OffloadReport } from './serve/offload.ts';
 export type { ServeSettings, Settings } from './serve/options.ts';
-export { type ReloadReport, type ServeOptions, type Server, type ServerStats, serve } from './serve/serve.ts';
+export { serve } from './serve/serve.ts';
+export type { ReloadReport, ServeOptions, Server, ServerStats } from './serve/server.ts';
 export { VERSION as version } from './serve/version.ts';

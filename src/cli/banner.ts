@@ -2,9 +2,9 @@
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { hostPort } from '../observe/listener.ts';
+import { urlOf } from '../serve/address.ts';
 import type { LoadedCredentials } from '../serve/credentials.ts';
-import type { Server } from '../serve/serve.ts';
-import { urlOf } from '../serve/serve.ts';
+import type { Server } from '../serve/server.ts';
 
 /** Addresses of this machine that others may reach, when the server listens on all of them. */
 function otherUrls({ host, port }: Server['address']): string[] {

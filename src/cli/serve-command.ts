@@ -1,7 +1,8 @@
 /** `socrypt serve`: options, banner, signals. */
 import { createLog } from '../observe/log.ts';
 import { settingsFromCommandLine } from '../serve/option-sources.ts';
-import { type Server, startServer } from '../serve/serve.ts';
+import { startServer } from '../serve/serve.ts';
+import type { Server } from '../serve/server.ts';
 import { banner } from './banner.ts';
 import { EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED, type Io } from './io.ts';
 

@@ -331,7 +331,7 @@ export function settingsFromCommandLine(
   const problems: string[] = [];
   const flags = flagLayer(args, problems);
   const environment = environmentLayer(env, problems);
-  const configFile = flags.config ?? (env['SOCRYPT_CONFIG'] || null);
+  const configFile = flags.config ?? (env.SOCRYPT_CONFIG || null);
   let config: Layer = {};
   if (configFile !== null) {
     try {

@@ -1,6 +1,4 @@
 /** serve(): everything joined into one server that starts whole or not at all. */
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
 import { HandshakeControl } from '../control/handshake-control.ts';
 import { nativeCryptoProvider } from '../control/native-crypto-provider.ts';
 import { SocryptError } from '../errors.ts';
@@ -15,62 +13,17 @@ import { listenError, refuseSharedPort } from '../observe/listener.ts';
 import { createLog, describeError, type Log } from '../observe/log.ts';
 import { type MetricRegistry, registerFamilies } from '../observe/registry.ts';
 import { Plane } from '../plane/plane.ts';
+import { numericAddress, urlOf } from './address.ts';
 import { type LoadedCredentials, loadCredentials } from './credentials.ts';
 import { CurrentHandler } from './current-handler.ts';
 import { errnoName } from './errors.ts';
 import { openFileLimit, shareFileLimit } from './file-limit.ts';
 import { chooseOffload, type OffloadReport } from './offload.ts';
 import { settingsFromProgram } from './option-sources.ts';
-import { type OptionKey, optionKeys, optionOf, type ServeSettings, type Settings } from './options.ts';
+import { optionKeys, optionOf, type ServeSettings, type Settings } from './options.ts';
 import { type RedirectListener, startRedirect } from './redirect.ts';
+import type { ReloadReport, ServeOptions, Server, ServerStats } from './server.ts';
 import { VERSION } from './version.ts';
-
-export interface ServeOptions extends ServeSettings {
-  /** Takes the metrics: a registry of prom-client, or anything with its shape. */
-  readonly registry?: MetricRegistry | undefined;
-  /** Takes the log: a pino logger, or anything with its methods. Default: JSON on stderr at `logLevel`. */
-  readonly logger?: Log | undefined;
-}
-
-export interface ReloadReport {
-  /** Options whose new values are in force. */
-  readonly applied: readonly OptionKey[];
-  /** Options that differ, but count only at a start. */
-  readonly needRestart: readonly OptionKey[];
-}
-
-export interface ServerStats {
-  readonly uptimeSeconds: number;
-  readonly connections: number;
-  readonly requests: number;
-  /** Body bytes. */
-  readonly responseBytes: number;
-  readonly handshakes: { readonly full: number; readonly failed: number };
-  /** Every counter of the engines, summed over them; names as in native/engine/counters.def. */
-  readonly counters: Readonly<Record<string, number>>;
-}
-
-export interface Server {
-  readonly address: { readonly host: string; readonly port: number; readonly url: string };
-  /** Where the admin and the redirect listener are; null: off. */
-  readonly adminAddress: { readonly host: string; readonly port: number } | null;
-  readonly redirectAddress: { readonly host: string; readonly port: number } | null;
-  readonly settings: Settings;
-  readonly credentials: LoadedCredentials;
-  readonly offload: OffloadReport;
-  /**
-   * Takes over new options, or the same ones with what their files hold now, and opens the access log anew.
-   * No connection is dropped. Rejects, with everything as it was, when any part of it fails; a function that makes the
-   * options is a part.
-   */
-  reload(options?: ServeSettings | (() => ServeSettings)): Promise<ReloadReport>;
-  stats(): ServerStats;
-  /**
-   * Stops accepting and waits for open transfers, at most `deadlineMs` (default: the option drainTimeout). Called
-   * again it cuts the wait to the new deadline's. Resolves when everything is closed.
-   */
-  close(deadlineMs?: number): Promise<void>;
-}
 
 const EXTRA_KEYS = ['registry', 'logger'];
 /** TLS_AES_128_GCM first: what the engines seal fastest. Code points of RFC 8446 B.4 and 4.2.7. */
@@ -122,25 +75,6 @@ export function httpOptionsOf(settings: Settings) {
     spa: settings.spa ?? false,
     charset: settings.charset ?? false,
   });
-}
-
-async function numericAddress(host: string, what: string, port: number): Promise<string> {
-  if (isIP(host) !== 0) return host;
-  try {
-    // IPv4 first: 'localhost' on 127.0.0.1 is reached by every client, on ::1 not.
-    const found = await lookup(host, { all: true });
-    return (found.find(({ family }) => family === 4) ?? found[0]!).address;
-  } catch (error) {
-    throw listenError(error, what, host, port);
-  }
-}
-
-const isLoopback = (host: string) => /^127\.|^::1$/.test(host);
-const isEverywhere = (host: string) => host === '0.0.0.0' || host === '::';
-
-export function urlOf(host: string, port: number): string {
-  const name = isLoopback(host) || isEverywhere(host) ? 'localhost' : isIP(host) === 6 ? `[${host}]` : host;
-  return `https://${name}${port === 443 ? '' : `:${port}`}/`;
 }
 
 class RunningServer implements Server {

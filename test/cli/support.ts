@@ -35,8 +35,8 @@ export class Command {
       shell === undefined ? command : ['/bin/bash', '-c', `${shell} "$0" "$@"`, ...command];
     this.child = spawn(file!, rest, {
       env: {
-        PATH: process.env['PATH'],
-        HOME: process.env['HOME'],
+        PATH: process.env.PATH,
+        HOME: process.env.HOME,
         SOCRYPT_ADDON: join(root, 'build/native/socrypt.node'),
         ...env,
       },

@@ -6,7 +6,7 @@ import { optionTables } from '../../src/serve/option-help.ts';
 import { optionKeys } from '../../src/serve/options.ts';
 import { nativeNames } from '../observe/native-names.ts';
 
-const update = process.env['UPDATE_DOCS'] === '1';
+const update = process.env.UPDATE_DOCS === '1';
 
 /** The part of a document between two comments; with UPDATE_DOCS=1 it is written first. */
 function section(file: string, name: string, made: string): string {

@@ -69,7 +69,7 @@ describe('serve()', () => {
     const stats = server.stats();
     expect(stats).toMatchObject({ requests: 3, handshakes: { full: 3, failed: 0 } });
     expect(stats.responseBytes).toBeGreaterThan(big.length);
-    expect(stats.counters['responses_404']).toBe(1);
+    expect(stats.counters.responses_404).toBe(1);
     expect(server.offload).toMatchObject({
       path: 'software',
       engine: expect.stringMatching(/ipsec-mb|libcrypto/),

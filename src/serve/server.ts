@@ -1,0 +1,54 @@
+/** What serve() takes and gives. */
+import type { BoundAddress } from '../observe/listener.ts';
+import type { Log } from '../observe/log.ts';
+import type { MetricRegistry } from '../observe/registry.ts';
+import type { LoadedCredentials } from './credentials.ts';
+import type { OffloadReport } from './offload.ts';
+import type { OptionKey, ServeSettings, Settings } from './options.ts';
+
+export interface ServeOptions extends ServeSettings {
+  /** Takes the metrics: a registry of prom-client, or anything with its shape. */
+  readonly registry?: MetricRegistry | undefined;
+  /** Takes the log: a pino logger, or anything with its methods. Default: JSON on stderr at `logLevel`. */
+  readonly logger?: Log | undefined;
+}
+
+export interface ReloadReport {
+  /** Options whose new values are in force. */
+  readonly applied: readonly OptionKey[];
+  /** Options that differ, but count only at a start. */
+  readonly needRestart: readonly OptionKey[];
+}
+
+export interface ServerStats {
+  readonly uptimeSeconds: number;
+  readonly connections: number;
+  readonly requests: number;
+  /** Body bytes. */
+  readonly responseBytes: number;
+  readonly handshakes: { readonly full: number; readonly failed: number };
+  /** Every counter of the engines, summed over them; names as in native/engine/counters.def. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+export interface Server {
+  readonly address: BoundAddress & { readonly url: string };
+  /** Where the admin and the redirect listener are; null: off. */
+  readonly adminAddress: BoundAddress | null;
+  readonly redirectAddress: BoundAddress | null;
+  readonly settings: Settings;
+  readonly credentials: LoadedCredentials;
+  readonly offload: OffloadReport;
+  /**
+   * Takes over new options, or the same ones with what their files hold now, and opens the access log anew.
+   * No connection is dropped. Rejects, with everything as it was, when any part of it fails; a function that makes the
+   * options is a part.
+   */
+  reload(options?: ServeSettings | (() => ServeSettings)): Promise<ReloadReport>;
+  stats(): ServerStats;
+  /**
+   * Stops accepting and waits for open transfers, at most `deadlineMs` (default: the option drainTimeout). Called
+   * again it cuts the wait to the new deadline's. Resolves when everything is closed.
+   */
+  close(deadlineMs?: number): Promise<void>;
+}
