@@ -1,4 +1,6 @@
 // An engine on a real socket: requests, responses, records, and files that change underneath.
+#include <sys/uio.h>
+
 #include "harness.hpp"
 
 using namespace harness;
@@ -272,4 +274,34 @@ TEST_CASE("several ranges of a file that the control plane only names are answer
   CHECK(answer.status == 200);
   CHECK(answer.body == pattern(1000));
   CHECK(server.resolved <= 6);
+}
+
+namespace {
+
+/// Puts a file out of the page cache; false where the file system keeps it there (tmpfs).
+bool chill(const std::filesystem::path& path) {
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  fsync(fd);
+  posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  char byte;
+  const iovec part{&byte, 1};
+  const bool cold = preadv2(fd, &part, 1, 0, RWF_NOWAIT) < 0 && errno == EAGAIN;
+  close(fd);
+  return cold;
+}
+
+}  // namespace
+
+TEST_CASE("a file that is not in the page cache is read elsewhere, and comes whole") {
+  Server server;
+  server.root.write("large", pattern(8 << 20));
+  server.root.write("small", pattern(5000));
+  if (!chill(server.root.path / "large") || !chill(server.root.path / "small")) {
+    MESSAGE("not shown: this file system keeps every page in memory");
+    return;
+  }
+  Client client(server);
+  CHECK(client.get("/large").body == pattern(8 << 20));
+  CHECK(client.get("/small").body == pattern(5000));
+  CHECK(server.counter(Counter::cold_reads) >= 2);
 }
