@@ -128,10 +128,10 @@ export const OPTIONS = {
     { group: 'tls', help: 'Private key of the certificate at the same place', default: [], reload: true },
     { ...FILE, example: './server.key' },
   ),
-  /** Serve a certificate that has expired (or is not valid yet). */
+  /** Serve a certificate that has expired. */
   allowExpired: toggle({
     group: 'tls',
-    help: 'Serve a certificate outside its validity',
+    help: 'Serve a certificate that has expired, with a warning',
     default: false,
     reload: true,
   }),
