@@ -184,6 +184,8 @@ void Engine::run() {
     if (connection) destroy(*connection, Counter::closed_drain);
   graveyard_.clear();
   pending_.clear();
+  // Descriptors in messages that came too late are closed with what they belong to.
+  takeMessages();
   cache_.flush();
   listener_.reset();
 }
@@ -207,6 +209,8 @@ void Engine::loopOnce() {
   now_ = clockNs(CLOCK_MONOTONIC);
   wallMs_ = static_cast<int64_t>(clockNs(CLOCK_REALTIME_COARSE) / 1'000'000);
 
+  // Before the sockets: what the control plane changed a moment ago holds for every request read now.
+  takeMessages();
   bool acceptable = false;
   for (int i = 0; i < count; ++i) {
     const uint64_t id = events[i].data.u64;
@@ -225,7 +229,6 @@ void Engine::loopOnce() {
       if ((what & EPOLLOUT) != 0 && !c->dead && (!c->out.empty() || c->closing)) serve(*c, {});
     }
   }
-  takeMessages();
   coldReader_.harvest(coldDone_);
   for (const auto& done : coldDone_) {
     if (Connection* c = find(done.connection)) {

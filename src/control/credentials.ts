@@ -184,7 +184,7 @@ function checkTimes(
   for (const [depth, { subject, notBefore, notAfter }] of certificates.entries()) {
     const which = `${source}: ${depth === 0 ? 'the certificate' : 'the intermediate certificate'} of "${subject}"`;
     if (now > notAfter.getTime()) {
-      const message = `${which}: expected a valid one, but it expired on ${notAfter.toISOString()}. Renew it.`;
+      const message = `${which}: expected a valid one, but it expired on ${notAfter.toISOString()}. Renew it (or serve it all the same with --allow-expired).`;
       if (options.allowExpired !== true) throw new SocryptError('ERR_SOCRYPT_CERTIFICATE_EXPIRED', message);
       warnings.push({ code: 'ERR_SOCRYPT_CERTIFICATE_EXPIRED', message });
     } else if (now < notBefore.getTime()) {

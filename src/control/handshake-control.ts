@@ -30,6 +30,8 @@ export interface HandshakeCounters {
   readonly full: number;
   /** By reason, as `tls/` names them. */
   readonly failed: ReadonlyMap<string, number>;
+  /** Connections ended for a message after their handshake, by reason. */
+  readonly failedAfter: ReadonlyMap<string, number>;
   /** Keys 'suite group alpn' as in the negotiated_total metric's labels, tab-separated. */
   readonly negotiated: ReadonlyMap<string, number>;
   /** Handshakes under way. */
@@ -51,6 +53,7 @@ export class HandshakeControl implements HandshakeHandler {
   #config: ServerConfig;
   #full = 0;
   #failed = new Map<string, number>();
+  #failedAfter = new Map<string, number>();
   #negotiated = new Map<string, number>();
   #sweepAt = 0;
 
@@ -68,7 +71,13 @@ export class HandshakeControl implements HandshakeHandler {
   counters(): HandshakeCounters {
     let pending = 0;
     for (const connections of this.#pending.values()) pending += connections.size;
-    return { full: this.#full, failed: this.#failed, negotiated: this.#negotiated, pending };
+    return {
+      full: this.#full,
+      failed: this.#failed,
+      failedAfter: this.#failedAfter,
+      negotiated: this.#negotiated,
+      pending,
+    };
   }
 
   data(sockets: CryptSockets, connection: number, bytes: Uint8Array): void {
@@ -88,8 +97,9 @@ export class HandshakeControl implements HandshakeHandler {
 
   closed(sockets: CryptSockets, connection: number): void {
     const connections = this.#pending.get(sockets);
-    connections?.get(connection)?.handshake.destroy();
-    connections?.delete(connection);
+    if (connections === undefined) return;
+    connections.get(connection)?.handshake.destroy();
+    this.#forget(sockets, connections, connection);
   }
 
   postHandshake(sockets: CryptSockets, connection: number, update: Uint8Array, content: Uint8Array): void {
@@ -101,7 +111,7 @@ export class HandshakeControl implements HandshakeHandler {
     let received = false;
     for (const event of events) {
       if (event.type === 'fail') {
-        this.#fail(event.reason);
+        count(this.#failedAfter, event.reason);
         sockets.postFail(connection, event.alert ?? INTERNAL_ERROR);
         received = true;
       } else if (event.type === 'rxKeys') {
@@ -148,7 +158,7 @@ export class HandshakeControl implements HandshakeHandler {
           i = -1;
           break;
         case 'established': {
-          connections.delete(connection);
+          this.#forget(sockets, connections, connection);
           this.#full += 1;
           const { suite, group, alpn } = event.info;
           count(this.#negotiated, `${suite}\t${group}\t${alpn ?? ''}`);
@@ -159,8 +169,8 @@ export class HandshakeControl implements HandshakeHandler {
           return;
         }
         case 'fail':
-          connections.delete(connection);
-          this.#fail(event.reason);
+          this.#forget(sockets, connections, connection);
+          count(this.#failed, event.reason);
           sockets.fail(connection, flight.length === 0 ? event.bytes : Buffer.concat([flight, event.bytes]));
           return;
       }
@@ -169,8 +179,10 @@ export class HandshakeControl implements HandshakeHandler {
     else sockets.more(connection);
   }
 
-  #fail(reason: string): void {
-    count(this.#failed, reason);
+  /** An engine without handshakes is not held on to. */
+  #forget(sockets: CryptSockets, connections: Map<number, Pending>, connection: number): void {
+    connections.delete(connection);
+    if (connections.size === 0) this.#pending.delete(sockets);
   }
 
   // An engine says when a connection ends during its handshake, unless its ring was full just then.

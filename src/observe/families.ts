@@ -23,6 +23,8 @@ export interface HandshakeCounts {
   readonly full: number;
   /** By reason. */
   readonly failed: ReadonlyMap<string, number>;
+  /** After the handshake: KeyUpdates that were none. By reason. */
+  readonly failedAfter: ReadonlyMap<string, number>;
   /** By 'suite\tgroup\talpn', suite and group as code points in decimal. */
   readonly negotiated: ReadonlyMap<string, number>;
 }
@@ -271,6 +273,11 @@ export const families: readonly Family[] = [
       ['out', 'rekeys_tx'],
       ['in', 'rekeys_rx'],
     ]),
+  ),
+  counter(
+    'socrypt_tls_post_handshake_failures_total',
+    'Connections ended for a message after their handshake, by reason.',
+    (s) => [...s.handshakes.failedAfter].map(([reason, value]) => ({ labels: { reason }, value })),
   ),
   counter('socrypt_tls_decrypt_errors_total', 'Records that failed authentication.', plain('decrypt_errors')),
   gauge('socrypt_tls_certificate_not_after_timestamp_seconds', 'When a certificate expires.', (s) => {

@@ -80,6 +80,9 @@ export class EngineLink implements CryptSockets {
     this.#engine.drain(deadlineMs);
   }
   stop(): void {
+    if (this.#stopped) return;
+    // Descriptors in messages that wait here become the engine's, which closes them.
+    this.#submit();
     this.#stopped = true;
     this.#engine.stop();
   }

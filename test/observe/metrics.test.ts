@@ -26,6 +26,7 @@ function snapshotOf(engines: readonly Readonly<Record<string, number>>[]): Snaps
         ['no_shared_cipher', 2],
         ['timeout', 1],
       ]),
+      failedAfter: new Map([['unexpected_handshake_message', 1]]),
       negotiated: new Map([['4865\t29\thttp/1.1', 6]]),
     },
     certificates: [

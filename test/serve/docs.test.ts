@@ -25,7 +25,12 @@ function metricTable(): string {
   const names = nativeNames();
   const snapshot: Snapshot = {
     engines: new EngineCounters(new CounterLayout(names), [new Float64Array(names.length)]),
-    handshakes: { full: 0, failed: new Map([['…', 0]]), negotiated: new Map([['…\t…\t…', 0]]) },
+    handshakes: {
+      full: 0,
+      failed: new Map([['…', 0]]),
+      failedAfter: new Map([['…', 0]]),
+      negotiated: new Map([['…\t…\t…', 0]]),
+    },
     certificates: [{ serverName: '…', keyType: '…', notAfter: new Date(0) }],
     offload: { path: 'software', engine: '…', reason: '…' },
     build: { version: '…', node: '…', tlsLibrary: '…' },
