@@ -1,10 +1,12 @@
 // One data-plane thread: accepts, owns its sockets from accept to close, carries handshake bytes to
 // the control plane, makes and opens records, and answers every HTTP request whose path it knows.
 //
-// engine.cc     life, loop, accepting, closing, deadlines
+// engine.cc     life, loop, accepting, deadlines
+// close.cc      how connections end
 // control.cc    what the control plane says
 // receive.cc    socket -> records -> plaintext
 // respond.cc    plaintext -> requests -> responses
+// answer.cc     the head of a response, and where its body comes from
 // transmit.cc   responses -> records -> socket
 #pragma once
 
@@ -78,17 +80,19 @@ class Engine {
   void loopOnce();
   void accept();
   void refuseForLackOfDescriptors();
+  void setGauge(Connection& c, Gauge gauge);
+  void updateDeadline(Connection& c, bool progress);
+  void enqueue(Connection& c);
+  [[nodiscard]] Connection* find(uint64_t id) noexcept;
+  void wakeEngine() noexcept;
+
+  // close.cc
   void destroy(Connection& c, Counter reason);
   void beginClose(Connection& c, bool notify, Counter reason);
   void abort(Connection& c, record::Alert alert, Counter reason);
   void finishClose(Connection& c);
   void onDeadline(Connection& c, Deadline kind);
   void beginDrain();
-  void setGauge(Connection& c, Gauge gauge);
-  void updateDeadline(Connection& c, bool progress);
-  void enqueue(Connection& c);
-  [[nodiscard]] Connection* find(uint64_t id) noexcept;
-  void wakeEngine() noexcept;
 
   // control.cc
   void takeMessages();
@@ -131,16 +135,18 @@ class Engine {
   void serve(Connection& c, std::span<uint8_t> fresh);
   /// Begins the next response from the cursor; false when there is none to begin now.
   bool nextResponse(Connection& c);
+  bool ask(Connection& c, const http::Request& request, std::string_view key);
+  void finishResponse(Connection& c);
+  void countResponse(uint16_t status);
+  [[nodiscard]] std::string_view dateField();
+
+  // answer.cc
   bool answer(Connection& c, const http::Request& request, const EntryRef& entry);
   bool answerFile(Connection& c, const http::Request& request, const EntryRef& entry);
   void answerError(Connection& c, const http::Request* request, uint16_t status, std::string_view extra = {});
-  bool ask(Connection& c, const http::Request& request, std::string_view key);
   Response& beginResponse(Connection& c, const http::Request* request, uint16_t status);
   void closeHead(Connection& c, Response& response, const http::Request* request, bool close);
-  void finishResponse(Connection& c);
   bool loadSmall(Connection& c, Entry& entry, Variant& variant, bool& cold);
-  void countResponse(uint16_t status);
-  [[nodiscard]] std::string_view dateField();
 
   // transmit.cc
   void pump(Connection& c);

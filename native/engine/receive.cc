@@ -11,6 +11,8 @@ namespace socrypt::engine {
 namespace {
 
 constexpr size_t kReadSize = 64 * 1024;
+// While a response is on its way: what a peer pipelines meanwhile has to be kept.
+constexpr size_t kReadSizeBusy = 16 * 1024;
 constexpr int kReadsPerTurn = 4;
 // As BoringSSL and rustls: consecutive post-handshake messages without application data.
 constexpr uint8_t kMaxPostHandshakeMessages = 32;
@@ -40,7 +42,8 @@ void Engine::onReadable(Connection& c) {
     if (!mayRead(c)) return;
     const size_t carried = c.phase == Phase::Open ? c.in.size() : 0;
     if (carried != 0) std::memcpy(readBuffer_.get(), c.in.view().data(), carried);
-    const ssize_t n = recv(c.fd, readBuffer_.get() + carried, kReadSize, 0);
+    const size_t room = c.response || c.waiting != 0 ? kReadSizeBusy : kReadSize;
+    const ssize_t n = recv(c.fd, readBuffer_.get() + carried, room, 0);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN) {
@@ -57,7 +60,7 @@ void Engine::onReadable(Connection& c) {
     c.bytesIn += static_cast<uint64_t>(n);
     // A short read says that the socket is empty; the next edge comes with new bytes. A FIN that came in one
     // edge with these bytes gets none of its own (epoll(7), EPOLLRDHUP).
-    if (static_cast<size_t>(n) < kReadSize && !c.hungUp) c.readable = false;
+    if (static_cast<size_t>(n) < room && !c.hungUp) c.readable = false;
     const std::span<uint8_t> bytes{readBuffer_.get(), carried + static_cast<size_t>(n)};
     switch (c.phase) {
       case Phase::Handshake:
