@@ -1,5 +1,6 @@
 /** What a peer gets for what it should not have sent: over real sockets, each with the answer that a standard names. */
 import { randomBytes } from 'node:crypto';
+import { connect, createServer } from 'node:net';
 import type { SecureVersion } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Server } from '../../src/index.ts';
@@ -209,22 +210,15 @@ describe('on the way to a handshake', () => {
 });
 
 describe('after the handshake', () => {
-  // Records of a client, behind the back of its TLS library: an established session over a relay would hide them.
   it('a record that does not verify ends the connection', async () => {
     const before = counter('decrypt_errors');
-    const wire = await tls(port, credentials);
-    const { _handle: handle } = wire.socket as unknown as { _handle: { _parent: unknown } };
-    expect(handle).toBeDefined();
-    wire.socket.destroy();
-    const raw = await tamperedConnection();
-    expect(raw.alert).toBe('ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC');
+    expect(await tamperedConnection()).toBe('ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC');
     expect(counter('decrypt_errors')).toBe(before + 1);
   });
 });
 
-/** A TLS connection through a relay that turns one bit of the client's first request. */
-async function tamperedConnection(): Promise<{ alert: string }> {
-  const { createServer, connect } = await import('node:net');
+/** A TLS connection through a relay that turns a bit of the client's request; the error that the client sees. */
+async function tamperedConnection(): Promise<string> {
   let armed = false;
   const relay = createServer((client) => {
     const upstream = connect(port, '127.0.0.1');
@@ -246,7 +240,7 @@ async function tamperedConnection(): Promise<{ alert: string }> {
   const { error, bytes } = await wire.end;
   expect(bytes).toHaveLength(0);
   relay.close();
-  return { alert: error };
+  return error;
 }
 
 describe('requests', () => {

@@ -176,16 +176,6 @@ export function issue(directory: string, prefix = ''): Credentials {
 
 // ── servers ──────────────────────────────────────────────────────────────────────────────────────────
 
-export const silent = {
-  level: 'silent',
-  trace() {},
-  debug() {},
-  info() {},
-  warn() {},
-  error() {},
-  fatal() {},
-};
-
 /** The server of this repository, in this process, on a free port of 127.0.0.1. */
 export function start(site: Site, credentials: Credentials, options: ServeOptions = {}): Promise<Server> {
   return serve({
