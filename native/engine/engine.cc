@@ -278,7 +278,8 @@ void Engine::accept() {
       else if (errno == ECONNABORTED || errno == EINTR) continue;
       return;
     }
-    if (descriptorsShort_) {
+    // Not with the first one that succeeds: near the limit that comes and goes with every connection.
+    if (descriptorsShort_ && now_ - descriptorsShortAt_ >= kSecond) {
       descriptorsShort_ = false;
       notice(Notice::AcceptRecovered, 0);
     }
@@ -325,6 +326,7 @@ void Engine::accept() {
 // Without a free descriptor accept() fails for ever and the listener stays readable: the loop would
 // spin. Giving up a reserved one lets us take the connection and refuse it.
 void Engine::refuseForLackOfDescriptors() {
+  descriptorsShortAt_ = now_;
   if (!descriptorsShort_) {
     descriptorsShort_ = true;
     notice(Notice::AcceptFailed, EMFILE);

@@ -182,6 +182,7 @@ class Engine {
   uint64_t now_ = 0;  // monotonic nanoseconds, read once per turn of the loop
   uint64_t drainUntil_ = UINT64_MAX;
   bool draining_ = false, drainedSaid_ = false, descriptorsShort_ = false;
+  uint64_t descriptorsShortAt_ = 0;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<uint32_t> freeSlots_;
   std::vector<uint32_t> generations_;
