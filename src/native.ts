@@ -156,6 +156,8 @@ export interface EngineOptions {
   readonly host: string;
   readonly port: number;
   readonly backlog: number;
+  /** Name of a TCP congestion control (tcp(7)); null: the system's. */
+  readonly congestionControl: string | null;
   /** Bytes; ms; counts. All > 0. */
   readonly maxConnections: number;
   readonly maxHandshakeBytes: number;

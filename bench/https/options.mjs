@@ -14,6 +14,8 @@ export const HELP = `usage: npm run bench:https -- [options]
   --rounds N          every peer once per round, in turn; the median of the rounds counts (3)
   --connections N     at once, for every cell (default: 64 up to 16 KB, 16 up to 1 MB, 8 above; 32 when new)
   --group NAME        key exchange: X25519 (default) or P-256
+  --congestion NAME   TCP congestion control for all servers and the load alike (cubic), in a network namespace
+                      made for the run (as root); 'system': the machine's own, in place
   --quick             1 second, 1 round, sizes 1k,1m, 1000 idle connections
   --server-cpu N, --load-cpu N   cores (0, 1)
   --socrypt FILE      the socrypt command line to measure (dist/cli/main.js)
@@ -34,6 +36,7 @@ export const HELP = `usage: npm run bench:https -- [options]
  * @property {number} rounds
  * @property {number | null} connections
  * @property {string} group
+ * @property {string} congestion
  * @property {number} serverCpu
  * @property {number} loadCpu
  * @property {string} socrypt
@@ -79,6 +82,7 @@ export function parseOptions(argv) {
     'rounds',
     'connections',
     'group',
+    'congestion',
     'json',
   ]) {
     known[name] = { type: 'string' };
@@ -113,6 +117,7 @@ export function parseOptions(argv) {
     rounds: number('rounds', values.rounds, quick ? 1 : 3, 1),
     connections: values.connections === undefined ? null : number('connections', values.connections, 0, 1),
     group,
+    congestion: values.congestion ?? 'cubic',
     serverCpu: number('server-cpu', values['server-cpu'], 0, 0),
     loadCpu: number('load-cpu', values['load-cpu'], 1, 0),
     socrypt: values.socrypt ?? 'dist/cli/main.js',

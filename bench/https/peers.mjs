@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { upperLayerProtocols } from './namespace.mjs';
 
 /** What a peer needs to be started. `directory` is its own, empty, and removed afterwards. */
 /** @typedef {import('./corpus.mjs').Corpus & { port: number, directory: string, connections: number }} Site */
@@ -76,7 +77,7 @@ function nginx(kernel) {
   const program = find('nginx');
   if (program === null)
     return { name, missing: `nginx: not found; ${INSTALL}, or apt-get install nginx-light` };
-  if (kernel && !readFileSync('/proc/sys/net/ipv4/tcp_available_ulp', 'utf8').includes('tls')) {
+  if (kernel && !upperLayerProtocols().includes('tls')) {
     return { name, missing: 'nginx-ktls: this kernel offers no TLS (tcp_available_ulp); try: modprobe tls' };
   }
   const built = execFileSync('bash', ['-c', '"$0" -V 2>&1', program], { encoding: 'utf8' });

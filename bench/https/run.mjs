@@ -5,12 +5,13 @@
  * mean. It reports; it never fails on a figure.
  */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeCorpus } from './corpus.mjs';
 import { buildLoad, holdOpen, measure } from './load.mjs';
+import { CONGESTION, enterNamespace } from './namespace.mjs';
 import { HELP, parseOptions, UsageError } from './options.mjs';
 import { findPeers, install, repository } from './peers.mjs';
 import { coreTimes, descriptorLimit } from './process.mjs';
@@ -98,7 +99,6 @@ async function idleMemory(peer, corpus, options) {
 
 /** @param {Options} options */
 async function run(options) {
-  if (options.install) install();
   buildLoad();
   const { peers, missing } = findPeers(options);
   const possible = Math.max(0, descriptorLimit() - 512);
@@ -177,7 +177,13 @@ function write(options, results, load) {
   } catch {
     // Not a clone: the results say nothing about a commit.
   }
-  const machine = { cpu: cpus()[0]?.model ?? '', cores: cpus().length, kernel: release(), loadBefore: load };
+  const machine = {
+    cpu: cpus()[0]?.model ?? '',
+    cores: cpus().length,
+    kernel: release(),
+    congestion: readFileSync(CONGESTION, 'utf8').trim(),
+    loadBefore: load,
+  };
   const content = { date: stamp, commit, machine, options, summary: summaries(results), ...results };
   writeFileSync(path, `${JSON.stringify(content, null, 1)}\n`);
   return { path, machine };
@@ -198,13 +204,15 @@ try {
     console.log(HELP);
   } else {
     const load = loadavg();
+    if (options.install) install();
+    enterNamespace(options.congestion);
     const results = await run(options);
     const { path, machine } = write(options, results, load);
     console.log(
       `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}; TLS 1.3, AES-128-GCM, ${options.group}, ECDSA P-256`,
     );
     console.log(
-      `${options.rounds} rounds of ${options.seconds} s; ${results.peers.map((peer) => peer.version).join(', ')}\n`,
+      `congestion control ${readFileSync(CONGESTION, 'utf8').trim()}; ${options.rounds} rounds of ${options.seconds} s; ${results.peers.map((peer) => peer.version).join(', ')}\n`,
     );
     console.log(table(results));
     console.log(`\nFull results: ${path}`);

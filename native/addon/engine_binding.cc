@@ -26,6 +26,8 @@ Napi::Error systemError(Napi::Env env, const char* call, int code, const EngineO
                      : code == EADDRNOTAVAIL ? "EADDRNOTAVAIL"
                      : code == EMFILE        ? "EMFILE"
                      : code == EINVAL        ? "EINVAL"
+                     : code == ENOENT        ? "ENOENT"
+                     : code == EPERM         ? "EPERM"
                                              : "EIO";
   error.Set("code", Napi::String::New(env, name));
   error.Set("errno", Napi::Number::New(env, -code));
@@ -65,6 +67,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     options_.host = given.Get("host").ToString().Utf8Value();
     options_.port = static_cast<uint16_t>(number(given, "port"));
     options_.backlog = static_cast<int>(number(given, "backlog"));
+    if (given.Get("congestionControl").IsString()) options_.congestionControl = given.Get("congestionControl").As<Napi::String>().Utf8Value();
     options_.maxConnections = static_cast<uint32_t>(number(given, "maxConnections"));
     options_.maxHandshakeBytes = static_cast<uint32_t>(number(given, "maxHandshakeBytes"));
     options_.maxRequestsPerConnection = static_cast<uint32_t>(number(given, "maxRequestsPerConnection"));
@@ -104,8 +107,9 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
  private:
   Napi::Value listen(const Napi::CallbackInfo& info) {
     if (!alive(info.Env())) return {};
-    if (const int error = engine_->listen(); error != 0) {
-      systemError(info.Env(), "listen", error, options_).ThrowAsJavaScriptException();
+    const char* call = "listen";
+    if (const int error = engine_->listen(&call); error != 0) {
+      systemError(info.Env(), call, error, options_).ThrowAsJavaScriptException();
       return {};
     }
     return Napi::Number::New(info.Env(), engine_->port());

@@ -59,7 +59,8 @@ Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::funct
 
 Engine::~Engine() { stop(); }
 
-int Engine::listen() {
+int Engine::listen(const char** call) {
+  *call = "listen";
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST | AI_PASSIVE;
   hints.ai_socktype = SOCK_STREAM;
@@ -72,6 +73,12 @@ int Engine::listen() {
   const int on = 1, off = 0;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) return errno;
+  if (const auto& name = options_.congestionControl; !name.empty()) {
+    // Connections inherit it from their listener.
+    *call = "setsockopt(TCP_CONGESTION)";
+    if (setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size())) != 0) return errno;
+    *call = "listen";
+  }
   if (found->ai_family == AF_INET6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
 
   sockaddr_storage address{};

@@ -39,6 +39,7 @@ struct EngineOptions {
   std::string host;
   uint16_t port = 0;
   int backlog = 511;
+  std::string congestionControl;  // empty: the system's
   uint32_t maxConnections = 10000;
   uint32_t maxHandshakeBytes = 65536;
   uint32_t maxRequestsPerConnection = 0;  // 0: no limit
@@ -61,8 +62,8 @@ class Engine {
 
   // ── from the control plane's thread ──
 
-  /// Binds and listens; 0, or an errno. `port()` tells the port then.
-  int listen();
+  /// Binds and listens; 0, or an errno, and `call` says of which system call. `port()` tells the port then.
+  int listen(const char** call);
   [[nodiscard]] uint16_t port() const noexcept { return options_.port; }
   /// False when no crypto driver passed its known-answer tests.
   [[nodiscard]] bool start();

@@ -102,6 +102,15 @@ export function listenError(error: unknown, what: string, host: string, port: nu
     EAFNOSUPPORT: ['ERR_SOCRYPT_ADDRESS', 'this machine does not speak that kind of address'],
     ENOTFOUND: ['ERR_SOCRYPT_ADDRESS', 'the host name is unknown; give an IP address'],
     EAI_AGAIN: ['ERR_SOCRYPT_ADDRESS', 'the host name could not be looked up; give an IP address'],
+    // Of setsockopt(TCP_CONGESTION) only: bind and listen know neither.
+    ENOENT: [
+      'ERR_SOCRYPT_CONGESTION_CONTROL',
+      'the kernel has no congestion control of that name; see net.ipv4.tcp_available_congestion_control, or load its module (modprobe tcp_NAME)',
+    ],
+    EPERM: [
+      'ERR_SOCRYPT_CONGESTION_CONTROL',
+      'the kernel does not allow that congestion control to this user; see net.ipv4.tcp_allowed_congestion_control',
+    ],
     EMFILE: ['ERR_SOCRYPT_FILE_LIMIT', 'too many files are open; raise the limit (ulimit -n)'],
   };
   const [code, why] = known[errno] ?? ['ERR_SOCRYPT_LISTEN' as const, (error as Error).message];

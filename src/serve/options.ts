@@ -335,6 +335,20 @@ export const OPTIONS = {
     min: 1,
     max: 65_535,
   }),
+  /** TCP congestion control of the connections; null: the system's. */
+  congestionControl: optionalText(
+    {
+      group: 'limits',
+      help: "TCP congestion control of the connections; without it the system's",
+      default: null,
+    },
+    {
+      placeholder: 'NAME',
+      expected: 'the name of a congestion control, or off',
+      example: 'cubic',
+      pattern: /^[a-z0-9_-]{1,15}$/,
+    },
+  ),
   /** Bytes a client may send in its handshake. */
   maxHandshakeBytes: size({
     group: 'limits',

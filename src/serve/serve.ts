@@ -202,6 +202,7 @@ class RunningServer implements Server {
           rootFd: lease.fd,
           limits: {
             backlog: settings.backlog,
+            congestionControl: settings.congestionControl,
             maxConnections: shares.maxConnections,
             maxHandshakeBytes: settings.maxHandshakeBytes,
             handshakeTimeoutMs: settings.handshakeTimeout,

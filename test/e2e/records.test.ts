@@ -416,6 +416,7 @@ async function planeWith(limits: { recordLimit: number }) {
       rootFd: lease.fd,
       limits: {
         backlog: 16,
+        congestionControl: null,
         maxConnections: 16,
         maxHandshakeBytes: 65536,
         handshakeTimeoutMs: 10_000,

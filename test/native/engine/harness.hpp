@@ -125,7 +125,8 @@ class Server {
       woken_ = true;
       wake_.notify_one();
     });
-    REQUIRE(engine_->listen() == 0);
+    const char* call = nullptr;
+    REQUIRE(engine_->listen(&call) == 0);
     submit(Message(Down::SetRoot, 0).number(static_cast<int32_t>(open(root.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
     REQUIRE(engine_->start());
     control_ = std::thread([this] { run(); });
