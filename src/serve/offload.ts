@@ -1,5 +1,5 @@
 /** Which offload path is taken, and why not a better one: the question that silent fallback leaves open. */
-import { native, type ProbeResult } from '../native.ts';
+import { native } from '../native.ts';
 import type { Settings } from './options.ts';
 
 export interface OffloadReport {
@@ -12,23 +12,16 @@ export interface OffloadReport {
   readonly others: readonly { readonly path: 'kernel' | 'nic' | 'accelerator'; readonly why: string }[];
 }
 
-/** `kernelTls`: the probe's answer; a parameter so that both answers can be tested. */
-export function chooseOffload(
-  wanted: Settings['offload'],
-  kernelTls: () => ProbeResult = () => native.probe.kernelTls(),
-): OffloadReport {
+export function chooseOffload(wanted: Settings['offload']): OffloadReport {
   const engine = native.crypto.softDriverName();
   if (wanted === 'software') {
     return { path: 'software', engine, reason: 'asked for by the option offload', others: [] };
   }
-  const kernel = kernelTls();
+  // What the machine could do is said by `doctor`; to advise it here would not change the path.
   const others: OffloadReport['others'] = [
-    {
-      path: 'kernel',
-      why: kernel.ok ? 'this kernel has it, but this version hands it no keys' : kernel.detail,
-    },
+    { path: 'kernel', why: 'this version hands the kernel no keys' },
     { path: 'nic', why: 'no inline-crypto NIC is attached' },
     { path: 'accelerator', why: 'no driver but the software one is registered' },
   ];
-  return { path: 'software', engine, reason: 'the best path on this machine', others };
+  return { path: 'software', engine, reason: 'the only path of this version', others };
 }

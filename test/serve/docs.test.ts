@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { CounterLayout, EngineCounters } from '../../src/observe/engine-counters.ts';
 import { families, type Snapshot } from '../../src/observe/families.ts';
@@ -58,6 +58,21 @@ function metricTable(): string {
 }
 
 describe('the documentation', () => {
+  it('names commands in the README that work on a fresh clone', () => {
+    const root = new URL('../../', import.meta.url);
+    const readme = readFileSync(new URL('README.md', root), 'utf8');
+    const { scripts } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'));
+    const commands = [
+      ...readme.matchAll(/^(?:\$ )?npm (?:run (?:--silent )?)?(serve|test)\b(?: -- (\S+))?/gm),
+    ];
+    expect(commands.map(([, name]) => name)).toEqual(['serve', 'test', 'serve']);
+    for (const [, name, folder] of commands) {
+      expect(scripts).toHaveProperty(name!);
+      if (folder !== undefined) expect(existsSync(new URL(folder, root)), folder).toBe(true);
+    }
+    // npm passes a signal to its shell alone; a server behind the shell would outlive both.
+    expect(scripts.serve).toMatch(/ && exec dist\/cli\/main\.js serve$/);
+  });
   it('has every option as it is', () => {
     const text = section('serve.md', 'options', optionTables());
     expect(text).toBe(optionTables());
