@@ -19,6 +19,11 @@ elif [ ! -e /usr/include/openssl/evp.h ]; then
   echo "build: OpenSSL headers were found neither beside node nor in /usr/include; install libssl-dev" >&2; exit 1
 fi
 
+# CMake refuses a build folder whose clone was moved or copied.
+if [ -e build/native/CMakeCache.txt ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD/native" build/native/CMakeCache.txt; then
+  rm -rf build/native
+fi
+
 jobs=$(nproc)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
