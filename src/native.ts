@@ -239,7 +239,7 @@ function load(): NativeAddon {
   }
   const remedies = [
     '  1. in a clone of the repository: npm run setup',
-    '  2. as a dependency: install with optional dependencies (npm install --include=optional)',
+    '  2. as a dependency: name the build/native/socrypt.node of such a clone in SOCRYPT_ADDON',
     `  3. this is ${process.platform}-${process.arch}, Node ${process.version}; Linux and Node >= 20.17 are supported`,
   ];
   throw Object.assign(

@@ -18,6 +18,7 @@ table { width: 100%; border-collapse: collapse; }
 th { text-align: left; font-weight: 600; color: var(--soft); }
 th, td { padding: .45rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 tbody tr:hover { background: var(--hover); }
+th:first-child { width: 100%; }
 .size, .date { white-space: nowrap; color: var(--soft); font-variant-numeric: tabular-nums; }
 .size { text-align: right; }
 @media (max-width: 32rem) { .date { display: none; } }

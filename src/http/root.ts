@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { SocryptError } from '../errors.ts';
 import { native } from '../native.ts';
 
@@ -53,7 +54,10 @@ function open(path: string): OpenRoot {
       'ERR_SOCRYPT_ROOT',
       (error as Error).message,
     ];
-    throw new SocryptError(code, `Expected a directory to serve at '${path}', but ${why}.`, { cause: error });
+    // Where a relative path starts is the first thing to know (npm, for one, changes the directory).
+    const whole = resolve(path);
+    const shown = whole === path ? `'${path}'` : `'${path}' (${whole})`;
+    throw new SocryptError(code, `Expected a directory to serve at ${shown}, but ${why}.`, { cause: error });
   }
   const { dev, ino } = fstatSync(fd, { bigint: true });
   return { fd, dev, ino, uses: 0, retired: false };

@@ -35,6 +35,7 @@ export function readHeaders(input: unknown): readonly HeaderSetting[] | typeof I
     }
   }
   const out: HeaderSetting[] = [];
+  if (isRule(input, ['match', 'name', 'value'])) return [input as HeaderSetting];
   if (typeof input === 'object' && input !== null && !Array.isArray(input)) {
     // {"X-Name": "value"}: on every path.
     for (const [name, value] of Object.entries(input)) {

@@ -220,11 +220,20 @@ function flagLayer(
 const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   'SOCRYPT_CONFIG',
   'SOCRYPT_ADDON',
-  'SOCRYPT_STATE_DIR',
+  'SOCRYPT_SOFT_DRIVER',
 ]);
+
+const SOFT_DRIVERS = ['ipsec-mb', 'libcrypto'];
 
 function environmentLayer(env: NodeJS.ProcessEnv, problems: string[]): Layer {
   const layer: Layer = {};
+  const driver = env['SOCRYPT_SOFT_DRIVER'];
+  // The native part takes the best one for a name that it does not know.
+  if (driver !== undefined && driver !== '' && !SOFT_DRIVERS.includes(driver)) {
+    problems.push(
+      `SOCRYPT_SOFT_DRIVER expects one of ${SOFT_DRIVERS.join(', ')}, but got ${quote(driver)}; leave it out for the fastest.`,
+    );
+  }
   const byVariable = new Map<string, OptionKey>(optionKeys.map((key) => [variableOf(key), key]));
   for (const [name, value] of Object.entries(env)) {
     // An empty variable is how shells and unit files say "not set".

@@ -497,7 +497,17 @@ export type Settings = { readonly [K in OptionKey]: ValueOf<Table[K]> };
 type Loose<T> = T extends readonly (infer U)[] ? T | U : T extends number ? T | string : T;
 
 /** What a program passes; whatever is left out takes its default. */
-export type ServeSettings = { readonly [K in OptionKey]?: Loose<Settings[K]> | undefined };
+export type ServeSettings = {
+  readonly [K in Exclude<OptionKey, 'headers'>]?: Loose<Settings[K]> | undefined;
+} & {
+  /** Fields as `'NAME: VALUE'`, as an object, or with `match`. */
+  readonly headers?:
+    | string
+    | Readonly<Record<string, string>>
+    | HeaderSetting
+    | readonly (string | HeaderSetting)[]
+    | undefined;
+};
 
 export const optionKeys = Object.keys(OPTIONS) as OptionKey[];
 

@@ -128,7 +128,8 @@ class RunningServer implements Server {
     this.#handshakes = new HandshakeControl(this.credentials.store, nativeCryptoProvider(native.crypto), {
       suites: SUITES,
       groups: GROUPS,
-      alpn: ['http/1.1'],
+      // HTTP/1.0 has a name of its own: `curl -0` offers no other (IANA ALPN registry).
+      alpn: ['http/1.1', 'http/1.0'],
       maxHandshakeBytes: settings.maxHandshakeBytes,
       handshakeTimeoutMs: settings.handshakeTimeout,
     });

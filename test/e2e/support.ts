@@ -203,7 +203,11 @@ export class ServerProcess {
     options: { readonly shell?: string; readonly env?: NodeJS.ProcessEnv } = {},
   ) {
     const command = [process.execPath, join(repository, 'dist/cli/main.js'), 'serve', ...args];
-    const env = { ...process.env, ...options.env };
+    // Variables of the tests themselves (seeds, limits) are no options of the server, which would refuse them.
+    const inherited = Object.entries(process.env).filter(
+      ([name]) => !name.startsWith('SOCRYPT_') || name === 'SOCRYPT_ADDON' || name === 'SOCRYPT_SOFT_DRIVER',
+    );
+    const env = { ...Object.fromEntries(inherited), ...options.env };
     // `exec`: signals go to the server and not to a shell in front of it.
     this.child = track(
       options.shell === undefined

@@ -268,6 +268,12 @@ describe('bad options', () => {
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(message);
   });
+  it('takes the variables of other parts, and refuses a driver that there is not', () => {
+    expect(cli([], { SOCRYPT_SOFT_DRIVER: 'libcrypto', SOCRYPT_ADDON: '/x' })).toEqual(cli([]));
+    expect(problemsOf(() => cli([], { SOCRYPT_SOFT_DRIVER: 'fast' }))).toEqual([
+      'SOCRYPT_SOFT_DRIVER expects one of ipsec-mb, libcrypto, but got "fast"; leave it out for the fastest.',
+    ]);
+  });
   it('reports every problem at once, whatever its source', () => {
     const file = config('{"prot": 1, "workers": "many"}');
     const problems = problemsOf(() =>

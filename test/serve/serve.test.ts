@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ServeOptions, type Server, serve } from '../../src/index.ts';
@@ -118,6 +119,36 @@ describe('serve()', () => {
     taken.close();
   });
 
+  it('takes a client that asks for HTTP/1.0 in ALPN, as `curl -0` does', async () => {
+    const server = await start();
+    const socket = connect({
+      port: server.address.port,
+      host: '127.0.0.1',
+      servername: 'localhost',
+      ca,
+      ALPNProtocols: ['http/1.0'],
+    });
+    socket.end('GET / HTTP/1.0\r\n\r\n');
+    let text = '';
+    for await (const chunk of socket) text += chunk;
+    expect(socket.alpnProtocol).toBe('http/1.0');
+    expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n<h1>hello<\/h1>$/s);
+  });
+  it('takes header fields in every form that its type has', async () => {
+    const rule = { match: '/index.html', name: 'X-A', value: 'b' };
+    const forms: ServeOptions['headers'][] = [{ 'X-A': 'b' }, 'X-A: b', ['X-A: b'], rule, [rule]];
+    for (const headers of forms) {
+      const server = await start({ headers });
+      const answer = await get({ port: server.address.port, path: '/index.html', ca });
+      expect(answer.headers['x-a'], JSON.stringify(headers)).toBe('b');
+      expect(answer.headers).not.toHaveProperty('match');
+    }
+  });
+  it('says where a relative root would be', async () => {
+    await expect(start({ root: './not-there' })).rejects.toThrow(
+      `at './not-there' (${join(process.cwd(), 'not-there')}), but nothing is there`,
+    );
+  });
   it('refuses a port that another server of the same user has', async () => {
     const first = await start();
     await expect(start({ port: first.address.port })).rejects.toMatchObject({
