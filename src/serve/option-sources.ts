@@ -87,7 +87,7 @@ function settle(layers: readonly Layer[], problems: string[]): Settings {
 function checkTogether(settings: Settings, problems: string[]): void {
   if (settings.cert.length !== settings.key.length) {
     problems.push(
-      `cert and key come in pairs, but there are ${settings.cert.length} certificates and ${settings.key.length} keys; give a key for each certificate, in the same order.`,
+      `cert and key come in pairs, but the number of certificates is ${settings.cert.length}, that of keys ${settings.key.length}; give a key for each certificate, in the same order.`,
     );
   }
   if (settings.maxTargetBytes > settings.maxHeaderBytes) {

@@ -18,6 +18,7 @@ import { type LoadedCredentials, loadCredentials } from './credentials.ts';
 import { CurrentHandler } from './current-handler.ts';
 import { errnoName } from './errors.ts';
 import { openFileLimit, shareFileLimit } from './file-limit.ts';
+import { missingPages } from './named-pages.ts';
 import { chooseOffload, type OffloadReport } from './offload.ts';
 import { settingsFromProgram } from './option-sources.ts';
 import { optionKeys, optionOf, type ServeSettings, type Settings } from './options.ts';
@@ -185,6 +186,9 @@ class RunningServer implements Server {
       onError: (error) => this.#log.error(describeError(error), 'a request could not be resolved'),
     });
     await handler.prepare();
+    for (const page of await missingPages(root, settings)) {
+      this.#log.warn(page, 'no such file below the root; the built-in error page is sent until it is there');
+    }
     return handler;
   }
 

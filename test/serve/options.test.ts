@@ -253,7 +253,7 @@ describe('bad options', () => {
     ['the same option twice', ['--port', '1', '--port', '2'], /only once, but came 2 times \("1", "2"\)/],
     ['two directories', ['a', 'b'], /expects one directory, but got 2/],
     ['a directory twice', ['a', '--root', 'b'], /given twice/],
-    ['a certificate without key', ['--cert', 'a'], /1 certificates and 0 keys/],
+    ['a certificate without key', ['--cert', 'a'], /certificates is 1, that of keys 0/],
     ['a NUL in a path', ['a\0b'], /^ROOT expects a path/],
     [
       'one port for two',

@@ -144,6 +144,15 @@ describe('serve()', () => {
       expect(answer.headers).not.toHaveProperty('match');
     }
   });
+  it('warns of a page that an option names and the root lacks', async () => {
+    folder.write('site/e.html', 'e');
+    await start({ spa: '/idnex.html', errorPages: { 404: '/e.html', 403: '/no.html' } });
+    const warned = lines.filter(({ level, fields }) => level === 'warn' && 'option' in fields);
+    expect(warned.map(({ fields }) => fields)).toEqual([
+      { option: 'errorPages 403', path: '/no.html' },
+      { option: 'spa', path: '/idnex.html' },
+    ]);
+  });
   it('says where a relative root would be', async () => {
     await expect(start({ root: './not-there' })).rejects.toThrow(
       `at './not-there' (${join(process.cwd(), 'not-there')}), but nothing is there`,
