@@ -187,6 +187,15 @@ bool Engine::loadSmall(Connection& c, Entry& entry, Variant& variant, bool& cold
   return true;
 }
 
+/// The bytes that a response waits for cannot be read.
+void Engine::onColdError(Connection& c) {
+  if (c.response) return abort(c, record::Alert::InternalError, Counter::closed_error);
+  if (!c.resolved) return;
+  cache_.drop(*c.resolved);
+  c.resolved = EntryRef();
+  answerError(c, nullptr, 500);
+}
+
 void Engine::answerError(Connection& c, const http::Request* request, uint16_t status, std::string_view extra) {
   Response& response = beginResponse(c, request, status);
   const auto page = errorPages_.find(status);

@@ -9,6 +9,8 @@ namespace socrypt::engine {
 void Engine::destroy(Connection& c, Counter reason) {
   if (c.dead) return;
   c.dead = true;
+  // What happens to a connection while it lingers is not why it was closed.
+  if (c.phase == Phase::Linger) reason = c.closeReason;
   if (c.phase == Phase::Handshake) {
     counters_.add(Counter::closed_handshake);
     const auto why = reason == Counter::closed_header_timeout ? ClosedReason::Timeout
@@ -19,7 +21,7 @@ void Engine::destroy(Connection& c, Counter reason) {
       sendUp(Up::HandshakeClosed, c.id, 1, [why](MessageWriter& w) { w.number(static_cast<uint8_t>(why)); });
   } else {
     counters_.add(reason);
-    if (c.tx.ready()) counters_.sub(Counter::tls_active);
+    if (c.established) counters_.sub(Counter::tls_active);
   }
   if (c.response) counters_.sub(Counter::requests_in_flight);
   counters_.observe(Counter::connection_duration_first, kConnectionBounds, now_ - c.acceptedAt);
@@ -38,23 +40,25 @@ void Engine::beginClose(Connection& c, bool notify, Counter reason) {
   c.closing = true;
   c.notifyOnClose = notify;
   c.closeReason = reason;
-  if (c.response) {
-    counters_.sub(Counter::requests_in_flight);
-    spareResponses_.push_back(std::move(c.response));
-  }
+  if (c.response) recycleResponse(c);
   finishClose(c);
 }
 
 // Sends what is owed, then close_notify, then FIN, then waits a little for the peer's FIN: closing at
 // once with unread data in the socket would reset the connection under the response.
 void Engine::finishClose(Connection& c) {
-  if (!flush(c)) return;
-  if (c.notifyOnClose) {
+  flush(c);
+  if (!c.dead && c.out.empty() && c.notifyOnClose) {
     c.notifyOnClose = false;
     const uint8_t closeNotify[2] = {1, static_cast<uint8_t>(record::Alert::CloseNotify)};
-    if (c.tx.ready() && (!sendControl(c, record::ContentType::Alert, closeNotify) || !c.out.empty())) return;
+    if (c.tx.ready()) sendControl(c, record::ContentType::Alert, closeNotify);
   }
   if (c.dead) return;
+  if (!c.out.empty()) {
+    // A peer that does not read holds what is owed for so long and no longer, whichever deadline led here.
+    if (c.kind != Deadline::Write) deadlines_.arm(c, Deadline::Write, now_);
+    return;
+  }
   if (!c.shut) {
     c.shut = true;
     shutdown(c.fd, SHUT_WR);

@@ -118,6 +118,7 @@ struct Connection : DeadlineNode {
   bool upBlocked : 1 = false;        // `in` holds bytes that did not fit into the ring
   bool receivePaused : 1 = false;    // a post-handshake message is being looked at
   bool rekeyAsked : 1 = false;
+  bool rekeyBlocked : 1 = false;     // … but the ring was full
   bool peerClosed : 1 = false;       // close_notify or end of stream came
   bool endOfStream : 1 = false;      // the FIN itself came
   bool closing : 1 = false;          // close when all is sent
@@ -126,6 +127,7 @@ struct Connection : DeadlineNode {
   bool cold : 1 = false;             // a cold read is under way
   bool queued : 1 = false;           // in the ready list
   bool uncoalesced : 1 = false;      // ask for this request alone
+  bool established : 1 = false;      // counted in tls_active
   bool dead : 1 = false;
 
   uint8_t postHandshakeMessages = 0;  // without application data between them

@@ -19,6 +19,7 @@ void Engine::takeMessages() {
         overflow_.pop_front();
       }
       onMessage(large);
+      explicit_bzero(large.data(), large.size());
     } else {
       onMessage(message);
       // Keys pass through here.
@@ -47,7 +48,8 @@ void Engine::onMessage(std::span<uint8_t> message) {
       return cache_.flush();
     case Down::SetRoot:
       cache_.flush();
-      return cache_.setRoot(reader.number<int32_t>());
+      if (const int fd = reader.number<int32_t>(); !reader.bad()) cache_.setRoot(fd);
+      return;
     default:
       break;
   }
@@ -120,16 +122,19 @@ void Engine::onEstablish(Connection& c, MessageReader& reader) {
   reader.keys(rx);
   const auto blob = reader.bytes();
   const auto leftover = reader.bytes();
+  // It came with one read, so it fits into the buffer of reads.
+  if (reader.bad() || leftover.size() > kReadBuffer) return destroy(c, Counter::closed_error);
   if (!first.empty() && !transmit(c, first)) return;
   tx.streamOffset = c.bytesOut + c.out.size();
   rx.streamOffset = c.bytesIn - leftover.size();
   if (options_.recordLimit != 0) c.tx.setRecordLimit(options_.recordLimit);
-  if (reader.bad() || !keepBlob(c, blob) || c.tx.install(tx) != ocf::Status::Ok || c.rx.install(rx) != ocf::Status::Ok)
+  if (!keepBlob(c, blob) || c.tx.install(tx) != ocf::Status::Ok || c.rx.install(rx) != ocf::Status::Ok)
     return destroy(c, Counter::closed_error);
   c.phase = Phase::Open;
   c.awaitingControl = false;
   c.requestAt = c.activeAt = now_;
   c.smallRecords = kSmallBytes;
+  c.established = true;
   counters_.add(Counter::tls_active);
   counters_.observe(Counter::handshake_duration_first, kDurationBounds, now_ - c.acceptedAt);
   updateDeadline(c, true);
@@ -168,7 +173,7 @@ void Engine::onResolve(uint64_t token, MessageReader& reader) {
   bool first = true;
   for (const uint64_t id : pending.waiters) {
     Connection* c = find(id);
-    if (c == nullptr || c->waiting != token) continue;
+    if (c == nullptr || c->waiting != token || c->closing) continue;
     c->waiting = 0;
     if (!entry) {
       answerError(*c, nullptr, 500);
@@ -203,8 +208,9 @@ void Engine::retryBlocked() {
       const std::vector<uint8_t> bytes(c->in.view().begin(), c->in.view().end());
       c->in.clear();
       passHandshakeBytes(*c, bytes);
-    } else if (c->rekeyAsked) {
-      c->rekeyAsked = c->receivePaused = false;
+    } else if (c->rekeyBlocked) {
+      // Only one that was never sent: a second answer made from one state would make one key twice.
+      c->rekeyBlocked = c->rekeyAsked = c->receivePaused = false;
       checkUsage(*c);
       if (!c->dead) serve(*c, {});
     } else {

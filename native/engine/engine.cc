@@ -23,10 +23,10 @@ namespace socrypt::engine {
 namespace {
 
 constexpr size_t kRing = 256 * 1024;
-constexpr size_t kReadBuffer = 64 * 1024 + record::kMaxCiphertext + record::kHeaderLength;
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr uint64_t kLingerNs = 2 * kSecond;
 constexpr int kAcceptsPerTurn = 64;
+constexpr uint64_t kAcceptPauseNs = kSecond / 10;
 constexpr uint64_t kListenerEvent = UINT64_MAX, kWakeEvent = UINT64_MAX - 1;
 
 uint64_t clockNs(clockid_t clock) noexcept {
@@ -42,12 +42,14 @@ Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::funct
       accessLog_(std::move(log)),
       wakeControl_(std::move(wakeControl)),
       cache_(options_.cache, counters_),
-      coldReader_([this] { wakeEngine(); }),
       up_(kRing),
       down_(kRing),
       readBuffer_(std::make_unique_for_overwrite<uint8_t[]>(kReadBuffer)),
-      outBuffer_(std::make_unique_for_overwrite<uint8_t[]>(slots_.size() * record::kMaxRecord)) {
+      outBuffer_(std::make_unique_for_overwrite<uint8_t[]>(slots_.size() * record::kMaxRecord)),
+      coldReader_([this] { wakeEngine(); }) {
   if (accessLog_) log_ = accessLog_->producer();
+  // No more than the cache takes into its account (FileCache::charge).
+  options_.cacheFileBytes = std::min(options_.cacheFileBytes, options_.cache.bytes / 4);
   deadlines_.setDuration(Deadline::Handshake, options_.handshakeTimeoutNs);
   deadlines_.setDuration(Deadline::Header, options_.headerTimeoutNs);
   deadlines_.setDuration(Deadline::KeepAlive, options_.keepAliveTimeoutNs);
@@ -57,10 +59,21 @@ Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::funct
   wake_.reset(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 }
 
-Engine::~Engine() { stop(); }
+Engine::~Engine() {
+  stop();
+  // Of an engine that never ran: descriptors in messages are closed with them.
+  takeMessages();
+}
 
 int Engine::listen(const char** call) {
   *call = "listen";
+  // All that the loop needs, while there is somebody to tell.
+  if (!wake_) return EMFILE;
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return errno;
+  reserve_.reset(fcntl(wake_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!reserve_) return errno;
+
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST | AI_PASSIVE;
   hints.ai_socktype = SOCK_STREAM;
@@ -105,7 +118,7 @@ bool Engine::start() {
 }
 
 size_t Engine::poll(std::span<uint8_t> into) {
-  controlNotified_.store(false, std::memory_order_seq_cst);
+  controlNotified_.exchange(false, std::memory_order_seq_cst);
   size_t used = 0;
   for (;;) {
     const auto message = up_.peek();
@@ -176,8 +189,6 @@ void Engine::wakeEngine() noexcept {
 void Engine::run() {
   pthread_setname_np(pthread_self(), "socrypt-engine");
 
-  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
-  reserve_.reset(fcntl(wake_.get(), F_DUPFD_CLOEXEC, 0));
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = kListenerEvent;
@@ -203,12 +214,13 @@ void Engine::loopOnce() {
   if (!ready_.empty()) {
     timeout = 0;
   } else {
-    const uint64_t next = std::min(deadlines_.nearest(), drainUntil_);
+    const uint64_t next = std::min({deadlines_.nearest(), drainUntil_, acceptAgainAt_});
     if (next != UINT64_MAX) {
       const uint64_t now = clockNs(CLOCK_MONOTONIC);
       timeout = next <= now ? 0 : static_cast<int>(std::min<uint64_t>((next - now) / 1'000'000 + 1, 60'000));
     }
-    sleeping_.store(true, std::memory_order_seq_cst);
+    // An exchange, here and in poll(): what the other side published before its own exchange is seen after it.
+    sleeping_.exchange(true, std::memory_order_seq_cst);
     if (!down_.empty()) timeout = 0;
   }
   const int count = epoll_wait(epoll_.get(), events, static_cast<int>(std::size(events)), timeout);
@@ -240,8 +252,9 @@ void Engine::loopOnce() {
   for (const auto& done : coldDone_) {
     if (Connection* c = find(done.connection)) {
       c->cold = false;
-      // A read error shows again, and ends the response, when the engine itself reads.
-      serve(*c, {});
+      // Not tried again: RWF_NOWAIT says EAGAIN, and never the error, of a page that cannot be read.
+      if (done.error != 0 && !c->closing) onColdError(*c);
+      if (!c->dead) serve(*c, {});
     }
   }
   coldDone_.clear();
@@ -255,14 +268,20 @@ void Engine::loopOnce() {
     }
   }
   readyNow_.clear();
+  if (now_ >= acceptAgainAt_) {
+    watchListener(true);
+    acceptable = true;
+  }
   if (acceptable) accept();
   Deadline kind;
   while (DeadlineNode* node = deadlines_.expired(now_, kind)) onDeadline(static_cast<Connection&>(*node), kind);
   if (drainAsked_.load(std::memory_order_acquire) && !draining_) beginDrain();
   if (draining_) {
-    if (now_ >= drainUntil_)
+    if (now_ >= drainUntil_) {
       for (auto& connection : connections_)
         if (connection) destroy(*connection, Counter::closed_drain);
+      drainUntil_ = UINT64_MAX;  // nothing to wake up for any more
+    }
     if (live_ == 0 && !drainedSaid_) drainedSaid_ = sendUp(Up::Drained, 0, 0, [](MessageWriter&) {});
   }
   graveyard_.clear();
@@ -281,8 +300,11 @@ void Engine::accept() {
     socklen_t length = sizeof peer;
     const int fd = accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-      if (errno == EMFILE || errno == ENFILE) refuseForLackOfDescriptors();
-      else if (errno == ECONNABORTED || errno == EINTR) continue;
+      const int error = errno;
+      if (error == ECONNABORTED || error == EINTR) continue;
+      const bool exhausted = error == EMFILE || error == ENFILE;
+      // A listener that stays readable while accept() fails would keep the loop spinning.
+      if (exhausted ? !refuseForLackOfDescriptors() : error == ENOBUFS || error == ENOMEM) watchListener(false);
       return;
     }
     // Not with the first one that succeeds: near the limit that comes and goes with every connection.
@@ -331,8 +353,9 @@ void Engine::accept() {
 }
 
 // Without a free descriptor accept() fails for ever and the listener stays readable: the loop would
-// spin. Giving up a reserved one lets us take the connection and refuse it.
-void Engine::refuseForLackOfDescriptors() {
+// spin. Giving up a reserved one lets us take the connection and refuse it. False when another thread
+// took the one that was given up.
+bool Engine::refuseForLackOfDescriptors() {
   descriptorsShortAt_ = now_;
   if (!descriptorsShort_) {
     descriptorsShort_ = true;
@@ -346,7 +369,18 @@ void Engine::refuseForLackOfDescriptors() {
     counters_.add(Counter::connections_accepted);
     counters_.add(Counter::connections_rejected_fd);
   }
+  const bool nobodyWaits = fd < 0 && errno == EAGAIN;
   reserve_.reset(fcntl(wake_.get(), F_DUPFD_CLOEXEC, 0));
+  return fd >= 0 || nobodyWaits;
+}
+
+void Engine::watchListener(bool watch) {
+  acceptAgainAt_ = watch ? UINT64_MAX : now_ + kAcceptPauseNs;
+  if (!listener_) return;
+  epoll_event event{};
+  event.events = watch ? static_cast<uint32_t>(EPOLLIN) : 0;
+  event.data.u64 = kListenerEvent;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener_.get(), &event);
 }
 
 void Engine::updateDeadline(Connection& c, bool progress) {
@@ -356,7 +390,7 @@ void Engine::updateDeadline(Connection& c, bool progress) {
     return;
   }
   Deadline wanted;
-  if (c.response || !c.out.empty() || c.waiting != 0 || c.closing) {
+  if (c.response || !c.out.empty() || c.waiting != 0 || c.cold || c.closing) {
     wanted = Deadline::Write;
     setGauge(c, Gauge::Writing);
   } else if (!c.plain.empty() || c.firstRequest != 0) {

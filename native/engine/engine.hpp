@@ -35,6 +35,9 @@
 
 namespace socrypt::engine {
 
+/// One read, behind what was left of a record.
+inline constexpr size_t kReadBuffer = 64 * 1024 + record::kMaxCiphertext + record::kHeaderLength;
+
 struct EngineOptions {
   std::string host;
   uint16_t port = 0;
@@ -80,7 +83,8 @@ class Engine {
   void run();
   void loopOnce();
   void accept();
-  void refuseForLackOfDescriptors();
+  bool refuseForLackOfDescriptors();
+  void watchListener(bool watch);
   void setGauge(Connection& c, Gauge gauge);
   void updateDeadline(Connection& c, bool progress);
   void enqueue(Connection& c);
@@ -109,6 +113,8 @@ class Engine {
     if (at == nullptr) {
       counters_.add(Counter::ring_full);
       upBlocked_.store(true, std::memory_order_seq_cst);
+      // The control plane may have emptied the ring, and looked at upBlocked_, between the two lines above.
+      if (!controlNotified_.exchange(true, std::memory_order_seq_cst)) wakeControl_();
       return false;
     }
     const MessageHeader header{static_cast<uint32_t>(sizeof(MessageHeader) + bodyLength), static_cast<uint16_t>(type), 0, id};
@@ -138,6 +144,7 @@ class Engine {
   bool nextResponse(Connection& c);
   bool ask(Connection& c, const http::Request& request, std::string_view key);
   void finishResponse(Connection& c);
+  void recycleResponse(Connection& c);
   void countResponse(uint16_t status);
   [[nodiscard]] std::string_view dateField();
 
@@ -147,6 +154,7 @@ class Engine {
   void answerError(Connection& c, const http::Request* request, uint16_t status, std::string_view extra = {});
   Response& beginResponse(Connection& c, const http::Request* request, uint16_t status);
   void closeHead(Connection& c, Response& response, const http::Request* request, bool close);
+  void onColdError(Connection& c);
   bool loadSmall(Connection& c, Entry& entry, Variant& variant, bool& cold);
 
   // transmit.cc
@@ -168,7 +176,6 @@ class Engine {
   ocf::Framework framework_;
   Deadlines deadlines_;
   FileCache cache_;
-  ColdReader coldReader_;
 
   MessageRing up_, down_;
   std::mutex overflowMutex_;
@@ -182,6 +189,7 @@ class Engine {
 
   uint64_t now_ = 0;  // monotonic nanoseconds, read once per turn of the loop
   uint64_t drainUntil_ = UINT64_MAX;
+  uint64_t acceptAgainAt_ = UINT64_MAX;  // the listener rests until then
   bool draining_ = false, drainedSaid_ = false, descriptorsShort_ = false;
   uint64_t descriptorsShortAt_ = 0;
   std::vector<std::unique_ptr<Connection>> connections_;
@@ -214,6 +222,7 @@ class Engine {
   char date_[37];
   int64_t dateSecond_ = -1;
   int64_t wallMs_ = 0;
+  ColdReader coldReader_;  // last: its threads end, and wake no engine any more, before anything else does
 };
 
 }  // namespace socrypt::engine

@@ -83,7 +83,7 @@ EntryRef decodeResolution(MessageReader& reader) {
       const auto count = reader.number<uint32_t>();
       for (uint32_t i = 0; i < count && i < kMaxParts && !reader.bad(); ++i) {
         Variant variant;
-        variant.fd.reset(reader.number<int32_t>());
+        if (const int fd = reader.number<int32_t>(); !reader.bad()) variant.fd.reset(fd);
         const auto encoding = reader.number<uint32_t>();
         if (encoding > static_cast<uint32_t>(http::Encoding::Zstd)) return {};
         variant.encoding = static_cast<http::Encoding>(encoding);
@@ -106,7 +106,7 @@ EntryRef decodeResolution(MessageReader& reader) {
       break;
     case Entry::Kind::Segments: {
       Variant variant;
-      variant.fd.reset(reader.number<int32_t>());
+      if (const int fd = reader.number<int32_t>(); !reader.bad()) variant.fd.reset(fd);
       variant.identity = readIdentity(reader);
       entry->variants.push_back(std::move(variant));
       entry->descriptors = 1;

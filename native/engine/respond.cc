@@ -5,11 +5,24 @@
 
 namespace socrypt::engine {
 
+namespace {
+
+// Kept after a peak; their strings may be as long as the longest head.
+constexpr size_t kSpareResponses = 256;
+
+}  // namespace
+
 void Engine::serve(Connection& c, std::span<uint8_t> fresh) {
-  if (c.dead || c.phase == Phase::Handshake) return;
+  if (c.dead) return;
+  const uint64_t sentBefore = c.bytesOut;
   if (c.closing) {
     finishClose(c);
-    updateDeadline(c, false);
+    updateDeadline(c, c.bytesOut != sentBefore);
+    return;
+  }
+  if (c.phase == Phase::Handshake) {
+    // A flight that the socket did not take at once. The handshake's deadline stands.
+    flush(c);
     return;
   }
   if (!c.plain.empty() && !fresh.empty()) {
@@ -19,7 +32,6 @@ void Engine::serve(Connection& c, std::span<uint8_t> fresh) {
   const bool kept = !c.plain.empty();
   cursor_ = kept ? c.plain.view() : fresh;
   const size_t given = cursor_.size();
-  const uint64_t sentBefore = c.bytesOut;
   pump(c);
   if (c.dead) return;
   if (c.closing) {
@@ -166,15 +178,21 @@ void Engine::finishResponse(Connection& c) {
     if (length != 0) log_->write({line.data(), length});
   }
   const bool close = response.closeAfter;
-  response.entry = EntryRef();
-  counters_.sub(Counter::requests_in_flight);
-  spareResponses_.push_back(std::move(c.response));
+  recycleResponse(c);
   if (close) {
     // pump() sends what is in the slots first, then closes.
     c.requestAt = 0;
     c.plain.clear();
     cursor_ = {};
   }
+}
+
+/// Lets go of what the response held: an entry in a spare response would keep its files open.
+void Engine::recycleResponse(Connection& c) {
+  counters_.sub(Counter::requests_in_flight);
+  c.response->entry = EntryRef();
+  if (spareResponses_.size() < kSpareResponses) spareResponses_.push_back(std::move(c.response));
+  c.response.reset();
 }
 
 void Engine::countResponse(uint16_t status) {

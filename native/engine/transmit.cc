@@ -39,6 +39,8 @@ void Engine::pump(Connection& c) {
     if (slots == 0) {
       if (c.closing) return finishClose(c);
       if (c.response || c.waiting != 0 || c.cold) return;
+      // What could not be asked yet, or not be answered under these keys, is still to be answered.
+      if (!cursor_.empty() && (c.upBlocked || c.rekeyAsked)) return;
       // Nothing to send and nothing to answer.
       if (c.peerClosed || (draining_ && cursor_.empty() && !c.skipping))
         beginClose(c, true, draining_ ? Counter::closed_drain : Counter::closed_client);
@@ -134,8 +136,7 @@ size_t Engine::fill(Connection& c) {
       // Looked at after the bytes were taken: a writer touches mtime before it touches a page.
       if ((n < 0 && errno != EAGAIN) || !unchanged(response.file->fd.get(), response.file->identity)) {
         cache_.drop(*response.entry);
-        counters_.add(Counter::closed_file_changed);
-        abort(c, record::Alert::InternalError, Counter::closed_error);
+        abort(c, record::Alert::InternalError, Counter::closed_file_changed);
         return 0;
       }
       if (n <= 0) {
@@ -248,7 +249,7 @@ void Engine::checkUsage(Connection& c) {
   const std::span<const uint8_t> blob{c.blob.data(), c.blobLength};
   c.rekeyAsked = c.receivePaused = true;
   if (!sendUp(Up::RekeyDue, c.id, 4 + blob.size(), [blob](MessageWriter& w) { w.bytes(blob); })) {
-    c.upBlocked = true;
+    c.rekeyBlocked = c.upBlocked = true;
     blocked_.push_back(c.id);
   }
 }

@@ -87,6 +87,15 @@ class Message {
   std::vector<uint8_t> bytes_;
 };
 
+/// True once `condition` holds; looked at for 15 s.
+inline bool eventually(const std::function<bool()>& condition) {
+  for (int i = 0; i < 1500; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return condition();
+}
+
 /// A directory of its own, removed at the end.
 struct Root {
   Root() {
@@ -132,6 +141,7 @@ class Server {
     control_ = std::thread([this] { run(); });
   }
   ~Server() {
+    stalled = false;
     engine_->stop();
     {
       const std::lock_guard lock(mutex_);
@@ -143,6 +153,10 @@ class Server {
 
   Root root;
   std::atomic<int> resolved{0};
+  /// While set, the control plane reads nothing.
+  std::atomic<bool> stalled{false};
+  /// When not empty, the answer to handshake bytes, and all that there is of a handshake.
+  std::string flight;
   /// How a path is answered; the default serves files below the root.
   std::function<void(Server&, uint64_t token, const std::string& path)> onRequest = [](Server& server, uint64_t token, const std::string& path) {
     server.resolveFile(token, path);
@@ -185,6 +199,7 @@ class Server {
         woken_ = false;
         if (stopping_) return;
       }
+      while (stalled) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       while (const size_t used = engine_->poll(batch)) {
         for (size_t at = 0; at < used;) {
           MessageHeader header;
@@ -196,11 +211,14 @@ class Server {
     }
   }
   void onMessage(const MessageHeader& header, MessageReader reader) {
-    if (static_cast<Up>(header.type) == Up::HandshakeData) {
+    if (static_cast<Up>(header.type) == Up::HandshakeData && !flight.empty()) {
+      submit(Message(Down::HandshakeSend, header.id).string(flight));
+    } else if (static_cast<Up>(header.type) == Up::HandshakeData) {
       record::TrafficKeys tx, rx;
       fillKeys(tx, 1);
       fillKeys(rx, 77);
       const auto bytes = reader.bytes();
+      if (bytes.size() < 8) return submit(Message(Down::HandshakeFail, header.id).string(std::string_view("\x15\3\3\0\2\2\x32", 7)));
       // The first 8 bytes stand for the handshake; what follows are records already.
       submit(Message(Down::Establish, header.id).string("hello").keys(tx).keys(rx).string("blob").string(
           {reinterpret_cast<const char*>(bytes.data()) + 8, bytes.size() - 8}));
@@ -328,6 +346,10 @@ class Client {
     }
   }
 
+  void hangUp() {
+    close(fd_);
+    fd_ = -1;
+  }
   int fd() const { return fd_; }
   int lastAlert = -1;
   int keyUpdates = 0;
