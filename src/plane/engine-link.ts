@@ -1,7 +1,6 @@
 /**
- * One engine as the control plane sees it: batches of messages both ways. Everything that one wake-up
- * brings is handled before the answers go down together, since a system call and a wake-up of the
- * engine cost more than the messages in them.
+ * One engine as the control plane sees it: batches of messages both ways. Answers go down several
+ * together, since a system call and a wake-up of the engine cost more than the messages in them.
  */
 import { type EngineOptions, type NativeAccessLog, type NativeEngine, native } from '../native.ts';
 import type { RequestHead, Resolution } from './entry.ts';
@@ -54,6 +53,7 @@ export interface EngineLinkHooks {
 
 const POLL_BYTES = 256 * 1024;
 const RETRY_MS = 2;
+const MESSAGES_PER_SUBMIT = 16;
 
 export class EngineLink implements CryptSockets {
   readonly #engine: NativeEngine;
@@ -183,22 +183,27 @@ export class EngineLink implements CryptSockets {
     this.#schedule();
   }
 
+  // One batch per turn of the event loop, so that timers and the other engines have their turns, and answers
+  // every few messages: waiting until an engine has nothing more to say would be for ever when it is busy.
   #onWake(): void {
     if (this.#stopped) return;
+    const used = this.#engine.poll(this.#batch);
+    if (used === 0) return;
     this.#inBatch = true;
     try {
-      for (;;) {
-        const used = this.#engine.poll(this.#batch);
-        if (used === 0) break;
-        this.#reader.rewind();
-        while (this.#reader.next(used)) this.#dispatch();
-        // Secrets of KeyUpdate pass through here.
-        this.#batch.fill(0, 0, used);
+      this.#reader.rewind();
+      for (let handled = 1; this.#reader.next(used); ++handled) {
+        this.#dispatch();
+        if (handled % MESSAGES_PER_SUBMIT === 0) this.#submit();
       }
+      // Secrets of KeyUpdate pass through here.
+      this.#batch.fill(0, 0, used);
     } finally {
       this.#inBatch = false;
+      this.#submit();
+      // A batch that was full left messages behind, of which no new wake-up tells.
+      setImmediate(() => this.#onWake());
     }
-    this.#submit();
   }
 
   #dispatch(): void {
