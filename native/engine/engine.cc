@@ -45,7 +45,7 @@ Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::funct
       up_(kRing),
       down_(kRing),
       readBuffer_(std::make_unique_for_overwrite<uint8_t[]>(kReadBuffer)),
-      outBuffer_(std::make_unique_for_overwrite<uint8_t[]>(slots_.size() * record::kMaxRecord)),
+      outBuffer_(std::make_unique_for_overwrite<uint8_t[]>(kSlots * record::kMaxRecord)),
       coldReader_([this] { wakeEngine(); }) {
   if (accessLog_) log_ = accessLog_->producer();
   // No more than the cache takes into its account (FileCache::charge).
@@ -55,7 +55,7 @@ Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::funct
   deadlines_.setDuration(Deadline::KeepAlive, options_.keepAliveTimeoutNs);
   deadlines_.setDuration(Deadline::Write, options_.writeTimeoutNs);
   deadlines_.setDuration(Deadline::Linger, kLingerNs);
-  counters_.set(Counter::buffer_bytes_allocated, kReadBuffer + slots_.size() * record::kMaxRecord + 2 * kRing);
+  counters_.set(Counter::buffer_bytes_allocated, kReadBuffer + kSlots * record::kMaxRecord + 2 * kRing);
   wake_.reset(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 }
 

@@ -217,7 +217,8 @@ class Engine {
 
   std::span<uint8_t> cursor_;  // plaintext that serve() works on
   std::unique_ptr<uint8_t[]> readBuffer_, outBuffer_;
-  std::array<record::Slot, 16> slots_{};
+  static constexpr size_t kSlots = 16;
+  std::array<record::Slot, kSlots> slots_{};
   std::string keyScratch_;
   char date_[37];
   int64_t dateSecond_ = -1;

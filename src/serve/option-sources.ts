@@ -227,7 +227,7 @@ const SOFT_DRIVERS = ['ipsec-mb', 'libcrypto'];
 
 function environmentLayer(env: NodeJS.ProcessEnv, problems: string[]): Layer {
   const layer: Layer = {};
-  const driver = env['SOCRYPT_SOFT_DRIVER'];
+  const driver = env.SOCRYPT_SOFT_DRIVER;
   // The native part takes the best one for a name that it does not know.
   if (driver !== undefined && driver !== '' && !SOFT_DRIVERS.includes(driver)) {
     problems.push(

@@ -78,7 +78,7 @@ describe('on the way to a handshake', () => {
     const { bytes } = await (await tcp(port)).write(request).end;
     const [response] = parseResponses(bytes, ['GET']);
     expect(response!.status).toBe(400);
-    expect(response!.headers['connection']).toBe('close');
+    expect(response!.headers.connection).toBe('close');
     expect(response!.body.toString()).toContain('https://');
   });
 
@@ -248,7 +248,7 @@ describe('requests', () => {
     const { bytes, error } = await exchange(port, credentials, text);
     expect(error).toBe('');
     return parseResponses(bytes, methods).map(
-      ({ status, headers }) => `${status} ${headers['connection'] ?? 'kept'}`,
+      ({ status, headers }) => `${status} ${headers.connection ?? 'kept'}`,
     );
   };
   const host = 'Host: localhost\r\n';
@@ -274,7 +274,7 @@ describe('requests', () => {
     clearInterval(trickle);
     const [response] = parseResponses(bytes, ['GET']);
     expect(response!.status).toBe(408);
-    expect(response!.headers['connection']).toBe('close');
+    expect(response!.headers.connection).toBe('close');
   });
 
   it('a connection that asks for nothing is closed in silence', async () => {

@@ -214,7 +214,7 @@ class Browser {
     const { targetId } = await this.#call('Target.createTarget', { url: 'about:blank' });
     const { sessionId } = await this.#call('Target.attachToTarget', { targetId, flatten: true });
     this.#session = sessionId as string;
-    return ((await this.#call('Page.navigate', { url }))['errorText'] as string | undefined) ?? '';
+    return ((await this.#call('Page.navigate', { url })).errorText as string | undefined) ?? '';
   }
   async evaluate(expression: string): Promise<unknown> {
     const { result } = await this.#call('Runtime.evaluate', { expression, returnByValue: true });
@@ -254,10 +254,10 @@ it.skipIf(chromium === null)('Chromium shows a whole page (skipped without chrom
     await browser.close();
   }
   const outcome = JSON.parse(text) as Outcome;
-  expect(outcome['errors']).toEqual([]);
-  expect(outcome['heading']).toBe('Grüße');
-  expect(outcome['colour']).toBe('rgb(1, 2, 3)');
-  expect(outcome['images']).toEqual(Array.from({ length: 12 }, (_, i) => [WIDTH + i, HEIGHT + i]));
+  expect(outcome.errors).toEqual([]);
+  expect(outcome.heading).toBe('Grüße');
+  expect(outcome.colour).toBe('rgb(1, 2, 3)');
+  expect(outcome.images).toEqual(Array.from({ length: 12 }, (_, i) => [WIDTH + i, HEIGHT + i]));
   for (const size of SIZES)
     expect(outcome.hashes[`${size}.bin`]).toEqual([200, sha256(readFileSync(site.file(`file/${size}.bin`)))]);
   const media = readFileSync(site.file('media/noise.wav'));
@@ -267,22 +267,22 @@ it.skipIf(chromium === null)('Chromium shows a whole page (skipped without chrom
     `bytes ${from}-${to - 1}/${total}`,
     sha256(media.subarray(from, to)),
   ];
-  expect(outcome['ranges']).toEqual([
+  expect(outcome.ranges).toEqual([
     slice(0, total),
     slice(100_000, 165_536),
     slice(total - 44, total),
     slice(200_000, total),
     [416, `bytes */${total}`, ''],
   ]);
-  expect(outcome['duration']).toBe(60);
-  expect(outcome['sought']).toBe(30);
+  expect(outcome.duration).toBe(60);
+  expect(outcome.sought).toBe(30);
   // The browser asked whether what it had was still good, and shows the 304 as the 200 that it kept.
-  expect(outcome['again']).toEqual([200, sha256(readFileSync(site.file('file/3000001.bin')))]);
-  expect(outcome['protocol']).toBe('http/1.1');
-  expect(outcome['secure']).toBe(true);
+  expect(outcome.again).toEqual([200, sha256(readFileSync(site.file('file/3000001.bin')))]);
+  expect(outcome.protocol).toBe('http/1.1');
+  expect(outcome.secure).toBe(true);
   const { counters } = server.stats();
-  expect(counters['responses_304']! - before.counters['responses_304']!).toBeGreaterThan(0);
-  expect(counters['range_single']! - before.counters['range_single']!).toBeGreaterThanOrEqual(4);
+  expect(counters.responses_304! - before.counters.responses_304!).toBeGreaterThan(0);
+  expect(counters.range_single! - before.counters.range_single!).toBeGreaterThanOrEqual(4);
 });
 
 it.skipIf(chromium === null)(

@@ -108,14 +108,14 @@ describe('fifty slow readers of 10 MB', () => {
         wire.socket.pause();
         wire.write(request('big.bin', CLOSE));
       }
-      await until(() => server.stats().counters['connections_writing'] === 50, 'fifty transfers');
+      await until(() => server.stats().counters.connections_writing === 50, 'fifty transfers');
       // A kilobyte every ten milliseconds each, while the fast ones run.
       const drip = setInterval(() => {
         for (const { socket } of slow) socket.read(1024);
       }, 10);
       let most = 0;
       const watch = setInterval(() => {
-        most = Math.max(most, server.stats().counters['buffer_bytes_used']!);
+        most = Math.max(most, server.stats().counters.buffer_bytes_used!);
       }, 5);
       for (let round = 0; round < 10; ++round) {
         const fast = await Promise.all(

@@ -27,7 +27,7 @@ import {
 const nginx = program('nginx');
 const SEQUENCES = 1000;
 /** SOCRYPT_SEED repeats a run. */
-const seed = Number(process.env['SOCRYPT_SEED'] ?? randomInt(2 ** 31));
+const seed = Number(process.env.SOCRYPT_SEED ?? randomInt(2 ** 31));
 const MTIME = 1_700_000_000;
 const MAX_RANGES = 16;
 
@@ -230,7 +230,7 @@ const field = (request: Request, name: string) => request.fields.find(([known]) 
 // ── comparison ───────────────────────────────────────────────────────────────────────────────────────
 
 const essence = (type: string | undefined) => type?.split(';')[0]?.trim();
-const closes = (response: Response) => response.headers['connection'] === 'close';
+const closes = (response: Response) => response.headers.connection === 'close';
 
 /** What matters of a response; the text of an error page does not. */
 function essentials({ status, headers, body }: Response) {
@@ -238,14 +238,14 @@ function essentials({ status, headers, body }: Response) {
   return {
     status,
     'content-range': headers['content-range'],
-    location: headers['location'],
+    location: headers.location,
     'last-modified': headers['last-modified'],
-    etag: headers['etag'] !== undefined,
+    etag: headers.etag !== undefined,
     'accept-ranges': status === 200 ? headers['accept-ranges'] : undefined,
     'content-type': ok ? essence(headers['content-type']) : undefined,
     'content-length': ok ? headers['content-length'] : undefined,
     body: ok ? `${body.length} bytes, ${sha256(body)}` : '',
-    close: headers['connection'] === 'close',
+    close: headers.connection === 'close',
   };
 }
 
@@ -341,7 +341,7 @@ const DEVIATIONS: readonly Deviation[] = [
     applies: ({ method, kind }) => method === 'POST' && kind !== 'file',
     check: (_, ours) => {
       expect(ours.status).toBe(405);
-      expect(ours.headers['allow']).toContain('GET');
+      expect(ours.headers.allow).toContain('GET');
     },
   },
   {
@@ -350,7 +350,7 @@ const DEVIATIONS: readonly Deviation[] = [
     applies: ({ kind }) => kind === 'redirect',
     check: (_, ours, theirs) => {
       expect([ours.status, theirs.status]).toEqual([308, 301]);
-      expect(ours.headers['location']).toBe(theirs.headers['location']);
+      expect(ours.headers.location).toBe(theirs.headers.location);
     },
   },
   {
@@ -500,7 +500,7 @@ describe.skipIf(nginx === null)('nginx as the oracle (skipped without nginx)', (
     for (const who of ['ours', 'theirs'] as const)
       for (const name of Object.keys(FILES)) {
         const bytes = await ask[who](`HEAD /${name.replaceAll(' ', '%20')} HTTP/1.0\r\n\r\n`);
-        etags[who].set(name, parseResponses(bytes, ['HEAD'])[0]!.headers['etag']!);
+        etags[who].set(name, parseResponses(bytes, ['HEAD'])[0]!.headers.etag!);
       }
   });
   afterAll(async () => {

@@ -345,10 +345,10 @@ describe('KeyUpdate', () => {
         asked += 1;
         child.stdout.pause();
         child.stdin.write(asked % 2 === 1 ? 'K\n' : 'k\n');
-        const wanted = before['rekeys_rx']! + asked;
+        const wanted = before.rekeys_rx! + asked;
         // s_client looks at its standard input again once it can write: let it, a little at a time.
         const pump = setInterval(() => {
-          if (counters()['rekeys_rx']! < wanted && !child.stdout.closed) {
+          if (counters().rekeys_rx! < wanted && !child.stdout.closed) {
             child.stdout.read(16384); // also a 'data' event
           } else {
             clearInterval(pump);
@@ -361,9 +361,9 @@ describe('KeyUpdate', () => {
     const all = Buffer.concat(chunks);
     expect(said).toContain('KEYUPDATE');
     expect(sha256(all.subarray(all.indexOf('\r\n\r\n') + 4))).toBe(sha256(content));
-    expect(counters()['rekeys_rx']! - before['rekeys_rx']!).toBe(4);
+    expect(counters().rekeys_rx! - before.rekeys_rx!).toBe(4);
     // "K" asks for ours in return: two of the four did.
-    expect(counters()['rekeys_tx']! - before['rekeys_tx']!).toBe(2);
+    expect(counters().rekeys_tx! - before.rekeys_tx!).toBe(2);
   });
 
   it('of our own, well before a key has sealed its share', async () => {

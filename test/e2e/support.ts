@@ -28,7 +28,7 @@ export const repository = resolve(import.meta.dirname, '../..');
 
 /** Path of a program, or null: the test that needs it is skipped and says so. */
 export function program(name: string): string | null {
-  for (const directory of `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`.split(':')) {
+  for (const directory of `${process.env.PATH ?? ''}:/usr/sbin:/sbin`.split(':')) {
     const path = join(directory, name);
     if (directory !== '' && existsSync(path)) return path;
   }
