@@ -56,8 +56,9 @@ run_program() {
   fi
 }
 
+# Not grep -q: it would close the pipe early, and pipefail would call that a failure now and then.
 have_ipsec_mb() {
-  [ -e /usr/include/intel-ipsec-mb.h ] && ldconfig -p 2>/dev/null | grep -q 'libIPSec_MB\.so\.1'
+  [ -e /usr/include/intel-ipsec-mb.h ] && ldconfig -p 2>/dev/null | grep 'libIPSec_MB\.so\.1' >/dev/null
 }
 
 # report NAME: the last line, and the exit status.
