@@ -6,6 +6,13 @@ jobs=$(nproc)
 # Seconds per program; a hang is a failure, not an endless run.
 limit=${SOCRYPT_TEST_TIMEOUT:-300}
 
+# require_doctest NAME: ends the run, on behalf of test-NAME.sh, when the test framework is missing.
+require_doctest() {
+  [ -e /usr/include/doctest/doctest.h ] && return
+  echo "$1: doctest was not found; install doctest-dev (bash scripts/setup.sh --test does)" >&2
+  exit 1
+}
+
 # configure DIRECTORY CMAKE-ARGUMENTS…
 configure() {
   local directory=$1

@@ -4,10 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/native-programs.sh
 mkdir -p build
-if [ ! -e /usr/include/doctest/doctest.h ]; then
-  echo "native: doctest was not found; install doctest-dev (bash scripts/setup.sh --test does)" >&2
-  exit 1
-fi
+require_doctest native
 configure build/test
 for part in ocf record engine; do
   if have_ipsec_mb; then

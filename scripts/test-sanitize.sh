@@ -5,10 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/native-programs.sh
 mkdir -p build
-if [ ! -e /usr/include/doctest/doctest.h ]; then
-  echo "sanitize: doctest was not found; install doctest-dev (bash scripts/setup.sh --test does)" >&2
-  exit 1
-fi
+require_doctest sanitize
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}

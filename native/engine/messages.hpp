@@ -23,7 +23,7 @@ enum class Up : uint16_t {
 };
 
 enum class ClosedReason : uint8_t { Peer = 0, Timeout = 1, Plaintext = 2, TooBig = 3, Error = 4, Drain = 5 };
-enum class Notice : uint32_t { AcceptFailed = 1, AcceptRecovered = 2, RingFull = 3, FileDescriptors = 4 };
+enum class Notice : uint32_t { AcceptFailed = 1, AcceptRecovered = 2 };
 
 /// Control plane -> engine.
 enum class Down : uint16_t {

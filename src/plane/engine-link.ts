@@ -287,7 +287,7 @@ function parseFields(raw: string): ReadonlyMap<string, string> {
   return fields;
 }
 
-export function closeDescriptors(resolution: Resolution): void {
+function closeDescriptors(resolution: Resolution): void {
   if (resolution.kind === 'file') for (const variant of resolution.variants) native.files.close(variant.fd);
   else if (resolution.kind === 'segments') native.files.close(resolution.fd);
 }

@@ -294,15 +294,18 @@ describe('socrypt serve, refused', () => {
     expect(refused.stdout).toBe('');
   });
 
-  it.skipIf(process.getuid?.() !== 0)('an unreadable root and a privileged port', async () => {
-    // Another user's view: nobody may neither enter the folder nor take a port below 1024.
-    const setpriv = 'exec setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all';
-    chmodSync(join(folder.path, 'site'), 0o700);
-    chmodSync(folder.path, 0o755);
-    expect(statSync(join(folder.path, 'site')).uid).toBe(0);
-    const args = ['serve', join(folder.path, 'site'), '--port', '0'];
-    const unreadable = command(args, {}, setpriv);
-    expect(await unreadable.finished).toEqual({ status: 1, signal: null });
-    expect(unreadable.stderr).toMatch(/ERR_SOCRYPT_ROOT_UNREADABLE|EACCES/);
-  });
+  it.skipIf(process.getuid?.() !== 0)(
+    'an unreadable root and a privileged port (skipped unless root, who can be somebody else)',
+    async () => {
+      // Another user's view: nobody may neither enter the folder nor take a port below 1024.
+      const setpriv = 'exec setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all';
+      chmodSync(join(folder.path, 'site'), 0o700);
+      chmodSync(folder.path, 0o755);
+      expect(statSync(join(folder.path, 'site')).uid).toBe(0);
+      const args = ['serve', join(folder.path, 'site'), '--port', '0'];
+      const unreadable = command(args, {}, setpriv);
+      expect(await unreadable.finished).toEqual({ status: 1, signal: null });
+      expect(unreadable.stderr).toMatch(/ERR_SOCRYPT_ROOT_UNREADABLE|EACCES/);
+    },
+  );
 });

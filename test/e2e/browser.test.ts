@@ -286,7 +286,7 @@ it.skipIf(chromium === null)('Chromium shows a whole page (skipped without chrom
 });
 
 it.skipIf(chromium === null)(
-  'Chromium refuses a certificate of an authority that it does not know',
+  'Chromium refuses a certificate of an authority that it does not know (skipped without chromium)',
   async () => {
     const requests = server.stats().requests;
     const browser = new Browser();

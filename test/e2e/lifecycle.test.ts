@@ -267,7 +267,7 @@ describe('descriptors', () => {
 
   // Lowered behind its back: what it shared out at the start is more than it has now, and accept() meets EMFILE.
   it.skipIf(program('prlimit') === null)(
-    'without any left it refuses, says so once, and recovers',
+    'without any left it refuses, says so once, and recovers (skipped without prlimit of util-linux)',
     async () => {
       const server = await up();
       const pid = server.child.pid!;

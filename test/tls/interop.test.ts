@@ -253,7 +253,7 @@ describe('node:tls', () => {
   });
 });
 
-test.skipIf(!has('gnutls-cli'))('gnutls-cli', async () => {
+test.skipIf(!has('gnutls-cli'))('gnutls-cli (skipped without gnutls-bin)', async () => {
   const { port, outcomes } = await serve('rsa');
   const args = ['--x509cafile', file('rsa', 'crt'), '--sni-hostname', NAME, '--verify-hostname', NAME];
   const output = await runClient(
