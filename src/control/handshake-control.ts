@@ -6,9 +6,9 @@
 import type { CryptSockets, HandshakeHandler } from '../plane/engine-link.ts';
 import {
   type CryptoProvider,
+  type HandshakeEvent,
   PostHandshake,
   type ServerConfig,
-  type ServerEvent,
   ServerHandshake,
   wipe,
 } from '../tls/index.ts';
@@ -40,6 +40,7 @@ export interface HandshakeCounters {
 
 const EMPTY = new Uint8Array(0);
 const INTERNAL_ERROR = 80;
+const TLS13 = 0x0304;
 
 interface Pending {
   readonly handshake: ServerHandshake;
@@ -142,7 +143,7 @@ export class HandshakeControl implements HandshakeHandler {
     connections: Map<number, Pending>,
     connection: number,
     handshake: ServerHandshake,
-    events: readonly ServerEvent[],
+    events: readonly HandshakeEvent[],
   ): void {
     let flight: Uint8Array = EMPTY;
     let queue = events;
@@ -155,6 +156,11 @@ export class HandshakeControl implements HandshakeHandler {
         case 'sign':
           // Nothing follows a request for a signature in one batch of events.
           queue = sign(handshake, event.credential as Credential, event.scheme, event.data);
+          i = -1;
+          break;
+        case 'verify':
+          // No client is asked for a certificate.
+          queue = handshake.abort();
           i = -1;
           break;
         case 'established': {
@@ -200,6 +206,7 @@ export class HandshakeControl implements HandshakeHandler {
   #configure(credentials: CredentialStore): ServerConfig {
     const { suites, groups, alpn, maxHandshakeBytes } = this.#options;
     return {
+      versions: [TLS13],
       suites,
       groups,
       alpn,
@@ -217,7 +224,7 @@ function sign(
   credential: Credential,
   scheme: number,
   data: Uint8Array,
-): readonly ServerEvent[] {
+): readonly HandshakeEvent[] {
   let signature: Uint8Array;
   try {
     signature = credential.sign(scheme, data);

@@ -19,7 +19,7 @@ const ALERT_OF_REASON = {
   application_data_in_handshake: Alert.unexpectedMessage,
   record_between_handshake_fragments: Alert.unexpectedMessage,
   bad_change_cipher_spec: Alert.unexpectedMessage,
-  change_cipher_spec_before_hello: Alert.unexpectedMessage,
+  unexpected_change_cipher_spec: Alert.unexpectedMessage,
   encrypted_change_cipher_spec: Alert.unexpectedMessage,
   too_many_change_cipher_specs: Alert.unexpectedMessage,
   too_much_early_data: Alert.unexpectedMessage,
@@ -64,6 +64,14 @@ const ALERT_OF_REASON = {
   bad_finished: Alert.decryptError,
   bad_key_update: Alert.decodeError,
   bad_key_update_request: Alert.illegalParameter,
+  // the peer's certificate, as the caller sees it
+  certificate_bad: Alert.badCertificate,
+  certificate_unsupported: Alert.unsupportedCertificate,
+  certificate_revoked: Alert.certificateRevoked,
+  certificate_expired: Alert.certificateExpired,
+  certificate_unknown: Alert.certificateUnknown,
+  certificate_unknown_issuer: Alert.unknownCa,
+  certificate_refused: Alert.accessDenied,
   // the peer's doing, or ours
   peer_closed: Alert.closeNotify,
   peer_alert: undefined,

@@ -1,13 +1,8 @@
-/** The TLS handshake, sans-IO. Its parts are private; this is what the control plane uses. */
+/** TLS, sans-IO. Its parts are private; this is what the control plane uses. */
 export { alertFor, REASONS, type Reason, TlsError } from './alerts.ts';
+export type { CertificateRefusal, Credential, HandshakeEvent, HandshakeInfo } from './api.ts';
 export type { CryptoProvider, HashName } from './crypto-provider.ts';
 export { PostHandshake, type PostHandshakeEvent, type TxUpdate } from './post-handshake.ts';
-export type {
-  ClientOffer,
-  HandshakeInfo,
-  ServerConfig,
-  ServerCredential,
-  ServerEvent,
-} from './server/api.ts';
+export type { ClientOffer, ServerConfig } from './server/api.ts';
 export { ServerHandshake } from './server/server-handshake.ts';
 export { type TrafficSecret, type UpdateSecrets, wipe } from './traffic.ts';

@@ -1,9 +1,9 @@
 /** Runs a ServerHandshake against bytes, answering its requests for signatures at once. */
 import { generateKeyPairSync, sign } from 'node:crypto';
 import {
+  type Credential,
+  type HandshakeEvent,
   type ServerConfig,
-  type ServerCredential,
-  type ServerEvent,
   ServerHandshake,
 } from '../../src/tls/index.ts';
 import { nodeCryptoProvider, P256, X25519 } from './node-crypto-provider.ts';
@@ -11,9 +11,10 @@ import { nodeCryptoProvider, P256, X25519 } from './node-crypto-provider.ts';
 const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 export const publicKey = keys.publicKey.export({ format: 'pem', type: 'spki' }) as string;
 /** Not a certificate: the handshake passes it on unread. */
-export const credential: ServerCredential = { chain: [new Uint8Array(600).fill(0x30)], schemes: [0x0403] };
+export const credential: Credential = { chain: [new Uint8Array(600).fill(0x30)], schemes: [0x0403] };
 
 export const config: ServerConfig = {
+  versions: [0x0304],
   suites: [0x1301, 0x1302, 0x1303],
   groups: [X25519, P256],
   alpn: [],
@@ -21,15 +22,15 @@ export const config: ServerConfig = {
   maxHandshakeBytes: 65_536,
 };
 
-export type Established = Extract<ServerEvent, { type: 'established' }>;
-export type Failed = Extract<ServerEvent, { type: 'fail' }>;
+export type Established = Extract<HandshakeEvent, { type: 'established' }>;
+export type Failed = Extract<HandshakeEvent, { type: 'fail' }>;
 
 /** Reasons for which a driver of this test file has seen a handshake fail. */
 export const caused = new Set<string>();
 
 export class Driver {
   readonly handshake: ServerHandshake;
-  readonly events: ServerEvent[] = [];
+  readonly events: HandshakeEvent[] = [];
   established: Established | undefined;
   failed: Failed | undefined;
   #sent: Uint8Array[] = [];
@@ -46,7 +47,7 @@ export class Driver {
     return sent;
   }
 
-  #take(events: ServerEvent[]): void {
+  #take(events: HandshakeEvent[]): void {
     for (const event of events) {
       this.events.push(event);
       if (event.type === 'send') this.#sent.push(event.bytes);

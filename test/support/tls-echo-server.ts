@@ -6,10 +6,10 @@ import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
 import {
+  type Credential,
+  type HandshakeEvent,
   PostHandshake,
   type ServerConfig,
-  type ServerCredential,
-  type ServerEvent,
   ServerHandshake,
   type TrafficSecret,
   type UpdateSecrets,
@@ -19,7 +19,7 @@ import { nonceOf } from './tls13-client.ts';
 
 const provider = nodeCryptoProvider();
 
-export interface EchoCredential extends ServerCredential {
+export interface EchoCredential extends Credential {
   readonly key: KeyObject;
 }
 
@@ -52,7 +52,7 @@ export function echoCredential(certificatePem: string, keyPem: string, schemes: 
 export interface EchoServer {
   readonly port: number;
   /** Every last event of a handshake, in order. */
-  readonly outcomes: ServerEvent[];
+  readonly outcomes: HandshakeEvent[];
   /** KeyUpdates received. */
   keyUpdates: number;
   close(): Promise<void>;
@@ -107,7 +107,7 @@ class EchoConnection {
     });
   }
 
-  #apply(events: readonly ServerEvent[]): void {
+  #apply(events: readonly HandshakeEvent[]): void {
     for (const event of events) {
       switch (event.type) {
         case 'send':

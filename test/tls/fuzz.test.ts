@@ -3,7 +3,7 @@
  * a handshake that fails says why in a known word. `SOCRYPT_TEST_SEED` replays a run.
  */
 import { expect, test } from 'vitest';
-import { PostHandshake, REASONS, type ServerEvent } from '../../src/tls/index.ts';
+import { type HandshakeEvent, PostHandshake, REASONS } from '../../src/tls/index.ts';
 import { Driver } from '../support/handshake-driver.ts';
 import { nodeCryptoProvider, P256, X25519 } from '../support/node-crypto-provider.ts';
 import { Random, testSeed } from '../support/random.ts';
@@ -48,7 +48,7 @@ function feedInPieces(random: Random, driver: Driver, bytes: Buffer): Buffer {
   return Buffer.concat(sent);
 }
 
-function check(events: readonly ServerEvent[]): void {
+function check(events: readonly HandshakeEvent[]): void {
   const last = events.filter(({ type }) => type === 'fail' || type === 'established');
   expect(last.length).toBeLessThanOrEqual(1);
   if (last.length === 1) expect(events.at(-1)).toBe(last[0]);

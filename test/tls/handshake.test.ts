@@ -1,6 +1,6 @@
 /** Whole handshakes against a client made of node:crypto, and what the hand-over holds. */
 import { describe, expect, test } from 'vitest';
-import { type ServerEvent, ServerHandshake, wipe } from '../../src/tls/index.ts';
+import { type HandshakeEvent, ServerHandshake, wipe } from '../../src/tls/index.ts';
 import { config, credential, Driver, publicKey } from '../support/handshake-driver.ts';
 import { nodeCryptoProvider, P256, X25519 } from '../support/node-crypto-provider.ts';
 import {
@@ -37,6 +37,7 @@ describe.each([0x1301, 0x1302, 0x1303])('suite %i', (suite) => {
       alpn: undefined,
       serverName: 'example.org',
       scheme: 0x0403,
+      version: 0x0304,
       helloRetry: false,
     });
     for (const [ours, theirs] of [
@@ -81,6 +82,7 @@ test('the session id comes back, and a CCS only when there is one', () => {
 test('a share that is there goes before a group that is preferred', () => {
   expect(complete({ groups: [P256, X25519], shares: [P256] }).established.info).toMatchObject({
     group: P256,
+    version: 0x0304,
     helloRetry: false,
   });
 });
@@ -264,7 +266,7 @@ describe('early data that was offered', () => {
     const client = new TestClient();
     const driver = new Driver();
     client.receive(driver.feed(client.helloRecord()));
-    const events: ServerEvent[] = driver.events;
+    const events: HandshakeEvent[] = driver.events;
     driver.feed(early(64));
     expect(events.at(-1)).toMatchObject({ reason: 'record_did_not_decrypt' });
   });

@@ -61,6 +61,7 @@ afterEach(() => server?.close());
 
 async function serve(kind: Kind, changes: Partial<ServerConfig> = {}): Promise<EchoServer> {
   server = await echoServer({
+    versions: [0x0304],
     suites: [0x1301, 0x1302, 0x1303],
     groups: [X25519, P256],
     alpn: ['http/1.1'],

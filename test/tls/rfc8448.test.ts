@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import type { Writer } from '../../src/tls/codec/writer.ts';
-import { type ServerConfig, type ServerEvent, ServerHandshake } from '../../src/tls/index.ts';
+import { type HandshakeEvent, type ServerConfig, ServerHandshake } from '../../src/tls/index.ts';
 import { ApplicationTrafficSecret } from '../../src/tls/schedule/traffic-secret.ts';
 import { nodeCryptoProvider, P256, X25519 } from '../support/node-crypto-provider.ts';
 
@@ -39,6 +39,7 @@ function replay(trace: Trace, group: number) {
   });
   const certificate = hex(trace.certificate!);
   const config: ServerConfig = {
+    versions: [0x0304],
     suites: [0x1301],
     groups: [group],
     alpn: [],
@@ -52,13 +53,13 @@ function replay(trace: Trace, group: number) {
   const handshake = new ServerHandshake(config, provider);
   const signature = hex(trace.certificateVerify!).subarray(8);
   const sent: Uint8Array[] = [];
-  let established: Extract<ServerEvent, { type: 'established' }> | undefined;
-  const take = (events: ServerEvent[]): void => {
+  let established: Extract<HandshakeEvent, { type: 'established' }> | undefined;
+  const take = (events: HandshakeEvent[]): void => {
     for (const event of events) {
       if (event.type === 'send') sent.push(event.bytes);
       else if (event.type === 'sign') take(handshake.provideSignature(signature));
       else if (event.type === 'established') established = event;
-      else throw new Error(`failed: ${event.reason}`);
+      else throw new Error(event.type === 'fail' ? `failed: ${event.reason}` : event.type);
     }
   };
   return {

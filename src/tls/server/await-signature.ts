@@ -1,10 +1,10 @@
-import { TlsError } from '../alerts.ts';
+import type { HandshakeInfo } from '../api.ts';
 import { writeCertificateVerify } from '../codec/certificate.ts';
 import { writeFinished } from '../codec/finished.ts';
-import type { HandshakeMessage } from '../handshake-joiner.ts';
 import type { HandshakeSecret } from '../schedule/key-schedule.ts';
+import { Tls13State } from '../state.ts';
 import type { Transcript } from '../transcript.ts';
-import type { HandshakeInfo } from './api.ts';
+import type { ServerConfig } from './api.ts';
 import { ExpectFinished } from './expect-finished.ts';
 import type { Connection, ServerState } from './state.ts';
 
@@ -19,16 +19,13 @@ interface Pending {
 }
 
 /** The signature is being made, perhaps elsewhere; no record is read meanwhile. */
-export class AwaitSignature implements ServerState {
+export class AwaitSignature extends Tls13State<ServerConfig> {
   readonly name = 'AwaitSignature';
   readonly #pending: Pending;
 
   constructor(pending: Pending) {
+    super();
     this.#pending = pending;
-  }
-
-  receive(_message: HandshakeMessage, _connection: Connection): ServerState {
-    throw new TlsError('unexpected_handshake_message');
   }
 
   sign(signature: Uint8Array, connection: Connection): ServerState {
@@ -48,7 +45,7 @@ export class AwaitSignature implements ServerState {
     return new ExpectFinished({ transcriptHash, handshake: secret.client, client, server, info });
   }
 
-  wipe(): void {
+  override wipe(): void {
     this.#pending.secret.wipe();
   }
 }

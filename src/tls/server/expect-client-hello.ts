@@ -4,22 +4,24 @@ import { type ClientHello, readClientHello } from '../codec/client-hello.ts';
 import { writeHelloRetryRequest } from '../codec/server-hello.ts';
 import { HandshakeType } from '../codepoints.ts';
 import type { HandshakeMessage } from '../handshake-joiner.ts';
+import { requireType, State, Tls13State } from '../state.ts';
 import type { Suite } from '../suites.ts';
 import { Transcript } from '../transcript.ts';
+import type { ServerConfig } from './api.ts';
 import { checkHello, chooseGroup, chooseSuite, sameHello } from './negotiate.ts';
 import { respond } from './respond.ts';
-import { type Connection, requireType, type ServerState } from './state.ts';
+import type { Connection, ServerState } from './state.ts';
 
 /** Skipped early data at most, in bytes of ciphertext; as BoringSSL. */
 const MAX_SKIPPED_EARLY_DATA = 16_384;
 
-export class ExpectClientHello implements ServerState {
+export class ExpectClientHello extends State<ServerConfig> {
   readonly name = 'ExpectClientHello';
 
-  receive(message: HandshakeMessage, connection: Connection): ServerState {
+  override receive(message: HandshakeMessage, connection: Connection): ServerState {
     requireType(message, HandshakeType.clientHello);
     const aligned = connection.joiner.requireAligned();
-    const offer = checkHello(readClientHello(message.body));
+    const offer = checkHello(connection.config, readClientHello(message.body));
     const { hello } = offer;
     const suite = chooseSuite(connection.config, hello);
     const { group, share } = chooseGroup(connection.config, offer);
@@ -35,18 +37,16 @@ export class ExpectClientHello implements ServerState {
     writeHelloRetryRequest(transcript.writer, { sessionId: hello.sessionId, suite: suite.id, group });
     const parts: Uint8Array[] = [];
     connection.writeHandshake(transcript.writer.view(start), parts);
-    connection.writeChangeCipherSpec(hello.sessionId, parts);
+    connection.writeCompatibilityChangeCipherSpec(hello.sessionId, parts);
     connection.send(parts);
     // The hello aliases the input, which is gone by the time of the next one.
     const first = readClientHello(copyBytes(message.body));
     return new ExpectSecondClientHello(first, suite, group, transcript);
   }
-
-  wipe(): void {}
 }
 
 /** After a HelloRetryRequest (RFC 8446 4.1.4). */
-export class ExpectSecondClientHello implements ServerState {
+export class ExpectSecondClientHello extends Tls13State<ServerConfig> {
   readonly name = 'ExpectSecondClientHello';
   readonly #first: ClientHello;
   readonly #suite: Suite;
@@ -54,17 +54,18 @@ export class ExpectSecondClientHello implements ServerState {
   readonly #transcript: Transcript;
 
   constructor(first: ClientHello, suite: Suite, group: number, transcript: Transcript) {
+    super();
     this.#first = first;
     this.#suite = suite;
     this.#group = group;
     this.#transcript = transcript;
   }
 
-  receive(message: HandshakeMessage, connection: Connection): ServerState {
+  override receive(message: HandshakeMessage, connection: Connection): ServerState {
     requireType(message, HandshakeType.clientHello);
     const aligned = connection.joiner.requireAligned();
     connection.reader.endEarlyData();
-    const offer = checkHello(readClientHello(message.body));
+    const offer = checkHello(connection.config, readClientHello(message.body));
     if (!sameHello(this.#first, offer.hello)) throw new TlsError('second_hello_differs');
     // RFC 8446 4.2.10: early data is "not permitted" after a HelloRetryRequest.
     if (offer.hello.offersEarlyData) throw new TlsError('early_data_in_second_hello');
@@ -83,6 +84,4 @@ export class ExpectSecondClientHello implements ServerState {
       aligned,
     });
   }
-
-  wipe(): void {}
 }

@@ -1,4 +1,5 @@
 import { TlsError } from '../alerts.ts';
+import type { HandshakeInfo } from '../api.ts';
 import { copyBytes } from '../bytes.ts';
 import { HandshakeType } from '../codepoints.ts';
 import type { Aligned, HandshakeMessage } from '../handshake-joiner.ts';
@@ -7,10 +8,10 @@ import type {
   FinishedVerified,
   HandshakeTrafficSecret,
 } from '../schedule/traffic-secret.ts';
+import { Closed, requireType, Tls13State } from '../state.ts';
 import { packUpdateState, type TrafficSecret, trafficSecret } from '../traffic.ts';
-import type { HandshakeInfo } from './api.ts';
-import { Closed } from './closed.ts';
-import { type Connection, requireType, type ServerState } from './state.ts';
+import type { ServerConfig } from './api.ts';
+import type { Connection, ServerState } from './state.ts';
 
 interface Pending {
   /** ClientHello to the server's Finished. */
@@ -21,15 +22,16 @@ interface Pending {
   readonly info: HandshakeInfo;
 }
 
-export class ExpectFinished implements ServerState {
+export class ExpectFinished extends Tls13State<ServerConfig> {
   readonly name = 'ExpectFinished';
   readonly #pending: Pending;
 
   constructor(pending: Pending) {
+    super();
     this.#pending = pending;
   }
 
-  receive(message: HandshakeMessage, connection: Connection): ServerState {
+  override receive(message: HandshakeMessage, connection: Connection): ServerState {
     requireType(message, HandshakeType.finished);
     const aligned = connection.joiner.requireAligned();
     const { transcriptHash, handshake } = this.#pending;
@@ -39,7 +41,7 @@ export class ExpectFinished implements ServerState {
     return this.#establish(connection, verified, aligned);
   }
 
-  wipe(): void {
+  override wipe(): void {
     const { handshake, client, server } = this.#pending;
     handshake.wipe();
     client.wipe();

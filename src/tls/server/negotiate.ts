@@ -1,10 +1,11 @@
 /** What a ClientHello means to this server: checks and choices, before any key exists. */
 import { TlsError } from '../alerts.ts';
+import type { Credential } from '../api.ts';
 import type { ClientHello } from '../codec/client-hello.ts';
 import type { KeyShareEntry } from '../codec/extensions.ts';
 import { SSL30, signsIn13, TLS13 } from '../codepoints.ts';
 import { type Suite, suiteById } from '../suites.ts';
-import type { ServerConfig, ServerCredential } from './api.ts';
+import type { ServerConfig } from './api.ts';
 
 /** A hello that RFC 8446 allows, with the extensions that a handshake with certificates must have. */
 export interface Offer {
@@ -14,10 +15,11 @@ export interface Offer {
   readonly signatureSchemes: readonly number[];
 }
 
-export function checkHello(hello: ClientHello): Offer {
+export function checkHello(config: ServerConfig, hello: ClientHello): Offer {
   // RFC 8446 D.5: a legacy_version of 0x0300 "MUST" be answered by protocol_version.
   if (hello.legacyVersion <= SSL30) throw new TlsError('ssl30_offered');
-  if (!hello.supportedVersions?.includes(TLS13)) throw new TlsError('no_common_version');
+  if (!config.versions.includes(TLS13) || !hello.supportedVersions?.includes(TLS13))
+    throw new TlsError('no_common_version');
   // RFC 8446 4.1.2: "exactly one byte, set to zero".
   if (hello.compressionMethods.length !== 1 || hello.compressionMethods[0] !== 0) {
     throw new TlsError('bad_compression_methods');
@@ -69,7 +71,7 @@ export function chooseGroup(
 export function chooseCredential(
   config: ServerConfig,
   offer: Offer,
-): { readonly credential: ServerCredential; readonly scheme: number } {
+): { readonly credential: Credential; readonly scheme: number } {
   const { serverName } = offer.hello;
   const { signatureSchemes } = offer;
   const credential = config.selectCredential({ serverName, signatureSchemes });

@@ -4,6 +4,7 @@ import { serverSignatureInput, writeCertificate } from '../codec/certificate.ts'
 import { writeEncryptedExtensions } from '../codec/encrypted-extensions.ts';
 import type { KeyShareEntry } from '../codec/extensions.ts';
 import { writeServerHello } from '../codec/server-hello.ts';
+import { TLS13 } from '../codepoints.ts';
 import type { Aligned } from '../handshake-joiner.ts';
 import { EarlySecret } from '../schedule/key-schedule.ts';
 import type { Suite } from '../suites.ts';
@@ -27,6 +28,7 @@ export interface Accepted {
  * come before the first key is made, so that a hello that is refused costs no curve arithmetic.
  */
 export function respond(connection: Connection, accepted: Accepted): ServerState {
+  connection.version = TLS13;
   const { config, provider } = connection;
   const { offer, suite, share, transcript } = accepted;
   const { hello } = offer;
@@ -47,7 +49,7 @@ export function respond(connection: Connection, accepted: Accepted): ServerState
   const flight: Uint8Array[] = [];
   // A copy, since the transcript grows below this view.
   connection.writeHandshake(copyBytes(writer.view(helloAt)), flight);
-  connection.writeChangeCipherSpec(hello.sessionId, flight);
+  connection.writeCompatibilityChangeCipherSpec(hello.sessionId, flight);
 
   const secret = new EarlySecret(provider, suite).handshake(exchanged.sharedSecret, transcript.hash());
   connection.reader.install(secret.client.keys(), accepted.aligned);
@@ -67,6 +69,7 @@ export function respond(connection: Connection, accepted: Accepted): ServerState
     protectedAt,
     flight,
     info: {
+      version: connection.version,
       suite: suite.id,
       group: share.group,
       alpn,

@@ -1,0 +1,81 @@
+/** What a caller gives to, and gets from, a handshake of either role. */
+import type { Reason } from './alerts.ts';
+import type { TrafficSecret, UpdateSecrets } from './traffic.ts';
+
+/** A chain and what its key can sign; the key itself stays with the caller, who answers 'sign' events. */
+export interface Credential {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  /** SignatureSchemes that the key can sign with, most preferred first. */
+  readonly schemes: readonly number[];
+}
+
+/** What both roles are configured with. */
+export interface HandshakeConfig {
+  /** Protocol versions, 0x0304 and 0x0303. */
+  readonly versions: readonly number[];
+  /** Cipher suites of all versions, most preferred first. */
+  readonly suites: readonly number[];
+  /** NamedGroups that the provider knows, most preferred first. */
+  readonly groups: readonly number[];
+  /** Protocol names, most preferred first; empty: ALPN is not spoken. One character is one byte. */
+  readonly alpn: readonly string[];
+  /** Bytes of records a peer may send until its Finished; also the bound of one message. */
+  readonly maxHandshakeBytes: number;
+}
+
+export interface HandshakeInfo {
+  /** 0x0304 or 0x0303. */
+  readonly version: number;
+  readonly suite: number;
+  readonly group: number;
+  readonly alpn: string | undefined;
+  /** The name the client asked for. */
+  readonly serverName: string | undefined;
+  /** SignatureScheme the server proved itself with. */
+  readonly scheme: number;
+  readonly helloRetry: boolean;
+}
+
+/** Why a caller refuses a peer's certificate; each has its alert (RFC 8446 6.2). */
+export type CertificateRefusal = Extract<Reason, `certificate_${string}`>;
+
+export type HandshakeEvent =
+  /** Bytes for the wire, records already made. */
+  | { readonly type: 'send'; readonly bytes: Uint8Array }
+  /** To be answered with `provideSignature`. Until then input is kept and nothing else happens. */
+  | {
+      readonly type: 'sign';
+      readonly credential: Credential;
+      readonly scheme: number;
+      readonly data: Uint8Array;
+    }
+  /** The peer's certificate, its possession proven; to be answered with `provideVerification`. Input waits. */
+  | {
+      readonly type: 'verify';
+      /** DER, leaf first, as the peer sent it. */
+      readonly chain: readonly Uint8Array[];
+      /** DER OCSPResponse that the server stapled. */
+      readonly ocspResponse: Uint8Array | undefined;
+      /** SignedCertificateTimestampList of the leaf (RFC 6962 3.3). */
+      readonly sctList: Uint8Array | undefined;
+    }
+  /** The last event of a handshake that succeeded. `leftover`: ciphertext that came after the Finished. */
+  | {
+      readonly type: 'established';
+      readonly tx: TrafficSecret;
+      readonly rx: TrafficSecret;
+      readonly info: HandshakeInfo;
+      readonly leftover: Uint8Array;
+      /** What KeyUpdate needs; empty in TLS 1.2, which has none. */
+      readonly update: UpdateSecrets;
+    }
+  /** The last event of one that did not. `bytes`: the alert to send, empty when the peer has ended it. */
+  | {
+      readonly type: 'fail';
+      readonly reason: Reason;
+      readonly alert: number | undefined;
+      /** AlertDescription that the peer has sent; undefined when it was not the peer who gave up. */
+      readonly received: number | undefined;
+      readonly bytes: Uint8Array;
+    };

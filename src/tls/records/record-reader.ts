@@ -1,0 +1,138 @@
+/**
+ * Records out of bytes (RFC 8446 section 5), for as long as the handshake lasts: the data plane has a record
+ * layer of its own.
+ */
+import { type Reason, TlsError } from '../alerts.ts';
+import { ByteQueue } from '../byte-queue.ts';
+import { copyBytes } from '../bytes.ts';
+import { ContentType, MAX_CIPHERTEXT, MAX_PLAINTEXT, RECORD_HEADER } from '../codepoints.ts';
+import type { CryptoProvider } from '../crypto-provider.ts';
+import type { Aligned } from '../handshake-joiner.ts';
+import type { RecordKeys } from '../schedule/traffic-secret.ts';
+import { type Protection, protectionFor } from './protection.ts';
+
+export interface Record {
+  readonly type: number;
+  /** Aliases the input when the record was not protected. */
+  readonly content: Uint8Array;
+  readonly isProtected: boolean;
+}
+
+export class RecordReader {
+  readonly #provider: CryptoProvider;
+  readonly #queue = new ByteQueue();
+  #protection: Protection | undefined;
+  /** Early data that may still be skipped, in bytes; undefined: none is. */
+  #earlyDataLeft: number | undefined;
+  #bytesRead = 0;
+  #earlyDataRead = 0;
+
+  constructor(provider: CryptoProvider) {
+    this.#provider = provider;
+  }
+
+  /** Bytes that wait. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  /** Bytes of whole records taken so far, skipped early data apart. */
+  get bytesRead(): number {
+    return this.#bytesRead - this.#earlyDataRead;
+  }
+
+  get isProtected(): boolean {
+    return this.#protection !== undefined;
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#queue.push(bytes);
+  }
+
+  settle(): void {
+    this.#queue.settle();
+  }
+
+  /** What came after the last record, copied. */
+  takeRest(): Uint8Array {
+    return copyBytes(this.#queue.take(this.#queue.length));
+  }
+
+  /** Records are opened with these keys from here on. */
+  install(keys: RecordKeys, _aligned: Aligned): void {
+    this.#protection?.wipe();
+    this.#protection = protectionFor(this.#provider, keys);
+  }
+
+  /** Early data was offered and is not taken: skip up to `budget` bytes of it (RFC 8446 4.2.10). */
+  skipEarlyData(budget: number): void {
+    this.#earlyDataLeft = budget;
+  }
+
+  /** The client has shown that its early data is over: what does not decrypt is an error again. */
+  endEarlyData(): void {
+    this.#earlyDataLeft = undefined;
+  }
+
+  next(): Record | undefined {
+    for (;;) {
+      const queue = this.#queue;
+      if (queue.length === 0) return undefined;
+      this.#checkHeader();
+      if (queue.length < RECORD_HEADER) return undefined;
+      const length = (queue.at(3) << 8) | queue.at(4);
+      const type = queue.at(0);
+      const sealed = type === ContentType.applicationData;
+      if (length > (sealed ? MAX_CIPHERTEXT : MAX_PLAINTEXT)) throw new TlsError('record_too_long');
+      if (queue.length < RECORD_HEADER + length) return undefined;
+      this.#bytesRead += RECORD_HEADER + length;
+      const header = queue.take(RECORD_HEADER);
+      const body = queue.take(length);
+      if (!sealed) return { type, content: body, isProtected: false };
+      const record = this.#open(header, body);
+      if (record !== undefined) return record;
+    }
+  }
+
+  wipe(): void {
+    this.#protection?.wipe();
+    this.#queue.clear();
+  }
+
+  /** As early as the bytes allow: a peer that does not speak TLS may wait for an answer after a few of them. */
+  #checkHeader(): void {
+    const queue = this.#queue;
+    const type = queue.at(0);
+    if (type < ContentType.changeCipherSpec || type > ContentType.applicationData) {
+      throw new TlsError(this.#bytesRead === 0 ? 'not_tls' : 'unknown_content_type');
+    }
+    // RFC 8446 5.1: legacy_record_version "MUST be ignored for all purposes". A major version other than 3
+    // is not a version of TLS, though.
+    if (queue.length > 1 && queue.at(1) !== 3) throw new TlsError('wrong_record_version');
+  }
+
+  /** undefined: skipped. */
+  #open(header: Uint8Array, sealed: Uint8Array): Record | undefined {
+    const protection = this.#protection;
+    if (protection === undefined) {
+      this.#skip(sealed.length, 'application_data_in_handshake');
+      return undefined;
+    }
+    const opened = protection.open(header, sealed);
+    if (opened === null) {
+      this.#skip(sealed.length, 'record_did_not_decrypt');
+      return undefined;
+    }
+    this.#earlyDataLeft = undefined;
+    return { type: opened.type, content: opened.content, isProtected: true };
+  }
+
+  #skip(length: number, otherwise: Reason): void {
+    if (this.#earlyDataLeft === undefined) throw new TlsError(otherwise);
+    // A record without content still costs something, or an endless row of them would be free.
+    const cost = Math.max(length, RECORD_HEADER);
+    if (cost > this.#earlyDataLeft) throw new TlsError('too_much_early_data');
+    this.#earlyDataLeft -= cost;
+    this.#earlyDataRead += RECORD_HEADER + length;
+  }
+}

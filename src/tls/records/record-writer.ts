@@ -1,0 +1,53 @@
+/** Records of the handshake, under the keys that are in force. */
+import { ContentType, MAX_PLAINTEXT } from '../codepoints.ts';
+import type { CryptoProvider } from '../crypto-provider.ts';
+import type { RecordKeys } from '../schedule/traffic-secret.ts';
+import { type Protection, protectionFor } from './protection.ts';
+import { recordHeader } from './record-header.ts';
+
+const CHANGE_CIPHER_SPEC_RECORD = Uint8Array.of(ContentType.changeCipherSpec, 3, 3, 0, 1, 1);
+
+export class RecordWriter {
+  readonly #provider: CryptoProvider;
+  #protection: Protection | undefined;
+
+  constructor(provider: CryptoProvider) {
+    this.#provider = provider;
+  }
+
+  /** Number of the next record under the present keys. */
+  get recordSeq(): number {
+    return this.#protection?.recordSeq ?? 0;
+  }
+
+  /** The keys go with the hand-over: who takes them wipes them. */
+  get keys(): RecordKeys | undefined {
+    return this.#protection?.keys;
+  }
+
+  install(keys: RecordKeys): void {
+    this.#protection?.wipe();
+    this.#protection = protectionFor(this.#provider, keys);
+  }
+
+  /** `content` as one record or, if it is too long for one, several. `parts` takes them. */
+  write(type: number, content: Uint8Array, parts: Uint8Array[]): void {
+    for (let at = 0; at < content.length; at += MAX_PLAINTEXT) {
+      const fragment = content.subarray(at, Math.min(at + MAX_PLAINTEXT, content.length));
+      if (this.#protection === undefined) {
+        parts.push(recordHeader(type, fragment.length), fragment);
+      } else {
+        this.#protection.seal(type, fragment, parts);
+      }
+    }
+  }
+
+  /** TLS 1.2's, or the one for middleboxes (RFC 8446 D.4); never protected. */
+  writeChangeCipherSpec(parts: Uint8Array[]): void {
+    parts.push(CHANGE_CIPHER_SPEC_RECORD);
+  }
+
+  wipe(): void {
+    this.#protection?.wipe();
+  }
+}
