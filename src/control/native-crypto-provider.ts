@@ -2,6 +2,7 @@
 import { randomFillSync } from 'node:crypto';
 import type { NativeCrypto, NativeGroup, NativeSuite } from '../native.ts';
 import type { CryptoProvider } from '../tls/index.ts';
+import { verifySignature } from '../x509/verify/signature.ts';
 
 /** One pool per provider: a draw of 32 bytes costs more in the call than in the bytes. */
 const POOL_BYTES = 4096;
@@ -32,6 +33,7 @@ export function nativeCryptoProvider(crypto: NativeCrypto): CryptoProvider {
       crypto.aeadSeal(suite as NativeSuite, key, nonce, aad, plaintext),
     aeadOpen: (suite, key, nonce, aad, sealed) =>
       crypto.aeadOpen(suite as NativeSuite, key, nonce, aad, sealed),
+    verify: verifySignature,
     equal: (a, b) => crypto.equal(a, b),
   };
 }

@@ -43,6 +43,11 @@ export interface CryptoProvider {
     aad: Uint8Array,
     sealed: Uint8Array,
   ): Uint8Array | null;
+  /**
+   * True when `signature` is that of the key `spki` (SubjectPublicKeyInfo, DER) over `data` in the SignatureScheme. Everything
+   * else is false and nothing throws. Which scheme may be used with which key and version is the caller's to check.
+   */
+  verify(scheme: number, spki: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
   /** Constant time in the content; false on different lengths. */
   equal(a: Uint8Array, b: Uint8Array): boolean;
 }

@@ -1,5 +1,6 @@
 /** The handshake's cryptography by `node:crypto`: slower than the native one, and independent of it. */
 import {
+  constants,
   createCipheriv,
   createDecipheriv,
   createECDH,
@@ -7,11 +8,13 @@ import {
   createHmac,
   createPrivateKey,
   createPublicKey,
+  createVerify,
   diffieHellman,
   generateKeyPairSync,
   type KeyObject,
   randomBytes,
   timingSafeEqual,
+  verify,
 } from 'node:crypto';
 import type { CryptoProvider } from '../../src/tls/crypto-provider.ts';
 
@@ -67,6 +70,7 @@ export function nodeCryptoProvider(injected: Injected = {}): CryptoProvider {
         return null;
       }
     },
+    verify: verifyScheme,
     equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
   };
 }
@@ -90,6 +94,26 @@ function hkdfExpandLabel(
   const block = createHmac(hash, secret).update(info).digest();
   if (length > block.length) throw new RangeError('more than one block');
   return Uint8Array.from(block.subarray(0, length));
+}
+
+/** By the parts of the code point: its low octet is the algorithm, its high octet the hash, except in the 0x08 block. */
+function verifyScheme(scheme: number, spki: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean {
+  const KEY_TYPES: Record<number, string> = { 1: 'rsa', 3: 'ec' };
+  try {
+    const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    if (scheme === 0x0807) return key.asymmetricKeyType === 'ed25519' && verify(null, data, key, signature);
+    const isPss = scheme >> 8 === 8;
+    const hash = ['sha256', 'sha384', 'sha512'][isPss ? ((scheme & 0xff) - 4) % 5 : (scheme >> 8) - 4];
+    const type = isPss ? ((scheme & 0xff) < 9 ? 'rsa' : 'rsa-pss') : KEY_TYPES[scheme & 0xff];
+    if (hash === undefined || key.asymmetricKeyType !== type) return false;
+    const padding = isPss ? constants.RSA_PKCS1_PSS_PADDING : constants.RSA_PKCS1_PADDING;
+    const options = type === 'ec' ? { key } : { key, padding, saltLength: Number(hash.slice(3)) / 8 };
+    return createVerify(hash)
+      .update(data)
+      .verify(isPss || type === 'ec' ? options : { key, padding }, signature);
+  } catch {
+    return false;
+  }
 }
 
 /** An ephemeral key with raw bytes at its edges. */
