@@ -12,22 +12,29 @@ export function makeCorpus(directory, sizes) {
   const root = join(directory, 'www');
   mkdirSync(root, { recursive: true });
   for (const size of sizes) makeFile(join(root, `${size.name}.bin`), size.bytes);
-  const cert = join(directory, 'cert.pem');
-  const key = join(directory, 'key.pem');
-  if (!existsSync(cert) || !existsSync(key)) {
-    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-    const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-    execFileSync(
-      'openssl',
-      ['req', '-x509', ...curve, ...name, '-days', '3650', '-keyout', key, '-out', cert],
-      {
-        stdio: 'ignore',
-      },
-    );
-  }
+  const { cert, key } = makeCertificate(directory, 'P-256');
   // Warm page cache: the disk is not what is measured.
   for (const size of sizes) readFileSync(join(root, `${size.name}.bin`));
   return { root, cert, key };
+}
+
+/**
+ * A self-signed certificate, made once and kept.
+ * @param {string} directory @param {'P-256' | 'RSA-2048'} kind
+ */
+export function makeCertificate(directory, kind) {
+  mkdirSync(directory, { recursive: true });
+  const prefix = kind === 'P-256' ? '' : 'rsa-';
+  const cert = join(directory, `${prefix}cert.pem`);
+  const key = join(directory, `${prefix}key.pem`);
+  if (existsSync(cert) && existsSync(key)) return { cert, key };
+  const newKey = kind === 'P-256' ? ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'] : ['rsa:2048'];
+  const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  const files = ['-days', '3650', '-keyout', key, '-out', cert];
+  execFileSync('openssl', ['req', '-x509', '-newkey', ...newKey, '-nodes', ...name, ...files], {
+    stdio: 'ignore',
+  });
+  return { cert, key };
 }
 
 /** @param {string} path @param {number} bytes */

@@ -14,7 +14,8 @@ import { repository } from './peers.mjs';
  * @property {number} responses
  * @property {number} bodyBytes
  * @property {number} handshakes
- * @property {number} resumed
+ * @property {number} handshakesResumed  of `handshakes`, those that took up a session
+ * @property {number} resumed  since the start, warm-up included
  * @property {number} tickets
  * @property {number} handshakesInAll
  * @property {Record<string, number>} errors

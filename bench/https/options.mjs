@@ -56,7 +56,7 @@ export function parseSize(text) {
 }
 
 /** @param {string} name @param {string | undefined} text @param {number} otherwise @param {number} least */
-function number(name, text, otherwise, least) {
+export function number(name, text, otherwise, least) {
   if (text === undefined) return otherwise;
   const value = Number(text);
   if (text === '' || !Number.isFinite(value) || value < least) {
@@ -66,7 +66,7 @@ function number(name, text, otherwise, least) {
 }
 
 /** @param {string} list */
-const items = (list) => list.split(',').filter((item) => item !== '');
+export const items = (list) => list.split(',').filter((item) => item !== '');
 
 /** @param {string[]} argv @returns {Options | 'help'} */
 export function parseOptions(argv) {

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { upperLayerProtocols } from './namespace.mjs';
 
 /** What a peer needs to be started. `directory` is its own, empty, and removed afterwards. */
-/** @typedef {import('./corpus.mjs').Corpus & { port: number, directory: string, connections: number }} Site */
+/** `tls`: what is offered beyond TLS 1.3 without resumption. */
+/** @typedef {import('./corpus.mjs').Corpus & { port: number, directory: string, connections: number, tls?: { tls12: boolean, resume: boolean } }} Site */
 /**
  * @typedef {object} Peer
  * @property {string} name
@@ -22,10 +23,10 @@ export const prefix = join(repository, 'build/bench-peers');
 const NPM_PEERS = ['bun@1.4.5', 'finalhandler@2.1.1', 'serve-static@2.2.1'];
 const DEBIAN_PEERS = ['nginx-light', 'h2o'];
 const DEBIAN_TOOLS = ['g++', 'libssl-dev', 'openssl', 'util-linux'];
-const INSTALL = 'npm run bench:https -- --install';
+export const INSTALL = 'npm run bench:https -- --install';
 
 /** @param {string} program */
-function find(program) {
+export function find(program) {
   for (const directory of [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/local/sbin']) {
     if (existsSync(join(directory, program))) return join(directory, program);
   }
@@ -33,7 +34,7 @@ function find(program) {
 }
 
 /** First line of a program's version output, wherever it prints it. @param {string} program @param {string} flag */
-function version(program, flag) {
+export function version(program, flag) {
   const output = execFileSync('bash', ['-c', '"$0" "$1" 2>&1', program, flag], { encoding: 'utf8' });
   return output.split('\n')[0] ?? '';
 }
@@ -72,7 +73,7 @@ export function install() {
 }
 
 /** @param {boolean} kernel  with kernel TLS and sendfile @returns {Peer | Missing} */
-function nginx(kernel) {
+export function nginx(kernel) {
   const name = kernel ? 'nginx-ktls' : 'nginx';
   const program = find('nginx');
   if (program === null)
@@ -122,10 +123,10 @@ ${temporary}
     root ${site.root};
     ssl_certificate ${site.cert};
     ssl_certificate_key ${site.key};
-    ssl_protocols TLSv1.3;
+    ssl_protocols ${site.tls?.tls12 ? 'TLSv1.2 ' : ''}TLSv1.3;
     ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256;
-    ssl_session_cache off;
-    ssl_session_tickets off;
+    ssl_session_cache ${site.tls?.resume ? 'none' : 'off'};
+    ssl_session_tickets ${site.tls?.resume ? 'on' : 'off'};
     ${kernel ? 'ssl_conf_command Options KTLS;' : ''}
   }
 }
@@ -172,7 +173,7 @@ hosts:
 }
 
 /** @returns {Peer | Missing} */
-function bun() {
+export function bun() {
   const name = 'bun';
   // Without its install script the npm package keeps the program in the platform package.
   const candidates = ['bun-linux-x64', 'bun-linux-aarch64', 'bun-linux-x64-baseline'].map((platform) =>
@@ -222,7 +223,7 @@ function node() {
 }
 
 /** @param {string} main @param {string[]} more @returns {Peer | Missing} */
-function socrypt(main, more) {
+export function socrypt(main, more) {
   const name = 'socrypt';
   const path = main.startsWith('/') ? main : join(repository, main);
   if (!existsSync(path)) return { name, missing: `socrypt: ${path} not found; npm run setup` };

@@ -20,9 +20,9 @@
 
 const BASE = 'nginx';
 /** Of the core's time. More than this and the hypervisor, not the server, set the pace. */
-const STEAL_WORTH_A_WORD = 0.05;
-const OTHERS_WORTH_A_WORD = 0.1;
-const SPREAD_WORTH_A_WORD = 0.15;
+export const STEAL_WORTH_A_WORD = 0.05;
+export const OTHERS_WORTH_A_WORD = 0.1;
+export const SPREAD_WORTH_A_WORD = 0.15;
 
 /** @param {number[]} values */
 export function median(values) {
@@ -37,9 +37,9 @@ const inBytes = (cell) => cell.kind === 'file' && cell.bytes >= 100 * 1024;
 /** @param {Cell} cell @param {Sample} sample */
 const amount = (cell, sample) => (inBytes(cell) ? sample.bodyBytes / 1e9 : sample.responses);
 /** @param {Cell} cell @param {Sample} sample */
-const perCpuSecond = (cell, sample) => amount(cell, sample) / sample.serverCpuSeconds;
+export const perCpuSecond = (cell, sample) => amount(cell, sample) / sample.serverCpuSeconds;
 /** @param {Cell} cell @param {Sample} sample */
-const perSecond = (cell, sample) => amount(cell, sample) / sample.seconds;
+export const perSecond = (cell, sample) => amount(cell, sample) / sample.seconds;
 
 /** @param {Cell} cell @param {number} value */
 function show(cell, value) {
@@ -47,7 +47,7 @@ function show(cell, value) {
   return inBytes(cell) ? value.toFixed(2) : Math.round(value).toLocaleString('en-US');
 }
 
-const percent = (/** @type {number} */ share) => `${Math.round(share * 100)} %`;
+export const percent = (/** @type {number} */ share) => `${Math.round(share * 100)} %`;
 
 /** @param {Cell} cell */
 function title(cell) {
@@ -88,7 +88,7 @@ export function summarise(results, cell, peer, metric) {
 }
 
 /** @param {string[][]} rows  the first is the head */
-function markdown(rows) {
+export function markdown(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   const line = (/** @type {string[]} */ row) =>
     `| ${row.map((text, column) => (column === 0 ? text.padEnd(widths[column]) : text.padStart(widths[column]))).join(' | ')} |`;
@@ -97,7 +97,7 @@ function markdown(rows) {
 }
 
 /** @param {string} peer @param {number | null} ratio */
-const withRatio = (peer, ratio) => (peer === BASE || ratio === null ? '' : ` (${ratio.toFixed(2)}x)`);
+export const withRatio = (peer, ratio) => (peer === BASE || ratio === null ? '' : ` (${ratio.toFixed(2)}x)`);
 
 /** @param {Results} results */
 export function table(results) {

@@ -4,9 +4,8 @@
  * HTTPS servers side by side on one core, the load on another. See docs/benchmarks.md for what the figures
  * mean. It reports; it never fails on a figure.
  */
-import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release } from 'node:os';
+import { readFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeCorpus } from './corpus.mjs';
@@ -14,9 +13,10 @@ import { buildLoad, holdOpen, measure } from './load.mjs';
 import { CONGESTION, enterNamespace } from './namespace.mjs';
 import { HELP, parseOptions, UsageError } from './options.mjs';
 import { findPeers, install, repository } from './peers.mjs';
-import { coreTimes, descriptorLimit } from './process.mjs';
+import { descriptorLimit } from './process.mjs';
 import { summaries, table } from './report.mjs';
-import { closeAll, startPeer, verify } from './site.mjs';
+import { writeResults } from './results.mjs';
+import { closeAll, measureOn, startPeer, verify } from './site.mjs';
 
 /** @typedef {import('./report.mjs').Cell} Cell */
 /** @typedef {import('./options.mjs').Options} Options */
@@ -40,36 +40,21 @@ function connectionsFor(cell, options) {
 
 /** @param {Cell} cell @param {import('./site.mjs').Server} server @param {Options} options @param {number} round */
 async function sample(cell, server, options, round) {
-  const before = [coreTimes(options.serverCpu), coreTimes(options.loadCpu)];
-  const result = await measure(
+  const taken = await measureOn(
+    server,
     {
       mode: cell.kind === 'connect' ? 'connect' : 'keepalive',
       reader: cell.kind === 'connect' ? 'openssl' : 'records',
-      port: server.port,
       path: `/${cell.kind === 'connect' ? CONNECT_FILE.name : cell.name}.bin`,
       length: cell.bytes,
       connections: connectionsFor(cell, options),
       seconds: options.seconds,
       warmup: options.warmup,
       group: options.group,
-      'cpu-of': server.pids().join(','),
     },
-    options.loadCpu,
+    options,
   );
-  const [core, loadCore] = [options.serverCpu, options.loadCpu].map((cpu, index) => {
-    const after = coreTimes(cpu);
-    const total = after.total - before[index].total || 1;
-    const share = (/** @type {'busy' | 'softirq' | 'steal'} */ kind) =>
-      (after[kind] - before[index][kind]) / total;
-    const own = (index === 0 ? result.serverCpuSeconds : result.loadCpuSeconds) / result.seconds;
-    return {
-      busy: share('busy'),
-      softirq: share('softirq'),
-      steal: share('steal'),
-      others: Math.max(0, share('busy') - own),
-    };
-  });
-  return { ...result, peer: server.name, cell: cell.name, round, core, loadCore };
+  return { ...taken, peer: server.name, cell: cell.name, round };
 }
 
 /** @param {import('./peers.mjs').Peer} peer @param {import('./corpus.mjs').Corpus} corpus @param {Options} options */
@@ -160,35 +145,6 @@ async function run(options) {
   return results;
 }
 
-/** @param {Options} options @param {import('./report.mjs').Results} results @param {number[]} load */
-function write(options, results, load) {
-  const stamp = new Date()
-    .toISOString()
-    .replace(/\.\d+Z$/, 'Z')
-    .replaceAll(':', '');
-  const path = options.json ?? join(repository, `build/bench/https-${stamp}.json`);
-  let commit = '';
-  try {
-    commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
-      cwd: repository,
-      encoding: 'utf8',
-      stdio: 'pipe',
-    }).trim();
-  } catch {
-    // Not a clone: the results say nothing about a commit.
-  }
-  const machine = {
-    cpu: cpus()[0]?.model ?? '',
-    cores: cpus().length,
-    kernel: release(),
-    congestion: readFileSync(CONGESTION, 'utf8').trim(),
-    loadBefore: load,
-  };
-  const content = { date: stamp, commit, machine, options, summary: summaries(results), ...results };
-  writeFileSync(path, `${JSON.stringify(content, null, 1)}\n`);
-  return { path, machine };
-}
-
 let interrupted = false;
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
   process.once(signal, () => {
@@ -207,7 +163,8 @@ try {
     if (options.install) install();
     enterNamespace(options.congestion);
     const results = await run(options);
-    const { path, machine } = write(options, results, load);
+    const content = { summary: summaries(results), ...results };
+    const { path, machine } = writeResults('https', options, content, load);
     console.log(
       `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}; TLS 1.3, AES-128-GCM, ${options.group}, ECDSA P-256`,
     );

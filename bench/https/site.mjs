@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { measure } from './load.mjs';
-import { freePort, memory, processTree, startPinned, stop, waitForPort } from './process.mjs';
+import { coreTimes, freePort, memory, processTree, startPinned, stop, waitForPort } from './process.mjs';
 
 /** @typedef {{ name: string, port: number, pids: () => number[], memory: () => { anonymous: number, peak: number }, close: () => Promise<void> }} Server */
 
@@ -42,6 +42,31 @@ export async function startPeer(peer, corpus, options) {
   open.add(server);
   await waitForPort(running, port, peer.name);
   return server;
+}
+
+/**
+ * One measurement of one server, with the use of both cores meanwhile.
+ * @param {Server} server @param {Record<string, string | number>} request  of the load program
+ * @param {{ serverCpu: number, loadCpu: number }} options
+ */
+export async function measureOn(server, request, options) {
+  const before = [coreTimes(options.serverCpu), coreTimes(options.loadCpu)];
+  const asked = { ...request, port: server.port, 'cpu-of': server.pids().join(',') };
+  const result = await measure(asked, options.loadCpu);
+  const [core, loadCore] = [options.serverCpu, options.loadCpu].map((cpu, index) => {
+    const after = coreTimes(cpu);
+    const total = after.total - before[index].total || 1;
+    const share = (/** @type {'busy' | 'softirq' | 'steal'} */ kind) =>
+      (after[kind] - before[index][kind]) / total;
+    const own = (index === 0 ? result.serverCpuSeconds : result.loadCpuSeconds) / result.seconds;
+    return {
+      busy: share('busy'),
+      softirq: share('softirq'),
+      steal: share('steal'),
+      others: Math.max(0, share('busy') - own),
+    };
+  });
+  return { ...result, core, loadCore };
 }
 
 /**

@@ -36,6 +36,16 @@ uint64_t count_tickets(std::span<const char> messages) {
   return messages.empty() ? count : 0;
 }
 
+Negotiated describe(SSL* ssl) {
+  Negotiated result{SSL_get_version(ssl), SSL_get_cipher_name(ssl), "", ""};
+  if (const char* group = SSL_group_to_name(ssl, static_cast<int>(SSL_get_negotiated_group(ssl)))) result.group = group;
+  if (X509* certificate = SSL_get0_peer_certificate(ssl)) {
+    const EVP_PKEY* key = X509_get0_pubkey(certificate);
+    result.certificate = std::string(EVP_PKEY_get0_type_name(key)) + " " + std::to_string(EVP_PKEY_get_bits(key));
+  }
+  return result;
+}
+
 }  // namespace
 
 void Connection::prepare(SSL_CTX* context) {
@@ -76,11 +86,18 @@ bool Connection::open(SSL_CTX* context, unsigned source) {
   SSL_set_app_data(ssl_.get(), this);
   SSL_set_connect_state(ssl_.get());
   SSL_set_tlsext_host_name(ssl_.get(), exchange_.server_name.c_str());
+  if (exchange_.resume && session_ != nullptr) {
+    // A copy: OpenSSL uses a TLS 1.3 session up, and a server that gives no new one is offered the last again.
+    const std::unique_ptr<SSL_SESSION, SessionFree> offered(SSL_SESSION_dup(session_.get()));
+    SSL_set_session(ssl_.get(), offered.get());
+  }
   state_ = State::kHandshake;
   return true;
 }
 
 void Connection::reset() {
+  // OpenSSL would take the session of a connection without a close_notify for one that must not be used again.
+  if (ssl_ != nullptr) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   ssl_.reset();
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
@@ -129,6 +146,7 @@ Connection::Wants Connection::advance(uint64_t now, std::span<char> buffer, size
           return want(result, refused ? &counters_.connect_failed : &counters_.tls_failed);
         }
         ++counters_.handshakes;
+        if (negotiated_.suite.empty()) negotiated_ = describe(ssl_.get());
         if (SSL_session_reused(ssl_.get()) != 0) ++counters_.resumed;
         if (exchange_.own_records) {
           // Without read-ahead OpenSSL has read the server's Finished and not a byte more.

@@ -17,6 +17,9 @@ namespace bench {
 struct SslFree {
   void operator()(SSL* ssl) const { SSL_free(ssl); }
 };
+struct SessionFree {
+  void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
+};
 
 /** What a connection does once a response is complete. */
 enum class AfterResponse { kRepeat, kClose, kHold };
@@ -30,6 +33,8 @@ struct Exchange {
   AfterResponse after = AfterResponse::kRepeat;
   /** Read records ourselves once the handshake is over, instead of by SSL_read. */
   bool own_records = true;
+  /** Offer the newest session that the server gave to this connection's predecessors. */
+  bool resume = false;
   /** Empty: bodies are counted, not compared. */
   std::span<const char> expected;
 };
@@ -53,20 +58,27 @@ struct Counters {
   }
 };
 
+/** What the first handshake came to; empty until then. */
+struct Negotiated {
+  std::string protocol, suite, group, certificate;
+};
+
 /** One TLS client connection on a non-blocking socket; a state machine without an event loop. */
 class Connection {
  public:
   /** `kMore`: its share of the loop is used up, there may be more to read. `kHeld`, `kDone`, `kFailed`: as named. */
   enum class Wants { kRead, kWrite, kMore, kHeld, kDone, kFailed };
 
-  Connection(const Exchange& exchange, Counters& counters, Latency& latency)
-      : exchange_(exchange), counters_(counters), latency_(latency) {}
+  Connection(const Exchange& exchange, Counters& counters, Latency& latency, Negotiated& negotiated)
+      : exchange_(exchange), counters_(counters), latency_(latency), negotiated_(negotiated) {}
   ~Connection() { reset(); }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   /** To be called once for a context whose connections read their own records. */
   static void prepare(SSL_CTX* context);
+  /** A session for the connections that come after this one; with TLS 1.3 one per ticket. Takes it. */
+  void keep_session(SSL_SESSION* session) { session_.reset(session); }
 
   /** Starts a TCP connect. `source`: last byte of the 127.0.0.x that it comes from; 0 for any. */
   bool open(SSL_CTX* context, unsigned source);
@@ -75,7 +87,6 @@ class Connection {
   void reset();
 
   [[nodiscard]] int fd() const { return fd_; }
-  [[nodiscard]] SSL* ssl() const { return ssl_.get(); }
   /** Set on every byte of progress, nanoseconds. */
   [[nodiscard]] uint64_t last_progress() const { return last_progress_; }
 
@@ -102,9 +113,11 @@ class Connection {
   const Exchange& exchange_;
   Counters& counters_;
   Latency& latency_;
+  Negotiated& negotiated_;
   int fd_ = -1;
   State state_ = State::kClosed;
   std::unique_ptr<SSL, SslFree> ssl_;
+  std::unique_ptr<SSL_SESSION, SessionFree> session_;
   std::string server_secret_;
   std::unique_ptr<RecordOpener> opener_;
   /** The beginning of a record whose rest has not come yet. */

@@ -1,4 +1,4 @@
-// Load for bench/https: one thread, one epoll, OpenSSL's client. It decrypts and counts every byte, checks
+// Load for bench/https and bench/handshakes: one thread, one epoll, OpenSSL's client. It decrypts and counts every byte, checks
 // status and length of every answer, and reads the servers' CPU time at both ends of the measured interval.
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -56,19 +56,32 @@ Counters counters;
 Context make_context(const Options& options) {
   Context context(SSL_CTX_new(TLS_client_method()));
   bool ok = context != nullptr;
-  ok = ok && SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) == 1;
+  const int version = options.tls == "1.2" ? TLS1_2_VERSION : TLS1_3_VERSION;
+  ok = ok && SSL_CTX_set_min_proto_version(context.get(), version) == 1;
+  ok = ok && SSL_CTX_set_max_proto_version(context.get(), version) == 1;
+  ok = ok && SSL_CTX_set_cipher_list(context.get(), "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256") == 1;
   ok = ok && SSL_CTX_set_ciphersuites(context.get(), "TLS_AES_128_GCM_SHA256") == 1;
-  ok = ok && SSL_CTX_set1_groups_list(context.get(), options.group.c_str()) == 1;
+  // In TLS 1.2 the list also says which curves a certificate may be on (RFC 8422 5.1.1).
+  const std::string groups = options.tls == "1.2" && options.group != "P-256" ? options.group + ":P-256" : options.group;
+  ok = ok && SSL_CTX_set1_groups_list(context.get(), groups.c_str()) == 1;
   if (!ok) {
     ERR_print_errors_fp(stderr);
     std::exit(1);
   }
-  // Tickets are seen (and counted: making them is the server's work), but never kept or used.
+  // Sessions are counted (making a ticket is the server's work), and kept only by those who will offer them.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_sess_set_new_cb(context.get(), [](SSL*, SSL_SESSION*) {
-    ++counters.tickets;
-    return 0;
-  });
+  if (options.resume) {
+    SSL_CTX_sess_set_new_cb(context.get(), [](SSL* ssl, SSL_SESSION* session) {
+      ++counters.tickets;
+      static_cast<Connection*>(SSL_get_app_data(ssl))->keep_session(session);
+      return 1;
+    });
+  } else {
+    SSL_CTX_sess_set_new_cb(context.get(), [](SSL*, SSL_SESSION*) {
+      ++counters.tickets;
+      return 0;
+    });
+  }
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
   if (options.own_records) Connection::prepare(context.get());
@@ -86,6 +99,7 @@ Exchange make_exchange(const Options& options) {
   exchange.server_name = options.server_name;
   exchange.length = options.length;
   exchange.own_records = options.own_records;
+  exchange.resume = options.resume;
   exchange.request = "GET " + options.path + " HTTP/1.1\r\nHost: " + options.server_name +
                      "\r\nUser-Agent: socrypt-bench\r\nAccept: */*\r\n";
   if (options.mode == "connect") {
@@ -109,27 +123,13 @@ Exchange make_exchange(const Options& options) {
   return exchange;
 }
 
-struct Negotiated {
-  std::string protocol, suite, group, certificate;
-};
-
-Negotiated describe(SSL* ssl) {
-  Negotiated result{SSL_get_version(ssl), SSL_get_cipher_name(ssl), "", ""};
-  if (const char* group = SSL_group_to_name(ssl, static_cast<int>(SSL_get_negotiated_group(ssl)))) result.group = group;
-  if (X509* certificate = SSL_get0_peer_certificate(ssl)) {
-    const EVP_PKEY* key = X509_get0_pubkey(certificate);
-    result.certificate = std::string(EVP_PKEY_get0_type_name(key)) + " " + std::to_string(EVP_PKEY_get_bits(key));
-  }
-  return result;
-}
-
 class Load {
  public:
   explicit Load(const Options& options)
       : options_(options), context_(make_context(options)), exchange_(make_exchange(options)) {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     for (unsigned i = 0; i < options.connections; ++i) {
-      connections_.push_back(std::make_unique<Connection>(exchange_, counters, latency_));
+      connections_.push_back(std::make_unique<Connection>(exchange_, counters, latency_, negotiated_));
     }
   }
   ~Load() { ::close(epoll_); }
@@ -200,7 +200,6 @@ class Load {
 
   void held(Connection& connection) {
     connection.counted_as_held = true;
-    if (negotiated_.suite.empty()) negotiated_ = describe(connection.ssl());
     ++held_;
     if (opened_ < options_.connections) open(*connections_[opened_++]);
   }
@@ -238,11 +237,6 @@ class Load {
   }
 
   void start_measuring() {
-    for (const auto& connection : connections_) {
-      if (connection->ssl() == nullptr || SSL_is_init_finished(connection->ssl()) == 0) continue;
-      negotiated_ = describe(connection->ssl());
-      break;
-    }
     latency_.clear();
     before_ = counters;
     started_ = nanoseconds();
@@ -250,7 +244,6 @@ class Load {
     servers_before_ = process_seconds(options_.cpu_of);
   }
 
-  /** In connect mode at the end of an interval every connection may be between two handshakes. */
   void report() {
     const double servers = process_seconds(options_.cpu_of) - servers_before_;
     const double own = own_seconds() - own_before_;
@@ -258,9 +251,6 @@ class Load {
     uint64_t stalled = 0;
     for (const auto& connection : connections_) {
       if (connection->fd() >= 0 && now - connection->last_progress() > kStalledAfter) ++stalled;
-      if (negotiated_.suite.empty() && connection->ssl() != nullptr && SSL_is_init_finished(connection->ssl()) != 0) {
-        negotiated_ = describe(connection->ssl());
-      }
     }
     print(static_cast<double>(now - started_) * 1e-9, servers, own, stalled);
   }
@@ -274,9 +264,10 @@ class Load {
     std::printf("{\"mode\":\"%s\",\"connections\":%u,\"seconds\":%.6f,\"responses\":%llu,\"bodyBytes\":%llu,",
                 options_.mode.c_str(), options_.connections, seconds, measured(&Counters::responses),
                 measured(&Counters::body_bytes));
-    std::printf("\"handshakes\":%llu,\"resumed\":%llu,\"tickets\":%llu,\"handshakesInAll\":%llu,",
-                measured(&Counters::handshakes), whole(&Counters::resumed), whole(&Counters::tickets),
-                whole(&Counters::handshakes));
+    std::printf("\"handshakes\":%llu,\"handshakesResumed\":%llu,", measured(&Counters::handshakes),
+                measured(&Counters::resumed));
+    std::printf("\"resumed\":%llu,\"tickets\":%llu,\"handshakesInAll\":%llu,", whole(&Counters::resumed),
+                whole(&Counters::tickets), whole(&Counters::handshakes));
     std::printf("\"errors\":{\"status\":%llu,\"length\":%llu,\"body\":%llu,\"connect\":%llu,\"tls\":%llu,"
                 "\"closedEarly\":%llu,\"stalled\":%llu},",
                 whole(&Counters::wrong_status), whole(&Counters::wrong_length), whole(&Counters::wrong_body),

@@ -19,8 +19,11 @@ constexpr const char* kHelp =
     "  --compare FILE                 compare every body byte with FILE\n"
     "  --reader records|openssl       open records ourselves (keepalive only, cheaper), or by SSL_read (openssl)\n"
     "  --group X25519|P-256           the only key exchange offered (X25519)\n"
+    "  --tls 1.3|1.2                  the only version offered (1.3)\n"
+    "  --resume no|yes                connect only: each connection offers the newest session it was given (no)\n"
     "  --cpu-of PID,PID…              also report the CPU seconds that these processes used while measured\n"
-    "Offers TLS 1.3 with TLS_AES_128_GCM_SHA256 alone and never resumes. Prints one JSON line.\n"
+    "Offers AES-128-GCM alone (in TLS 1.2 with ECDHE and either kind of certificate), and resumes only when told to.\n"
+    "Prints one JSON line.\n"
     "idle: prints when all are open, then holds them until stdin ends.\n";
 
 [[noreturn]] void usage(std::string_view option, std::string_view expected, std::string_view value) {
@@ -90,6 +93,12 @@ Options parse_options(int argc, char** argv) {
       options.own_records = value == "records";
     } else if (option == "--group") {
       options.group = value;
+    } else if (option == "--tls") {
+      if (value != "1.3" && value != "1.2") usage(option, "1.3 or 1.2", value);
+      options.tls = value;
+    } else if (option == "--resume") {
+      if (value != "no" && value != "yes") usage(option, "no or yes", value);
+      options.resume = value == "yes";
     } else if (option == "--cpu-of") {
       options.cpu_of = numbers(option, value);
     } else {
@@ -98,6 +107,8 @@ Options parse_options(int argc, char** argv) {
   }
   if (options.port == 0) usage("--port", "a port", "nothing");
   if (options.own_records && options.mode != "keepalive") usage("--reader records", "--mode keepalive", options.mode);
+  if (options.own_records && options.tls != "1.3") usage("--reader records", "--tls 1.3", options.tls);
+  if (options.resume && options.mode != "connect") usage("--resume yes", "--mode connect", options.mode);
   if (options.connections == 0) usage("--connections", "at least 1", "0");
   return options;
 }

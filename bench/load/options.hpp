@@ -20,6 +20,10 @@ struct Options {
   std::string compare;
   bool own_records = false;
   std::string group = "X25519";
+  /** The only protocol version offered: "1.3" or "1.2". */
+  std::string tls = "1.3";
+  /** Every connection keeps the newest session that it was given and offers it the next time. */
+  bool resume = false;
   std::vector<int> cpu_of;
 };
 
