@@ -72,9 +72,15 @@ const ALERT_OF_REASON = {
   certificate_unknown: Alert.certificateUnknown,
   certificate_unknown_issuer: Alert.unknownCa,
   certificate_refused: Alert.accessDenied,
+  // application data
+  unprotected_record: Alert.unexpectedMessage,
+  no_progress: Alert.unexpectedMessage,
+  key_usage_exhausted: Alert.closeNotify,
+  renegotiation: Alert.noRenegotiation,
   // the peer's doing, or ours
   peer_closed: Alert.closeNotify,
   peer_alert: undefined,
+  truncated: undefined,
   internal_error: Alert.internalError,
 } as const satisfies Record<string, number | undefined>;
 

@@ -53,6 +53,7 @@ export const AlertDescription = {
   protocolVersion: 70,
   internalError: 80,
   userCanceled: 90,
+  noRenegotiation: 100,
   missingExtension: 109,
   unrecognizedName: 112,
   noApplicationProtocol: 120,

@@ -10,10 +10,20 @@ export interface HandshakeMessage {
   readonly body: Uint8Array;
 }
 
-/** Proof that no handshake byte waits; only the joiner makes one, and a new read key asks for it. */
+/** Proof that no handshake byte waits; a new read key asks for it. */
 declare const aligned: unique symbol;
 export type Aligned = { readonly [aligned]: true };
 const ALIGNED = Object.freeze({}) as Aligned;
+
+/**
+ * RFC 8446 5.1: "Handshake messages MUST NOT span key changes". Bytes of a message that waits, partial or
+ * complete, would otherwise be taken as if they had come under the new key (RUSTSEC-2026-0285, CVE-2025-61730).
+ * `waiting`: how many do.
+ */
+export function alignedAt(waiting: number): Aligned {
+  if (waiting !== 0) throw new TlsError('handshake_bytes_before_key_change');
+  return ALIGNED;
+}
 
 export class HandshakeJoiner {
   readonly #queue = new ByteQueue();
@@ -46,12 +56,8 @@ export class HandshakeJoiner {
     this.#queue.settle();
   }
 
-  /**
-   * RFC 8446 5.1: "Handshake messages MUST NOT span key changes". Bytes of a message that waits, partial or
-   * complete, would otherwise be taken as if they had come under the new key (RUSTSEC-2026-0285, CVE-2025-61730).
-   */
+  /** Throws unless no byte waits; see `alignedAt`. */
   requireAligned(): Aligned {
-    if (!this.isEmpty) throw new TlsError('handshake_bytes_before_key_change');
-    return ALIGNED;
+    return alignedAt(this.#queue.length);
   }
 }

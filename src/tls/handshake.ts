@@ -68,6 +68,12 @@ export abstract class Handshake<Config extends HandshakeConfig> {
     return this.connection.takeEvents();
   }
 
+  /** The transport has ended, and with it the handshake. */
+  end(): HandshakeEvent[] {
+    if (!(this.#state instanceof Closed)) this.#fail(new TlsError('truncated'));
+    return this.connection.takeEvents();
+  }
+
   /** The transport is gone: zeroises what there is. No events. */
   destroy(): void {
     this.#state.wipe();

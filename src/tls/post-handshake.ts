@@ -9,6 +9,7 @@ import { alertFor, asTlsError, type Reason, TlsError } from './alerts.ts';
 import { copyBytes } from './bytes.ts';
 import { keyUpdateMessage, readKeyUpdate } from './codec/key-update.ts';
 import type { CryptoProvider } from './crypto-provider.ts';
+import type { Aligned } from './handshake-joiner.ts';
 import {
   packUpdateState,
   type TrafficSecret,
@@ -27,7 +28,7 @@ export interface TxUpdate {
 
 export type PostHandshakeEvent =
   /** Open the next record with these. */
-  | { readonly type: 'rxKeys'; readonly secret: TrafficSecret }
+  | { readonly type: 'rxKeys'; readonly secret: TrafficSecret; readonly aligned: Aligned }
   | ({ readonly type: 'txUpdate' } & TxUpdate)
   /** Send the alert, if there is one, and close. The blob is of no more use. */
   | { readonly type: 'fail'; readonly reason: Reason; readonly alert: number | undefined };
@@ -88,8 +89,8 @@ export class PostHandshake {
       bytes.set(state.partial);
       bytes.set(content, state.partial.length);
     }
-    const requested = readKeyUpdate(bytes);
-    if (requested === undefined) {
+    const keyUpdate = readKeyUpdate(bytes);
+    if (keyUpdate === undefined) {
       state.partial = copyBytes(bytes);
       return [];
     }
@@ -98,9 +99,10 @@ export class PostHandshake {
     state.rx.wipe();
     state.rx = next;
     state.rxEpoch++;
-    const events: PostHandshakeEvent[] = [{ type: 'rxKeys', secret: trafficSecret(next, state.rxEpoch) }];
+    const secret = trafficSecret(next, state.rxEpoch);
+    const events: PostHandshakeEvent[] = [{ type: 'rxKeys', secret, aligned: keyUpdate.aligned }];
     // RFC 8446 4.6.3: answer "prior to sending its next Application Data record", without asking in turn.
-    if (requested) events.push({ type: 'txUpdate', ...this.updateTx(false) });
+    if (keyUpdate.requestsUpdate) events.push({ type: 'txUpdate', ...this.updateTx(false) });
     return events;
   }
 }

@@ -13,6 +13,8 @@ export const publicKey = keys.publicKey.export({ format: 'pem', type: 'spki' }) 
 /** Not a certificate: the handshake passes it on unread. */
 export const credential: Credential = { chain: [new Uint8Array(600).fill(0x30)], schemes: [0x0403] };
 
+export const signature = (data: Uint8Array): Uint8Array => sign('sha256', data, keys.privateKey);
+
 export const config: ServerConfig = {
   versions: [0x0304],
   suites: [0x1301, 0x1302, 0x1303],
@@ -51,8 +53,7 @@ export class Driver {
     for (const event of events) {
       this.events.push(event);
       if (event.type === 'send') this.#sent.push(event.bytes);
-      if (event.type === 'sign')
-        this.#take(this.handshake.provideSignature(sign('sha256', event.data, keys.privateKey)));
+      if (event.type === 'sign') this.#take(this.handshake.provideSignature(signature(event.data)));
       if (event.type === 'established') this.established = event;
       if (event.type === 'fail') {
         this.failed = event;

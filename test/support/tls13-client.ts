@@ -50,6 +50,8 @@ export class TestClient {
   readonly plainRecords: number[] = [];
   readonly alerts: number[] = [];
   readonly applicationData: Buffer[] = [];
+  /** The request_update of each KeyUpdate that came. */
+  readonly keyUpdateRequests: number[] = [];
   suite = 0;
   retriedGroup: number | undefined;
   tx: Keys | undefined;
@@ -163,6 +165,12 @@ export class TestClient {
     this.tx = this.keysOf(this.clientApplicationSecret);
   }
 
+  /** After a KeyUpdate of its own. */
+  updateClientKeys(): void {
+    this.clientApplicationSecret = this.#nextSecret(this.clientApplicationSecret);
+    this.useApplicationKeys();
+  }
+
   keysOf(secret: Uint8Array): Keys {
     return {
       key: crypto.hkdfExpandLabel(this.hash, secret, 'key', Buffer.alloc(0), this.suite === 0x1301 ? 16 : 32),
@@ -210,6 +218,12 @@ export class TestClient {
     const type = whole[0]!;
     const body = whole.subarray(4);
     this.messages.push({ type, body });
+    if (type === 24) {
+      this.keyUpdateRequests.push(body[0]!);
+      this.serverApplicationSecret = this.#nextSecret(this.serverApplicationSecret);
+      this.rx = this.keysOf(this.serverApplicationSecret);
+      return;
+    }
     if (type === 20) this.#serverFinished(whole, body);
     else this.#transcript.push(whole);
     if (type === 2) this.#serverHello(body);
@@ -258,6 +272,12 @@ export class TestClient {
     this.clientApplicationSecret = Uint8Array.from(this.#derive(master, 'c ap traffic', this.#transcript));
     this.serverApplicationSecret = Uint8Array.from(this.#derive(master, 's ap traffic', this.#transcript));
     this.rx = this.keysOf(this.serverApplicationSecret);
+  }
+
+  #nextSecret(secret: Uint8Array) {
+    return Uint8Array.from(
+      crypto.hkdfExpandLabel(this.hash, secret, 'traffic upd', Buffer.alloc(0), secret.length),
+    );
   }
 
   #verifyData(secret: Uint8Array): Buffer {

@@ -17,9 +17,11 @@ export abstract class Protection {
   readonly keys: RecordKeys;
   protected readonly provider: CryptoProvider;
   readonly #nonce = new Uint8Array(IV_LENGTH);
-  #recordSeq = 0;
+  #recordSeq: number;
 
-  constructor(provider: CryptoProvider, keys: RecordKeys) {
+  /** `recordSeq`: number of the first record under these keys. */
+  constructor(provider: CryptoProvider, keys: RecordKeys, recordSeq: number) {
+    this.#recordSeq = recordSeq;
     this.provider = provider;
     this.keys = keys;
   }
@@ -89,6 +91,6 @@ export class Tls13Protection extends Protection {
   }
 }
 
-export function protectionFor(provider: CryptoProvider, keys: RecordKeys): Protection {
-  return new Tls13Protection(provider, keys);
+export function protectionFor(provider: CryptoProvider, keys: RecordKeys, recordSeq = 0): Protection {
+  return new Tls13Protection(provider, keys, recordSeq);
 }

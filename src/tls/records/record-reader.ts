@@ -59,9 +59,9 @@ export class RecordReader {
   }
 
   /** Records are opened with these keys from here on. */
-  install(keys: RecordKeys, _aligned: Aligned): void {
+  install(keys: RecordKeys, _aligned: Aligned, recordSeq = 0): void {
     this.#protection?.wipe();
-    this.#protection = protectionFor(this.#provider, keys);
+    this.#protection = protectionFor(this.#provider, keys, recordSeq);
   }
 
   /** Early data was offered and is not taken: skip up to `budget` bytes of it (RFC 8446 4.2.10). */

@@ -25,9 +25,9 @@ export class RecordWriter {
     return this.#protection?.keys;
   }
 
-  install(keys: RecordKeys): void {
+  install(keys: RecordKeys, recordSeq = 0): void {
     this.#protection?.wipe();
-    this.#protection = protectionFor(this.#provider, keys);
+    this.#protection = protectionFor(this.#provider, keys, recordSeq);
   }
 
   /** `content` as one record or, if it is too long for one, several. `parts` takes them. */
