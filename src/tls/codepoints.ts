@@ -23,15 +23,26 @@ export const HandshakeType = {
 
 export const ExtensionType = {
   serverName: 0,
+  maxFragmentLength: 1,
+  statusRequest: 5,
   supportedGroups: 10,
+  ecPointFormats: 11,
   signatureAlgorithms: 13,
   alpn: 16,
+  signedCertificateTimestamp: 18,
+  extendedMasterSecret: 23,
+  recordSizeLimit: 28,
+  sessionTicket: 35,
   preSharedKey: 41,
   earlyData: 42,
   supportedVersions: 43,
+  cookie: 44,
   pskKeyExchangeModes: 45,
+  certificateAuthorities: 47,
+  oidFilters: 48,
   signatureAlgorithmsCert: 50,
   keyShare: 51,
+  renegotiationInfo: 0xff01,
 } as const;
 
 export const AlertDescription = {
@@ -55,10 +66,12 @@ export const AlertDescription = {
   userCanceled: 90,
   noRenegotiation: 100,
   missingExtension: 109,
+  unsupportedExtension: 110,
   unrecognizedName: 112,
   noApplicationProtocol: 120,
 } as const;
 
+export const TLS10 = 0x0301;
 export const TLS12 = 0x0303;
 export const TLS13 = 0x0304;
 export const SSL30 = 0x0300;

@@ -7,6 +7,21 @@ export interface KeyShareEntry {
   readonly key: Uint8Array;
 }
 
+/** Each with its content, in the order in which they came. */
+export type Extensions = ReadonlyMap<number, Reader>;
+
+/** `list`: the content of an extensions vector. */
+export function readExtensions(list: Reader): Extensions {
+  const extensions = new Map<number, Reader>();
+  while (list.remaining > 0) {
+    const type = list.u16();
+    // RFC 8446 4.2: "There MUST NOT be more than one extension of the same type in a given extension block."
+    if (extensions.has(type)) throw new TlsError('duplicate_extension');
+    extensions.set(type, list.nested16(0));
+  }
+  return extensions;
+}
+
 const HOST_NAME = 0;
 const MAX_HOST_NAME = 255;
 

@@ -28,6 +28,10 @@ export class Reader {
     return (this.#bytes[at]! << 8) | this.#bytes[at + 1]!;
   }
 
+  u32(): number {
+    return this.u16() * 0x1_0000 + this.u16();
+  }
+
   u24(): number {
     const at = this.#take(3);
     return (this.#bytes[at]! << 16) | (this.#bytes[at + 1]! << 8) | this.#bytes[at + 2]!;
@@ -53,7 +57,14 @@ export class Reader {
 
   /** A nested vector with a length prefix of two bytes. */
   nested16(min: number): Reader {
-    const length = this.u16();
+    return this.#nested(this.u16(), min);
+  }
+
+  nested24(min: number): Reader {
+    return this.#nested(this.u24(), min);
+  }
+
+  #nested(length: number, min: number): Reader {
     if (length < min) throw new TlsError('bad_list_length');
     const at = this.#take(length);
     return new Reader(this.#bytes, at, at + length);

@@ -22,9 +22,28 @@ export class Writer {
     this.#bytes[at + 1] = value;
   }
 
+  u32(value: number): void {
+    this.u16(value >>> 16);
+    this.u16(value & 0xffff);
+  }
+
   bytes(value: Uint8Array): void {
     const at = this.#grow(value.length);
     this.#bytes.set(value, at);
+  }
+
+  /** A whole vector with a length prefix of `prefix` bytes. */
+  vector(prefix: 1 | 2 | 3, value: Uint8Array): void {
+    const start = this.open(prefix);
+    this.bytes(value);
+    this.close(start, prefix);
+  }
+
+  /** A vector of 16-bit numbers. */
+  list16(prefix: 1 | 2, values: readonly number[]): void {
+    const start = this.open(prefix);
+    for (const value of values) this.u16(value);
+    this.close(start, prefix);
   }
 
   /** Starts a vector with a length prefix of `prefix` bytes; hand the result to `close`. */

@@ -1,6 +1,6 @@
 import { TlsError } from '../alerts.ts';
 import { copyBytes } from '../bytes.ts';
-import { serverSignatureInput, writeCertificate } from '../codec/certificate.ts';
+import { signatureInput, writeCertificate } from '../codec/certificate.ts';
 import { writeEncryptedExtensions } from '../codec/encrypted-extensions.ts';
 import type { KeyShareEntry } from '../codec/extensions.ts';
 import { writeServerHello } from '../codec/server-hello.ts';
@@ -61,7 +61,7 @@ export function respond(connection: Connection, accepted: Accepted): ServerState
     type: 'sign',
     credential,
     scheme,
-    data: serverSignatureInput(transcript.hash()),
+    data: signatureInput('server', transcript.hash()),
   });
   return new AwaitSignature({
     secret,
