@@ -52,13 +52,9 @@ Hash readHash(const Napi::CallbackInfo& info, Arguments& arguments) {
 }
 
 Suite readSuite(Arguments& arguments) {
-  return static_cast<Suite>(arguments.integer(0, "suite", 0x1301, 0x1303));
-}
-
-ocf::AlgId algOf(Suite suite) {
-  return suite == Suite::Aes128GcmSha256   ? ocf::AlgId::Aes128Gcm
-         : suite == Suite::Aes256GcmSha384 ? ocf::AlgId::Aes256Gcm
-                                           : ocf::AlgId::ChaCha20Poly1305;
+  const auto suite = static_cast<Suite>(arguments.integer(0, "suite", 0, 0xffff));
+  if (!record::factsOf(suite).known) arguments.refuse("suite", "an AEAD suite of TLS 1.3, or of ECDHE in TLS 1.2", "another code point");
+  return suite;
 }
 
 // The framework, with the software driver attached on first use; nullptr with an exception pending.
@@ -190,7 +186,7 @@ struct OneShot {
 
   // False with an exception pending.
   bool prepare(const Napi::CallbackInfo& info, Arguments& arguments, ocf::Kind kind) {
-    const ocf::AlgId id = algOf(readSuite(arguments));
+    const ocf::AlgId id = record::factsOf(readSuite(arguments)).alg;
     const ocf::Alg alg{.id = id, .key = arguments.bytesOf(1, "key", ocf::keyLength(id))};
     const Bytes nonce = arguments.bytesOf(2, "nonce", 12);
     const Bytes aad = arguments.bytes(3, "aad");
@@ -260,8 +256,9 @@ Napi::Value aeadOpen(const Napi::CallbackInfo& info) {
 record::TrafficKeys readTrafficKeys(Arguments& arguments) {
   record::TrafficKeys keys;
   keys.suite = readSuite(arguments);
-  const Bytes secret = arguments.bytesOf(1, "key", ocf::keyLength(algOf(keys.suite)));
-  const Bytes iv = arguments.bytesOf(2, "iv", keys.iv.size());
+  const record::SuiteFacts facts = record::factsOf(keys.suite);
+  const Bytes secret = arguments.bytesOf(1, "key", ocf::keyLength(facts.alg));
+  const Bytes iv = arguments.bytesOf(2, "iv", facts.ivLength);
   keys.recordSeq = arguments.bigint(3, "recordSeq");
   if (!arguments.good()) return keys;
   std::memcpy(keys.key.data(), secret.data(), secret.size());
@@ -275,12 +272,13 @@ Napi::Value sealRecords(const Napi::CallbackInfo& info) {
   if (arguments.good() && !info[4].IsArray()) arguments.refuse("payloads", "an array of Uint8Array", "something else");
   if (!arguments.good()) return info.Env().Undefined();
   const Napi::Array payloads = info[4].As<Napi::Array>();
+  const record::Framing framing = record::factsOf(keys.suite).framing;
   std::vector<Bytes> views;
   size_t total = 0;
   for (uint32_t i = 0; i < payloads.Length() && arguments.good(); ++i) {
     views.push_back(arguments.array(payloads.Get(i), "payloads"));
     if (views.back().size() > record::kMaxPlaintext) arguments.refuse("payloads", "at most 16384 bytes each", "more");
-    total += views.back().size() + record::kOverhead;
+    total += views.back().size() + framing.overhead();
   }
   ocf::Framework* with = arguments.good() ? framework(info) : nullptr;
   if (with == nullptr) return info.Env().Undefined();
@@ -289,9 +287,9 @@ Napi::Value sealRecords(const Napi::CallbackInfo& info) {
   std::vector<record::Slot> slots;
   uint8_t* at = stream.Data();
   for (const Bytes& view : views) {
-    if (!view.empty()) std::memcpy(at + record::kHeaderLength, view.data(), view.size());
+    if (!view.empty()) std::memcpy(at + framing.before, view.data(), view.size());
     slots.push_back({at, static_cast<uint32_t>(view.size())});
-    at += view.size() + record::kOverhead;
+    at += view.size() + framing.overhead();
   }
   record::RecordWriter writer(*with);
   writer.setRecordLimit(UINT64_MAX);
@@ -332,7 +330,7 @@ Napi::Value measureSeal(const Napi::CallbackInfo& info) {
   ocf::Framework* with = arguments.good() ? framework(info) : nullptr;
   if (with == nullptr) return info.Env().Undefined();
   constexpr size_t kBurst = 16;
-  const size_t stride = payload + record::kOverhead;
+  const size_t stride = payload + record::factsOf(keys.suite).framing.overhead();
   std::vector<uint8_t> memory(kBurst * stride);
   std::vector<record::Slot> slots;
   for (size_t i = 0; i < kBurst; ++i) slots.push_back({memory.data() + i * stride, static_cast<uint32_t>(payload)});

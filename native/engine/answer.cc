@@ -264,8 +264,11 @@ void Engine::closeHead(Connection& c, Response& response, const http::Request* r
   const bool refusedBody = request != nullptr && request->body != http::BodyKind::None &&
                            (request->expectContinue ||
                             (request->body == http::BodyKind::Length && request->contentLength > options_.maxBodyBytes));
-  response.closeAfter = close || last || draining_ || refusedBody || request == nullptr || !request->keepAlive;
+  // Without KeyUpdate the connection ends before its key does, and best between two responses.
+  const bool lastOfKey = c.tx.tls12() && keyNearlyUsedUp(c);
+  response.closeAfter = close || last || draining_ || refusedBody || lastOfKey || request == nullptr || !request->keepAlive;
   if (last) c.closeReason = Counter::closed_max_requests;
+  if (lastOfKey) c.closeReason = Counter::closed_key_limit;
   if (response.closeAfter)
     response.head.append("Connection: close\r\n");
   else if (request->minorVersion == 0)

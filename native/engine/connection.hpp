@@ -66,6 +66,11 @@ class Buffer {
 inline constexpr uint32_t kSmallPayload = 4096;
 inline constexpr uint32_t kSmallBytes = 3 * kSmallPayload;
 
+// Every handshake record after the handshake costs the control plane some 50 us. A peer has so many of them
+// looked at in a burst, and one more in each period (docs/decisions/0007-no-progress.md).
+inline constexpr uint8_t kControlCredit = 32;
+inline constexpr uint64_t kControlPeriodNs = 1'000'000'000;
+
 /// A response on its way. Pooled, so that its strings keep their storage.
 struct Response {
   EntryRef entry;
@@ -105,7 +110,7 @@ enum class Gauge : uint8_t { None, Handshake, Idle, Reading, Writing, Draining }
 
 struct Connection : DeadlineNode {
   Connection(ocf::Framework& framework, Counters& counters) noexcept
-      : tx(framework), rx(framework), in(counters), plain(counters), out(counters) {}
+      : tx(framework), rx(framework), in(counters), plain(counters), post(counters), out(counters) {}
 
   uint64_t id = 0;  // generation << 32 | slot
   int fd = -1;
@@ -130,7 +135,12 @@ struct Connection : DeadlineNode {
   bool established : 1 = false;      // counted in tls_active
   bool dead : 1 = false;
 
-  uint8_t postHandshakeMessages = 0;  // without application data between them
+  bool renegotiationRefused : 1 = false;
+
+  uint8_t warningAlerts = 0;          // without application data between them
+  uint8_t controlCredit = kControlCredit;  // handshake records that the peer may still have looked at
+  uint64_t controlAt = 0;             // since when credit is earned
+  uint32_t refusedLeft = 0;           // bytes of a refused ClientHello that are still to come
   uint8_t firstRequest = 1;
   uint8_t attempts = 0;               // resolutions of the current request that did not hold
   uint8_t blobLength = 0;
@@ -147,6 +157,7 @@ struct Connection : DeadlineNode {
   record::RecordReader rx;
   Buffer in;     // ciphertext of an incomplete record, or that must wait
   Buffer plain;  // plaintext of incomplete or waiting requests
+  Buffer post;   // handshake content that did not fit into the ring
   Buffer out;    // wire bytes that the socket did not take yet
   std::unique_ptr<Response> response;
   std::unique_ptr<http::BodySkipper> skipping;

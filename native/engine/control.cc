@@ -75,7 +75,8 @@ void Engine::onMessage(std::span<uint8_t> message) {
       record::TrafficKeys keys;
       reader.keys(keys);
       keys.streamOffset = c->rx.streamOffset();
-      if (!keepBlob(*c, reader.bytes()) || reader.bad() || keys.epoch != c->rx.epoch() + 1 || c->rx.install(keys) != ocf::Status::Ok)
+      if (!keepBlob(*c, reader.bytes()) || reader.bad() || c->rx.tls12() || keys.suite != c->rx.suite() ||
+          keys.epoch != c->rx.epoch() + 1 || c->rx.install(keys) != ocf::Status::Ok)
         return abort(*c, record::Alert::InternalError, Counter::closed_error);
       counters_.add(Counter::rekeys_rx);
       return resumeReceive(*c);
@@ -87,7 +88,7 @@ void Engine::onMessage(std::span<uint8_t> message) {
       record::TrafficKeys keys;
       reader.keys(keys);
       // An epoch comes once: the same keys again would start their record numbers, and nonces, anew.
-      if (!keepBlob(*c, reader.bytes()) || reader.bad() || keys.epoch != c->tx.epoch() + 1)
+      if (!keepBlob(*c, reader.bytes()) || reader.bad() || c->tx.tls12() || keys.suite != c->tx.suite() || keys.epoch != c->tx.epoch() + 1)
         return abort(*c, record::Alert::InternalError, Counter::closed_error);
       if (!sendControl(*c, record::ContentType::Handshake, update)) return;
       keys.streamOffset = c->tx.streamOffset();
@@ -102,6 +103,11 @@ void Engine::onMessage(std::span<uint8_t> message) {
       return resumeReceive(*c);
     case Down::PostFail:
       return abort(*c, static_cast<record::Alert>(reader.number<uint8_t>()), Counter::closed_error);
+    case Down::PostSend: {
+      const auto content = reader.bytes();
+      if (c->phase == Phase::Open) sendHandshake(*c, content);
+      return;
+    }
     default:
       return;
   }
@@ -123,7 +129,7 @@ void Engine::onEstablish(Connection& c, MessageReader& reader) {
   const auto blob = reader.bytes();
   const auto leftover = reader.bytes();
   // It came with one read, so it fits into the buffer of reads.
-  if (reader.bad() || leftover.size() > kReadBuffer) return destroy(c, Counter::closed_error);
+  if (reader.bad() || tx.suite != rx.suite || leftover.size() > kReadBuffer) return destroy(c, Counter::closed_error);
   if (!first.empty() && !transmit(c, first)) return;
   tx.streamOffset = c.bytesOut + c.out.size();
   rx.streamOffset = c.bytesIn - leftover.size();
@@ -204,6 +210,15 @@ void Engine::retryBlocked() {
     Connection* c = find(id);
     if (c == nullptr || !c->upBlocked) continue;
     c->upBlocked = false;
+    if (!c->post.empty()) {
+      if (!passPostHandshake(*c, c->post.view())) {
+        c->upBlocked = true;
+        blocked_.push_back(id);
+        continue;
+      }
+      explicit_bzero(c->post.view().data(), c->post.size());
+      c->post.clear();
+    }
     if (c->phase == Phase::Handshake) {
       const std::vector<uint8_t> bytes(c->in.view().begin(), c->in.view().end());
       c->in.clear();

@@ -25,6 +25,7 @@ namespace {
 constexpr size_t kRing = 256 * 1024;
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr uint64_t kLingerNs = 2 * kSecond;
+constexpr uint64_t kMinRecordLimit = 16;
 constexpr int kAcceptsPerTurn = 64;
 constexpr uint64_t kAcceptPauseNs = kSecond / 10;
 constexpr uint64_t kListenerEvent = UINT64_MAX, kWakeEvent = UINT64_MAX - 1;
@@ -48,6 +49,8 @@ Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::funct
       outBuffer_(std::make_unique_for_overwrite<uint8_t[]>(kSlots * record::kMaxRecord)),
       coldReader_([this] { wakeEngine(); }) {
   if (accessLog_) log_ = accessLog_->producer();
+  // With fewer there would be none left for data (transmit.cc keeps some back).
+  if (options_.recordLimit != 0) options_.recordLimit = std::max(options_.recordLimit, kMinRecordLimit);
   // No more than the cache takes into its account (FileCache::charge).
   options_.cacheFileBytes = std::min(options_.cacheFileBytes, options_.cache.bytes / 4);
   deadlines_.setDuration(Deadline::Handshake, options_.handshakeTimeoutNs);
@@ -336,7 +339,7 @@ void Engine::accept() {
     generations_[slot] = (generations_[slot] + 1) & 0x1fffff;
     c.id = static_cast<uint64_t>(generations_[slot]) << 32 | slot;
     c.fd = fd;
-    c.acceptedAt = c.activeAt = now_;
+    c.acceptedAt = c.activeAt = c.controlAt = now_;
     std::memcpy(&c.peer, &peer, std::min<size_t>(length, sizeof c.peer));
     connections_[slot] = std::move(connection);
     ++live_;

@@ -5,6 +5,7 @@
 // close.cc      how connections end
 // control.cc    what the control plane says
 // receive.cc    socket -> records -> plaintext
+// post_handshake.cc  alerts and handshake messages between the data
 // respond.cc    plaintext -> requests -> responses
 // answer.cc     the head of a response, and where its body comes from
 // transmit.cc   responses -> records -> socket
@@ -36,7 +37,7 @@
 namespace socrypt::engine {
 
 /// One read, behind what was left of a record.
-inline constexpr size_t kReadBuffer = 64 * 1024 + record::kMaxCiphertext + record::kHeaderLength;
+inline constexpr size_t kReadBuffer = 64 * 1024 + record::kMaxReceived;
 
 struct EngineOptions {
   std::string host;
@@ -134,8 +135,15 @@ class Engine {
   void onHandshakeBytes(Connection& c, std::span<uint8_t> bytes);
   bool passHandshakeBytes(Connection& c, std::span<const uint8_t> bytes);
   void openRecords(Connection& c, std::span<uint8_t> bytes);
-  bool onAlert(Connection& c, std::span<const uint8_t> content);
   void onEndOfStream(Connection& c);
+
+  // post_handshake.cc
+  bool onAlert(Connection& c, std::span<const uint8_t> content);
+  bool onHandshakeRecord(Connection& c, std::span<const uint8_t> content);
+  bool passPostHandshake(Connection& c, std::span<const uint8_t> content);
+  bool refuseRenegotiation(Connection& c, std::span<const uint8_t> content);
+  [[nodiscard]] bool affordControl(Connection& c) noexcept;
+  void sendHandshake(Connection& c, std::span<const uint8_t> content);
 
   // respond.cc
   /// Serves what it can of the plaintext at hand and of what waits in `c.plain`.
@@ -165,6 +173,7 @@ class Engine {
   /// Sends bytes that are records already; keeps what the socket does not take.
   bool transmit(Connection& c, std::span<const uint8_t> bytes);
   bool sendControl(Connection& c, record::ContentType type, std::span<const uint8_t> content);
+  [[nodiscard]] bool keyNearlyUsedUp(const Connection& c) const noexcept;
   void checkUsage(Connection& c);
   [[nodiscard]] size_t batch() const noexcept;
 

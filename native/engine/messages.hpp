@@ -39,6 +39,7 @@ enum class Down : uint16_t {
   ErrorPage = 10,     // u32 status, string headers, bytes body
   Flush = 11,         // drop every cached entry
   SetRoot = 12,       // i32 fd, owned by the engine from here on
+  PostSend = 13,      // bytes content: handshake messages, sealed under the current key; TLS 1.3 only
 };
 
 /// Reads fields of a message; any overrun makes it bad() for good and yields zeros and empties.
@@ -78,7 +79,8 @@ class MessageReader {
     out.recordSeq = number<uint64_t>();
     const auto iv = bytes();
     const auto key = bytes();
-    if (iv.size() != out.iv.size() || key.size() > out.key.size()) {
+    const auto facts = record::factsOf(out.suite);
+    if (!facts.known || iv.size() != facts.ivLength || key.size() != ocf::keyLength(facts.alg)) {
       bad_ = true;
       return;
     }

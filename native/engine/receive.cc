@@ -14,9 +14,6 @@ constexpr size_t kReadSize = 64 * 1024;
 // While a response is on its way: what a peer pipelines meanwhile has to be kept.
 constexpr size_t kReadSizeBusy = 16 * 1024;
 constexpr int kReadsPerTurn = 4;
-// As BoringSSL and rustls: consecutive post-handshake messages without application data.
-constexpr uint8_t kMaxPostHandshakeMessages = 32;
-constexpr uint8_t kUserCanceled = 90;
 
 constexpr std::string_view kPlainHttpAnswer =
     "HTTP/1.1 400 Bad Request\r\n"
@@ -137,7 +134,7 @@ void Engine::openRecords(Connection& c, std::span<uint8_t> bytes) {
       case record::ContentType::ApplicationData:
         // Contents move together at the front, so that requests split over records read as one text.
         if (!opened.content.empty()) {
-          c.postHandshakeMessages = 0;
+          c.warningAlerts = 0;
           std::memmove(bytes.data() + plainLength, opened.content.data(), opened.content.size());
           plainLength += opened.content.size();
         }
@@ -145,22 +142,13 @@ void Engine::openRecords(Connection& c, std::span<uint8_t> bytes) {
       case record::ContentType::Alert:
         if (!onAlert(c, opened.content)) return;
         break;
-      case record::ContentType::Handshake: {
-        if (++c.postHandshakeMessages > kMaxPostHandshakeMessages) {
+      case record::ContentType::Handshake:
+        if (!onHandshakeRecord(c, opened.content)) {
           failed = true;
           alert = record::Alert::UnexpectedMessage;
-          break;
         }
-        const std::span<const uint8_t> blob{c.blob.data(), c.blobLength};
-        const std::span<const uint8_t> content = opened.content;
-        c.receivePaused = true;
-        if (!sendUp(Up::PostHandshake, c.id, 8 + blob.size() + content.size(), [&](MessageWriter& w) {
-              w.bytes(blob);
-              w.bytes(content);
-            }))
-          return destroy(c, Counter::closed_error);
+        if (c.dead) return;
         break;
-      }
       case record::ContentType::ChangeCipherSpec:
         failed = true;
         alert = record::Alert::UnexpectedMessage;
@@ -175,22 +163,6 @@ void Engine::openRecords(Connection& c, std::span<uint8_t> bytes) {
     if (alert == record::Alert::BadRecordMac) counters_.add(Counter::decrypt_errors);
     abort(c, alert, Counter::closed_error);
   }
-}
-
-/// False when the connection is gone.
-bool Engine::onAlert(Connection& c, std::span<const uint8_t> content) {
-  if (content.size() != 2) {
-    abort(c, record::Alert::DecodeError, Counter::closed_error);
-    return false;
-  }
-  // RFC 8446 6: the level is ignored; all but these two end the connection.
-  if (content[1] == kUserCanceled) return true;
-  if (content[1] == static_cast<uint8_t>(record::Alert::CloseNotify)) {
-    c.peerClosed = true;
-    return true;
-  }
-  destroy(c, Counter::closed_client);
-  return false;
 }
 
 }  // namespace socrypt::engine

@@ -19,7 +19,7 @@ constexpr uint64_t kColdAhead = 1 << 20;
 // Above this much ciphertext waiting in this engine, connections get smaller batches.
 constexpr uint64_t kBufferBudget = 64u << 20;
 constexpr uint64_t kRekeyAhead = 1024;
-constexpr uint64_t kReservedRecords = 4;
+constexpr uint64_t kReservedRecords = 8;
 
 }  // namespace
 
@@ -49,9 +49,10 @@ void Engine::pump(Connection& c) {
     const size_t sealed = c.tx.seal(record::ContentType::ApplicationData, std::span(slots_).first(slots));
     if (sealed != slots) return destroy(c, Counter::closed_error);
     const record::Slot& last = slots_[slots - 1];
-    const size_t length = static_cast<size_t>(last.at - outBuffer_.get()) + record::kOverhead + last.payloadLength;
+    const size_t overhead = c.tx.framing().overhead();
+    const size_t length = static_cast<size_t>(last.at - outBuffer_.get()) + overhead + last.payloadLength;
     counters_.add(Counter::records_sealed, slots);
-    counters_.add(Counter::plaintext_bytes_out, length - slots * record::kOverhead);
+    counters_.add(Counter::plaintext_bytes_out, length - slots * overhead);
     counters_.add(Counter::ciphertext_bytes_out, length);
     checkUsage(c);
     if (!transmit(c, {outBuffer_.get(), length})) return;
@@ -64,11 +65,16 @@ void Engine::pump(Connection& c) {
 
 size_t Engine::fill(Connection& c) {
   size_t slots = batch();
-  // Some records stay reserved for the KeyUpdate and for alerts under this key.
+  const record::Framing framing = c.tx.framing();
+  // Some records stay reserved for the KeyUpdate, for tickets and for alerts under this key.
   const uint64_t left = c.tx.recordsLeft();
   if (left < slots + kReservedRecords) {
     checkUsage(c);
-    if (left <= kReservedRecords) return 0;
+    if (left <= kReservedRecords) {
+      // TLS 1.2 has no way out of a key but the end of the connection; a response that is cut off shows by its length.
+      if (c.tx.tls12()) beginClose(c, true, Counter::closed_key_limit);
+      return 0;
+    }
     slots = static_cast<size_t>(left - kReservedRecords);
   }
   if (now_ - c.activeAt > kIdleRestartNs) c.smallRecords = kSmallBytes;
@@ -82,7 +88,7 @@ size_t Engine::fill(Connection& c) {
   const auto advance = [&] {
     slots_[slot].payloadLength = used;
     c.smallRecords -= std::min(c.smallRecords, used);
-    uint8_t* next = slots_[slot].at + record::kOverhead + used;
+    uint8_t* next = slots_[slot].at + framing.overhead() + used;
     ++slot;
     used = 0;
     if (slot == slots) return false;
@@ -103,12 +109,12 @@ size_t Engine::fill(Connection& c) {
     }
     if (response.headAt < response.head.size()) {
       const auto n = static_cast<uint32_t>(std::min<size_t>(room - used, response.head.size() - response.headAt));
-      std::memcpy(slots_[slot].at + record::kHeaderLength + used, response.head.data() + response.headAt, n);
+      std::memcpy(slots_[slot].at + framing.before + used, response.head.data() + response.headAt, n);
       response.headAt += n;
       used += n;
     } else if (response.left != 0 && response.memory != nullptr) {
       const auto n = static_cast<uint32_t>(std::min<uint64_t>(room - used, response.left));
-      std::memcpy(slots_[slot].at + record::kHeaderLength + used, response.memory, n);
+      std::memcpy(slots_[slot].at + framing.before + used, response.memory, n);
       response.memory += n;
       response.left -= n;
       used += n;
@@ -123,9 +129,9 @@ size_t Engine::fill(Connection& c) {
       uint32_t small = c.smallRecords;
       for (size_t s = slot; s < slots && want < response.left; ++s) {
         const auto n = static_cast<uint32_t>(std::min<uint64_t>(space - begin, response.left - want));
-        parts[count++] = {at + record::kHeaderLength + begin, n};
+        parts[count++] = {at + framing.before + begin, n};
         want += n;
-        at += record::kOverhead + begin + n;
+        at += framing.overhead() + begin + n;
         small -= std::min(small, begin + n);
         begin = 0;
         space = small != 0 ? kSmallPayload : static_cast<uint32_t>(record::kMaxPlaintext);
@@ -167,9 +173,8 @@ size_t Engine::fill(Connection& c) {
       response.file = &response.entry->variants.front();
     } else {
       const bool close = response.closeAfter;
-      const Counter reason = c.closeReason == Counter::closed_max_requests ? c.closeReason
-                             : draining_                                  ? Counter::closed_drain
-                                                                          : Counter::closed_client;
+      const bool named = c.closeReason == Counter::closed_max_requests || c.closeReason == Counter::closed_key_limit;
+      const Counter reason = named ? c.closeReason : draining_ ? Counter::closed_drain : Counter::closed_client;
       finishResponse(c);
       if (close) {
         c.closing = true;
@@ -228,24 +233,29 @@ bool Engine::transmit(Connection& c, std::span<const uint8_t> bytes) {
 }
 
 bool Engine::sendControl(Connection& c, record::ContentType type, std::span<const uint8_t> content) {
-  uint8_t scratch[record::kOverhead + 256];
-  if (content.size() > sizeof scratch - record::kOverhead) return false;
-  std::memcpy(scratch + record::kHeaderLength, content.data(), content.size());
+  uint8_t scratch[record::kMaxOverhead + 256];
+  if (content.size() > sizeof scratch - record::kMaxOverhead) return false;
+  const record::Framing framing = c.tx.framing();
+  std::memcpy(scratch + framing.before, content.data(), content.size());
   const record::Slot slot{scratch, static_cast<uint32_t>(content.size())};
   if (c.tx.seal(type, {&slot, 1}) != 1) {
     destroy(c, Counter::closed_error);
     return false;
   }
   counters_.add(Counter::records_sealed);
-  return transmit(c, {scratch, record::kOverhead + content.size()});
+  return transmit(c, {scratch, framing.overhead() + content.size()});
 }
 
 // RFC 8446 5.5: a key that has sealed its share of records is replaced before it seals one too many.
 // A few are kept back for the KeyUpdate itself and for alerts.
-void Engine::checkUsage(Connection& c) {
+bool Engine::keyNearlyUsedUp(const Connection& c) const noexcept {
   const uint64_t limit = options_.recordLimit != 0 ? options_.recordLimit : record::kAesGcmRecordLimit;
+  return c.tx.recordsLeft() <= std::min(kRekeyAhead, limit / 2);
+}
+
+void Engine::checkUsage(Connection& c) {
   // One exchange with the control plane at a time: two answers made from one state would make one key twice.
-  if (c.rekeyAsked || c.receivePaused || c.tx.recordsLeft() > std::min(kRekeyAhead, limit / 2)) return;
+  if (c.rekeyAsked || c.receivePaused || c.tx.tls12() || !keyNearlyUsedUp(c)) return;
   const std::span<const uint8_t> blob{c.blob.data(), c.blobLength};
   c.rekeyAsked = c.receivePaused = true;
   if (!sendUp(Up::RekeyDue, c.id, 4 + blob.size(), [blob](MessageWriter& w) { w.bytes(blob); })) {

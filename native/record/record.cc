@@ -9,27 +9,35 @@ namespace {
 
 // Ops built on the stack per dispatch. Sixteen 16 KB records are what one send() carries.
 constexpr size_t kBurst = 16;
-// Empty application data is legal traffic-analysis cover (RFC 8446 section 5.1); an endless run of it
-// is an attack on our CPU.
-constexpr uint8_t kMaxEmptyRecords = 32;
+// Empty application data is legal traffic-analysis cover (RFC 8446 5.1), and so are some alerts and
+// KeyUpdates; an endless run of them is an attack on our CPU. One count for all kinds, since a peer that
+// alternates them would reset a count of each. 32 is BoringSSL's and rustls' limit.
+constexpr uint8_t kMaxNoProgress = 32;
 constexpr uint64_t kLastSeq = std::numeric_limits<uint64_t>::max();
-
-ocf::AlgId algOf(Suite suite) noexcept {
-  switch (suite) {
-    case Suite::Aes128GcmSha256: return ocf::AlgId::Aes128Gcm;
-    case Suite::Aes256GcmSha384: return ocf::AlgId::Aes256Gcm;
-    case Suite::ChaCha20Poly1305Sha256: return ocf::AlgId::ChaCha20Poly1305;
-  }
-  return ocf::AlgId{};
-}
+// RFC 5246 6.2.3.3: "seq_num + TLSCompressed.type + TLSCompressed.version + TLSCompressed.length".
+constexpr size_t kAadLength12 = 13;
+using Aad12 = std::array<uint8_t, kAadLength12>;
 
 ocf::SessionHandle openSession(ocf::Framework& framework, const TrafficKeys& keys, ocf::Status* status) {
-  const ocf::AlgId id = algOf(keys.suite);
-  const ocf::Alg alg{.id = id, .key = std::span(keys.key).first(ocf::keyLength(id))};
+  const SuiteFacts facts = factsOf(keys.suite);
+  if (!facts.known) {
+    *status = ocf::Status::Invalid;
+    return nullptr;
+  }
+  const ocf::Alg alg{.id = facts.alg, .key = std::span(keys.key).first(ocf::keyLength(facts.alg))};
   return framework.open({.chain = {&alg, 1}}, status);
 }
 
-// RFC 8446 section 5.3: the sequence number, big-endian, padded on the left, XORed into the static IV.
+// The iv with zeros where TLS 1.2 AES-GCM has its explicit nonce.
+std::array<uint8_t, 12> staticIv(const TrafficKeys& keys) noexcept {
+  std::array<uint8_t, 12> iv{};
+  std::memcpy(iv.data(), keys.iv.data(), factsOf(keys.suite).ivLength);
+  return iv;
+}
+
+// RFC 8446 5.3 and RFC 7905 2: the sequence number, big-endian, padded on the left, XORed into the static
+// IV. With zeros in the place of the explicit nonce it is also RFC 5288 3: "The nonce_explicit MAY be the
+// 64-bit sequence number." It always is here: a number is never used twice.
 void writeNonce(uint8_t* nonce, const std::array<uint8_t, 12>& iv, uint64_t recordSeq) noexcept {
   const uint64_t bigEndian = __builtin_bswap64(recordSeq);
   uint64_t low;
@@ -40,8 +48,20 @@ void writeNonce(uint8_t* nonce, const std::array<uint8_t, 12>& iv, uint64_t reco
 }
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 
-void writeHeader(uint8_t* at, size_t ciphertextLength) noexcept {
-  at[0] = static_cast<uint8_t>(ContentType::ApplicationData);
+void writeBigEndian(uint8_t* at, uint64_t value) noexcept {
+  value = __builtin_bswap64(value);
+  std::memcpy(at, &value, 8);
+}
+
+void writeAad12(Aad12& aad, uint64_t recordSeq, const uint8_t* header, size_t plaintextLength) noexcept {
+  writeBigEndian(aad.data(), recordSeq);
+  std::memcpy(aad.data() + 8, header, 3);
+  aad[11] = static_cast<uint8_t>(plaintextLength >> 8);
+  aad[12] = static_cast<uint8_t>(plaintextLength);
+}
+
+void writeHeader(uint8_t* at, ContentType type, size_t ciphertextLength) noexcept {
+  at[0] = static_cast<uint8_t>(type);
   at[1] = 3;
   at[2] = 3;
   at[3] = static_cast<uint8_t>(ciphertextLength >> 8);
@@ -77,7 +97,8 @@ ocf::Status RecordWriter::install(const TrafficKeys& keys) {
   ocf::SessionHandle session = openSession(*framework_, keys, &status);
   if (session == nullptr) return status;
   session_ = std::move(session);
-  iv_ = keys.iv;
+  iv_ = staticIv(keys);
+  facts_ = factsOf(keys.suite);
   suite_ = keys.suite;
   epoch_ = keys.epoch;
   recordSeq_ = keys.recordSeq;
@@ -89,7 +110,7 @@ uint64_t RecordWriter::recordsLeft() const noexcept {
   uint64_t limit = recordLimit_;
   if (limit == 0) {
     // ChaCha20-Poly1305 may seal 2^64 records, more than there are sequence numbers (section 5.5).
-    if (suite_ == Suite::ChaCha20Poly1305Sha256) return std::numeric_limits<uint64_t>::max();
+    if (facts_.alg == ocf::AlgId::ChaCha20Poly1305) return std::numeric_limits<uint64_t>::max();
     limit = kAesGcmRecordLimit;
   }
   // A key's first record has number 0 wherever it was sealed, so the number is the count.
@@ -104,6 +125,8 @@ size_t RecordWriter::seal(ContentType type, std::span<const Slot> slots) {
   std::array<ocf::Op, kBurst> ops;
   std::array<ocf::Op*, kBurst> list;
   std::array<ocf::Seg, kBurst> segments;
+  std::array<Aad12, kBurst> aads;
+  const auto [before, after] = facts_.framing;
   size_t sealed = 0;
   while (sealed < slots.size() && allowed > 0) {
     size_t n = 0;
@@ -111,18 +134,24 @@ size_t RecordWriter::seal(ContentType type, std::span<const Slot> slots) {
       const Slot& slot = slots[sealed + n];
       const bool mayBeEmpty = type == ContentType::ApplicationData;
       if (slot.payloadLength > kMaxPlaintext || (slot.payloadLength == 0 && !mayBeEmpty)) break;
-      const uint32_t innerLength = slot.payloadLength + 1;
-      writeHeader(slot.at, innerLength + kTagLength);
-      slot.at[kHeaderLength + slot.payloadLength] = static_cast<uint8_t>(type);
-      segments[n] = {slot.at + kHeaderLength, innerLength + static_cast<uint32_t>(kTagLength)};
       ocf::Op& op = ops[n];
+      writeNonce(op.iv, iv_, recordSeq_ + n);
+      writeHeader(slot.at, facts_.tls12 ? type : ContentType::ApplicationData, before + after - kHeaderLength + slot.payloadLength);
+      uint32_t innerLength = slot.payloadLength;
+      if (facts_.tls12) {
+        if (before != kHeaderLength) std::memcpy(slot.at + kHeaderLength, op.iv + kSaltLength, kExplicitNonceLength);
+        writeAad12(aads[n], recordSeq_ + n, slot.at, slot.payloadLength);
+        op.aad = {aads[n].data(), kAadLength12};
+      } else {
+        slot.at[before + innerLength++] = static_cast<uint8_t>(type);
+        op.aad = {slot.at, kHeaderLength};
+      }
+      segments[n] = {slot.at + before, innerLength + static_cast<uint32_t>(kTagLength)};
       op.ses = session_.get();
       op.kind = ocf::Kind::Seal;
       op.status = ocf::Status::Pending;
       op.nIn = op.nOut = 1;
-      writeNonce(op.iv, iv_, recordSeq_ + n);
       op.in = op.out = &segments[n];
-      op.aad = {slot.at, kHeaderLength};
       op.skip = op.outSkip = 0;
       op.len = op.tagAt = innerLength;
       op.opaque = nullptr;
@@ -132,7 +161,7 @@ size_t RecordWriter::seal(ContentType type, std::span<const Slot> slots) {
     const size_t accepted = framework_->dispatch(list.data(), n);
     size_t good = 0;
     while (good < accepted && ops[good].status == ocf::Status::Ok) {
-      streamOffset_ += segments[good].n + kHeaderLength;
+      streamOffset_ += segments[good].n + before;
       ++good;
     }
     sealed += good;
@@ -156,7 +185,9 @@ ocf::Status RecordReader::install(const TrafficKeys& keys) {
   ocf::SessionHandle session = openSession(*framework_, keys, &status);
   if (session == nullptr) return status;
   session_ = std::move(session);
-  iv_ = keys.iv;
+  iv_ = staticIv(keys);
+  suite_ = keys.suite;
+  facts_ = factsOf(keys.suite);
   epoch_ = keys.epoch;
   recordSeq_ = keys.recordSeq;
   streamOffset_ = keys.streamOffset;
@@ -170,70 +201,104 @@ RecordReader::Result RecordReader::fail(Alert alert) noexcept {
   return Result::Fail;
 }
 
-size_t RecordReader::recordLength(std::span<const uint8_t> buffer) noexcept {
-  if (buffer.size() < kHeaderLength || buffer[0] != static_cast<uint8_t>(ContentType::ApplicationData)) return 0;
+/// True when the record that begins with these kHeaderLength bytes can be refused by them alone.
+bool RecordReader::headerFails(std::span<const uint8_t> buffer, Alert& alert) const noexcept {
+  const auto type = static_cast<ContentType>(buffer[0]);
   const size_t length = ciphertextLength(buffer.data());
-  return length > kMaxCiphertext ? 0 : kHeaderLength + length;
+  size_t shortest = kTagLength;
+  if (facts_.tls12) {
+    // No change_cipher_spec either: there is no renegotiation that it could belong to.
+    if (type != ContentType::ApplicationData && type != ContentType::Handshake && type != ContentType::Alert)
+      return alert = Alert::UnexpectedMessage, true;
+    // RFC 5246 appendix E.1: the version is fixed once it was negotiated.
+    if (buffer[1] != 3 || buffer[2] != 3) return alert = Alert::ProtocolVersion, true;
+    if (length > kMaxCiphertext12) return alert = Alert::RecordOverflow, true;
+    shortest = facts_.framing.overhead() - kHeaderLength;
+  } else {
+    // Once keys are in use every record is application_data outside; change_cipher_spec is tolerated
+    // during the handshake only (RFC 8446 5). RFC 8446 5.1: legacy_record_version "MUST be ignored for all
+    // purposes"; it is authenticated all the same.
+    if (type != ContentType::ApplicationData) return alert = Alert::UnexpectedMessage, true;
+    if (length > kMaxCiphertext13) return alert = Alert::RecordOverflow, true;
+  }
+  // Too short for its nonce and tag: it cannot be deprotected, which is bad_record_mac (RFC 8446 5.2,
+  // RFC 5246 7.2.2), as in BoringSSL.
+  if (length < shortest) return alert = Alert::BadRecordMac, true;
+  return false;
+}
+
+size_t RecordReader::recordLength(std::span<const uint8_t> buffer) const noexcept {
+  Alert ignored;
+  if (buffer.size() < kHeaderLength || headerFails(buffer, ignored)) return 0;
+  return kHeaderLength + ciphertextLength(buffer.data());
 }
 
 RecordReader::Result RecordReader::open(std::span<uint8_t> buffer, Opened& opened) {
   if (failed_) return Result::Fail;
   if (session_ == nullptr) return fail(Alert::InternalError);
   if (buffer.size() < kHeaderLength) return Result::NeedMore;
-  // Once keys are in use every record is application_data outside; change_cipher_spec is tolerated
-  // during the handshake only (RFC 8446 section 5). legacy_record_version "MUST be ignored for all
-  // purposes" (section 5.1); it is authenticated all the same.
-  if (buffer[0] != static_cast<uint8_t>(ContentType::ApplicationData)) return fail(Alert::UnexpectedMessage);
-  const size_t length = ciphertextLength(buffer.data());
-  if (length > kMaxCiphertext) return fail(Alert::RecordOverflow);
-  // Too short for a tag: it cannot be deprotected, which is bad_record_mac (section 5.2), as in
-  // BoringSSL. A bare valid tag passes here and fails below as a record without content type.
-  if (length < kTagLength) return fail(Alert::BadRecordMac);
-  if (buffer.size() < kHeaderLength + length) return Result::NeedMore;
+  Alert refused;
+  if (headerFails(buffer, refused)) return fail(refused);
+  const size_t whole = kHeaderLength + ciphertextLength(buffer.data());
+  if (buffer.size() < whole) return Result::NeedMore;
   if (recordSeq_ == kLastSeq) return fail(Alert::InternalError);
 
-  ocf::Seg segment{buffer.data() + kHeaderLength, static_cast<uint32_t>(length)};
+  const size_t before = facts_.framing.before;
+  ocf::Seg segment{buffer.data() + before, static_cast<uint32_t>(whole - before)};
+  Aad12 aad;
   ocf::Op op;
   op.ses = session_.get();
   op.kind = ocf::Kind::Open;
   op.status = ocf::Status::Pending;
   op.nIn = op.nOut = 1;
-  writeNonce(op.iv, iv_, recordSeq_);
   op.in = op.out = &segment;
-  op.aad = {buffer.data(), kHeaderLength};
   op.skip = op.outSkip = 0;
-  op.len = op.tagAt = static_cast<uint32_t>(length - kTagLength);
+  op.len = op.tagAt = static_cast<uint32_t>(segment.n - kTagLength);
   op.opaque = nullptr;
+  writeNonce(op.iv, iv_, recordSeq_);
+  if (facts_.tls12) {
+    // The peer chooses its explicit nonce; that it is not used twice is the peer's affair.
+    if (before != kHeaderLength) std::memcpy(op.iv + kSaltLength, buffer.data() + kHeaderLength, kExplicitNonceLength);
+    writeAad12(aad, recordSeq_, buffer.data(), op.len);
+    op.aad = {aad.data(), kAadLength12};
+  } else {
+    op.aad = {buffer.data(), kHeaderLength};
+  }
   ocf::Op* list[] = {&op};
   if (framework_->dispatch(list, 1) != 1) return fail(Alert::InternalError);
   if (op.status == ocf::Status::BadTag) return fail(Alert::BadRecordMac);
   if (op.status != ocf::Status::Ok) return fail(Alert::InternalError);
 
-  // Section 5.4: content, type and padding together are at most 2^14 + 1 bytes.
-  if (op.len > kMaxPlaintext + 1) return fail(Alert::RecordOverflow);
-  const size_t inner = withoutPadding(segment.p, op.len);
-  if (inner == 0) return fail(Alert::UnexpectedMessage);
-  const size_t contentLength = inner - 1;
-  const auto type = static_cast<ContentType>(segment.p[contentLength]);
+  size_t contentLength = op.len;
+  auto type = static_cast<ContentType>(buffer[0]);
+  if (facts_.tls12) {
+    // RFC 5246 6.2.1: a plaintext is at most 2^14 bytes, and there is no compression to make it longer.
+    if (contentLength > kMaxPlaintext) return fail(Alert::RecordOverflow);
+  } else {
+    // RFC 8446 5.4: content, type and padding together are at most 2^14 + 1 bytes.
+    if (contentLength > kMaxPlaintext + 1) return fail(Alert::RecordOverflow);
+    const size_t inner = withoutPadding(segment.p, contentLength);
+    if (inner == 0) return fail(Alert::UnexpectedMessage);
+    contentLength = inner - 1;
+    type = static_cast<ContentType>(segment.p[contentLength]);
+  }
   switch (type) {
-    case ContentType::ApplicationData:
-      if (contentLength != 0) {
-        emptyRecords_ = 0;
-      } else if (++emptyRecords_ > kMaxEmptyRecords) {
-        return fail(Alert::UnexpectedMessage);
-      }
-      break;
+    case ContentType::ApplicationData: break;
     case ContentType::Handshake:
     case ContentType::Alert:
-      // Section 5.1: no empty fragments of these two, padded or not.
+      // RFC 8446 5.1 and RFC 5246 6.2.1: no empty fragments of these two, padded or not.
       if (contentLength == 0) return fail(Alert::UnexpectedMessage);
-      emptyRecords_ = 0;
       break;
     default: return fail(Alert::UnexpectedMessage);
   }
+  if (type == ContentType::ApplicationData && contentLength != 0) {
+    noProgress_ = 0;
+  } else if (++noProgress_ > kMaxNoProgress) {
+    return fail(Alert::UnexpectedMessage);
+  }
   ++recordSeq_;
-  opened = {type, {segment.p, contentLength}, kHeaderLength + length};
-  streamOffset_ += opened.consumed;
+  opened = {type, {segment.p, contentLength}, whole};
+  streamOffset_ += whole;
   return Result::Record;
 }
 

@@ -1,4 +1,5 @@
-// TLS 1.3 record protection for one direction of one connection (RFC 8446 section 5).
+// TLS record protection for one direction of one connection: TLS 1.3 (RFC 8446 section 5) and the AEAD
+// suites of TLS 1.2 (RFC 5246 section 6, RFC 5288, RFC 7905). The suite says which.
 //
 // A RecordWriter or RecordReader owns the crypto session of the current epoch and counts what an
 // inline NIC would need to take its place at any record boundary: recordSeq, epoch, stream offset.
@@ -12,15 +13,9 @@
 #include <span>
 
 #include "ocf/ocf.hpp"
+#include "record/suite.hpp"
 
 namespace socrypt::record {
-
-/// Cipher suites by their TLS code point (RFC 8446 appendix B.4).
-enum class Suite : uint16_t {
-  Aes128GcmSha256 = 0x1301,
-  Aes256GcmSha384 = 0x1302,
-  ChaCha20Poly1305Sha256 = 0x1303,
-};
 
 enum class ContentType : uint8_t { ChangeCipherSpec = 20, Alert = 21, Handshake = 22, ApplicationData = 23 };
 
@@ -30,18 +25,20 @@ enum class Alert : uint8_t {
   UnexpectedMessage = 10,
   BadRecordMac = 20,
   RecordOverflow = 22,
+  IllegalParameter = 47,
   DecodeError = 50,
+  ProtocolVersion = 70,
   InternalError = 80,
 };
 
-inline constexpr size_t kHeaderLength = 5;
 inline constexpr size_t kMaxPlaintext = 1u << 14;
-inline constexpr size_t kTagLength = 16;
-/// header + inner content type + tag: what a TLS 1.3 record adds to its payload.
-inline constexpr size_t kOverhead = kHeaderLength + 1 + kTagLength;
-inline constexpr size_t kMaxRecord = kMaxPlaintext + kOverhead;
-/// RFC 8446 section 5.2: TLSCiphertext.length must not exceed 2^14 + 256.
-inline constexpr size_t kMaxCiphertext = kMaxPlaintext + 256;
+inline constexpr size_t kMaxRecord = kMaxPlaintext + kMaxOverhead;
+/// RFC 8446 5.2: TLSCiphertext.length "MUST NOT exceed 2^14 + 256 bytes".
+inline constexpr size_t kMaxCiphertext13 = kMaxPlaintext + 256;
+/// RFC 5246 6.2.3: "The length MUST NOT exceed 2^14 + 2048."
+inline constexpr size_t kMaxCiphertext12 = kMaxPlaintext + 2048;
+/// The longest record that a peer may send.
+inline constexpr size_t kMaxReceived = kHeaderLength + kMaxCiphertext12;
 /// RFC 8446 section 5.5: 2^24.5 full-size AES-GCM records per key.
 inline constexpr uint64_t kAesGcmRecordLimit = 23726566;
 
@@ -49,7 +46,7 @@ inline constexpr uint64_t kAesGcmRecordLimit = 23726566;
 struct TrafficKeys {
   Suite suite = Suite::Aes128GcmSha256;
   std::array<uint8_t, 32> key{};  // 16 bytes used by AES-128
-  std::array<uint8_t, 12> iv{};
+  std::array<uint8_t, 12> iv{};   // 4 bytes used by AES-GCM in TLS 1.2: the salt
   uint64_t recordSeq = 0;
   uint32_t epoch = 0;
   uint64_t streamOffset = 0;  // bytes of the TCP stream before the first record under these keys
@@ -57,8 +54,8 @@ struct TrafficKeys {
   ~TrafficKeys() { wipe(); }
 };
 
-/// Where one record is built: `at` has room for kOverhead + payloadLength bytes and the payload
-/// already stands at `at + kHeaderLength`.
+/// Where one record is built: `at` has room for framing().overhead() + payloadLength bytes and the
+/// payload already stands at `at + framing().before`.
 struct Slot {
   uint8_t* at;
   uint32_t payloadLength;
@@ -79,12 +76,13 @@ class RecordWriter {
   RecordWriter& operator=(RecordWriter&&) noexcept = default;
   ~RecordWriter();
 
-  /// setCrypt for this direction. NoDriver when no driver has the suite; the old keys stay then.
+  /// setCrypt for this direction. NoDriver when no driver has the suite, Invalid when it is none of ours;
+  /// the old keys stay then.
   [[nodiscard]] ocf::Status install(const TrafficKeys& keys);
   [[nodiscard]] bool ready() const noexcept { return session_ != nullptr; }
 
-  /// Writes header, content type and tag around every slot's payload and encrypts in place, in
-  /// order, in bursts. Returns how many records were sealed (a prefix). Fewer than given means one of:
+  /// Writes header, nonce, content type and tag around every slot's payload, as the suite has them, and
+  /// encrypts in place, in order, in bursts. Returns how many records were sealed (a prefix). Fewer than given means one of:
   /// application data has reached the record limit (handshake and alert records still pass, so that
   /// a KeyUpdate can follow); recordSeq may not wrap; a payload is over kMaxPlaintext, or is empty and
   /// not application data; no keys; or the driver failed, after which ready() is false, for good
@@ -96,6 +94,9 @@ class RecordWriter {
   /// TCP stream position of the next record.
   [[nodiscard]] uint64_t streamOffset() const noexcept { return streamOffset_; }
   [[nodiscard]] Suite suite() const noexcept { return suite_; }
+  [[nodiscard]] Framing framing() const noexcept { return facts_.framing; }
+  /// No KeyUpdate: a key lasts as long as its connection.
+  [[nodiscard]] bool tls12() const noexcept { return facts_.tls12; }
   /// Records still allowed under this key before KeyUpdate is due (UINT64_MAX for ChaCha20 without a
   /// limit of its own).
   [[nodiscard]] uint64_t recordsLeft() const noexcept;
@@ -108,6 +109,7 @@ class RecordWriter {
   ocf::SessionHandle session_;
   std::array<uint8_t, 12> iv_{};
   Suite suite_ = Suite::Aes128GcmSha256;
+  SuiteFacts facts_ = factsOf(Suite::Aes128GcmSha256);
   uint32_t epoch_ = 0;
   uint64_t recordSeq_ = 0;
   uint64_t recordLimit_ = 0;
@@ -122,8 +124,8 @@ class RecordReader {
     Fail,      // `alert` says which alert is owed; the reader stays failed
   };
   struct Opened {
-    ContentType type;             // inner content type; never ChangeCipherSpec
-    std::span<uint8_t> content;   // inside the caller's buffer, padding removed; may be empty
+    ContentType type;             // never ChangeCipherSpec
+    std::span<uint8_t> content;   // inside the caller's buffer, padding removed; only application data may be empty
     size_t consumed;              // bytes of the buffer that this record took, header and tag included
   };
 
@@ -135,26 +137,32 @@ class RecordReader {
   [[nodiscard]] ocf::Status install(const TrafficKeys& keys);
   [[nodiscard]] bool ready() const noexcept { return session_ != nullptr; }
 
-  /// Opens the first record of `buffer` in place. Nothing is released before its tag verified.
+  /// Opens the first record of `buffer` in place. Nothing is released before its tag verified. Records
+  /// without application data, of whatever kind and under whatever keys, are taken 32 in a row and no more.
   [[nodiscard]] Result open(std::span<uint8_t> buffer, Opened& opened);
 
   /// Bytes that the record at the start of `buffer` needs in all; 0 when even the header is missing
   /// or it is bad (open() says how). For sizing buffers only.
-  [[nodiscard]] static size_t recordLength(std::span<const uint8_t> buffer) noexcept;
+  [[nodiscard]] size_t recordLength(std::span<const uint8_t> buffer) const noexcept;
 
   [[nodiscard]] Alert alert() const noexcept { return alert_; }
+  [[nodiscard]] bool tls12() const noexcept { return facts_.tls12; }
+  [[nodiscard]] Suite suite() const noexcept { return suite_; }
   [[nodiscard]] uint64_t recordSeq() const noexcept { return recordSeq_; }
   [[nodiscard]] uint32_t epoch() const noexcept { return epoch_; }
   [[nodiscard]] uint64_t streamOffset() const noexcept { return streamOffset_; }
 
  private:
   [[nodiscard]] Result fail(Alert alert) noexcept;
+  [[nodiscard]] bool headerFails(std::span<const uint8_t> buffer, Alert& alert) const noexcept;
   ocf::Framework* framework_;
   ocf::SessionHandle session_;
   std::array<uint8_t, 12> iv_{};
   Alert alert_ = Alert::InternalError;
   bool failed_ = false;
-  uint8_t emptyRecords_ = 0;  // consecutive records without progress (RFC 8446 section 5.1; limit 32)
+  uint8_t noProgress_ = 0;  // records since the last byte of application data
+  Suite suite_ = Suite::Aes128GcmSha256;
+  SuiteFacts facts_ = factsOf(Suite::Aes128GcmSha256);
   uint32_t epoch_ = 0;
   uint64_t recordSeq_ = 0;
   uint64_t streamOffset_ = 0;

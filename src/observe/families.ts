@@ -207,6 +207,7 @@ export const families: readonly Family[] = [
         'file_changed',
         'drain',
         'max_requests',
+        'key_limit',
       ]),
     ),
   ),

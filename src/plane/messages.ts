@@ -27,6 +27,7 @@ export const Down = {
   ErrorPage: 10,
   Flush: 11,
   SetRoot: 12,
+  PostSend: 13,
 } as const;
 export type Down = (typeof Down)[keyof typeof Down];
 

@@ -22,6 +22,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.hpp"
@@ -37,10 +38,13 @@ using engine::MessageHeader;
 using engine::MessageReader;
 using engine::Up;
 
-inline void fillKeys(record::TrafficKeys& keys, uint8_t seed) {
-  keys.suite = record::Suite::Aes128GcmSha256;
-  for (size_t i = 0; i < 16; ++i) keys.key[i] = static_cast<uint8_t>(seed + i);
-  for (size_t i = 0; i < 12; ++i) keys.iv[i] = static_cast<uint8_t>(seed * 3 + i);
+inline void fillKeys(record::TrafficKeys& keys, uint8_t seed, record::Suite suite = record::Suite::Aes128GcmSha256) {
+  const auto facts = record::factsOf(suite);
+  keys.suite = suite;
+  for (size_t i = 0; i < ocf::keyLength(facts.alg); ++i) keys.key[i] = static_cast<uint8_t>(seed + i);
+  for (size_t i = 0; i < facts.ivLength; ++i) keys.iv[i] = static_cast<uint8_t>(seed * 3 + i);
+  // The Finished was number 0.
+  if (facts.tls12) keys.recordSeq = 1;
 }
 
 /// Builds one message for an engine.
@@ -64,8 +68,9 @@ class Message {
     number(static_cast<uint16_t>(keys.suite));
     number(keys.epoch);
     number(keys.recordSeq);
-    string({reinterpret_cast<const char*>(keys.iv.data()), keys.iv.size()});
-    return string({reinterpret_cast<const char*>(keys.key.data()), 16});
+    const auto facts = record::factsOf(keys.suite);
+    string({reinterpret_cast<const char*>(keys.iv.data()), facts.ivLength});
+    return string({reinterpret_cast<const char*>(keys.key.data()), ocf::keyLength(facts.alg)});
   }
   Message& identity(const struct stat& st) {
     const auto identity = engine::identityOf(st);
@@ -155,6 +160,12 @@ class Server {
   std::atomic<int> resolved{0};
   /// While set, the control plane reads nothing.
   std::atomic<bool> stalled{false};
+  /// Keys for connections that are established from now on.
+  std::atomic<record::Suite> suite{record::Suite::Aes128GcmSha256};
+  /// Handshake content that came up.
+  std::atomic<int> postHandshakes{0};
+  /// The last connection that was established.
+  std::atomic<uint64_t> lastConnection{0};
   /// When not empty, the answer to handshake bytes, and all that there is of a handshake.
   std::string flight;
   /// How a path is answered; the default serves files below the root.
@@ -215,13 +226,25 @@ class Server {
       submit(Message(Down::HandshakeSend, header.id).string(flight));
     } else if (static_cast<Up>(header.type) == Up::HandshakeData) {
       record::TrafficKeys tx, rx;
-      fillKeys(tx, 1);
-      fillKeys(rx, 77);
+      fillKeys(tx, 1, suite);
+      fillKeys(rx, 77, suite);
+      lastConnection = header.id;
       const auto bytes = reader.bytes();
       if (bytes.size() < 8) return submit(Message(Down::HandshakeFail, header.id).string(std::string_view("\x15\3\3\0\2\2\x32", 7)));
       // The first 8 bytes stand for the handshake; what follows are records already.
       submit(Message(Down::Establish, header.id).string("hello").keys(tx).keys(rx).string("blob").string(
           {reinterpret_cast<const char*>(bytes.data()) + 8, bytes.size() - 8}));
+    } else if (static_cast<Up>(header.type) == Up::PostHandshake) {
+      ++postHandshakes;
+      reader.bytes();
+      const auto content = reader.bytes();
+      // A KeyUpdate that asks for none; anything else is looked at and needs nothing.
+      if (content.size() != 5 || content[0] != 24) return submit(Message(Down::PostMore, header.id).string("blob"));
+      record::TrafficKeys rx;
+      const uint32_t epoch = ++receiveEpochs_[header.id];
+      fillKeys(rx, static_cast<uint8_t>(77 + epoch));
+      rx.epoch = epoch;
+      submit(Message(Down::RxKeys, header.id).keys(rx).string("blob"));
     } else if (static_cast<Up>(header.type) == Up::RekeyDue) {
       record::TrafficKeys tx;
       fillKeys(tx, static_cast<uint8_t>(2 + rekeys_++));
@@ -240,6 +263,7 @@ class Server {
   std::condition_variable wake_;
   bool woken_ = false, stopping_ = false;
   int rekeys_ = 0;
+  std::map<uint64_t, uint32_t> receiveEpochs_;
   std::thread control_;
 };
 
@@ -260,8 +284,8 @@ class Client {
     to.sin_port = htons(server.port());
     REQUIRE(connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
     record::TrafficKeys tx, rx;
-    fillKeys(tx, 77);
-    fillKeys(rx, 1);
+    fillKeys(tx, 77, server.suite);
+    fillKeys(rx, 1, server.suite);
     REQUIRE(writer_.install(tx) == ocf::Status::Ok);
     REQUIRE(reader_.install(rx) == ocf::Status::Ok);
     std::string first = "\x16hello12";
@@ -276,14 +300,25 @@ class Client {
   }
 
   std::string sealed(std::string_view text, record::ContentType type = record::ContentType::ApplicationData) {
-    std::string out(text.size() + record::kOverhead, '\0');
-    std::memcpy(out.data() + record::kHeaderLength, text.data(), text.size());
+    std::string out(text.size() + writer_.framing().overhead(), '\0');
+    std::memcpy(out.data() + writer_.framing().before, text.data(), text.size());
     const record::Slot slot{reinterpret_cast<uint8_t*>(out.data()), static_cast<uint32_t>(text.size())};
     REQUIRE(writer_.seal(type, {&slot, 1}) == 1);
     return out;
   }
   void sendRaw(std::string_view bytes) { REQUIRE(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size())); }
   void send(std::string_view text) { sendRaw(sealed(text)); }
+
+  /// A KeyUpdate, and what follows under the next key.
+  void updateKey() {
+    sendRaw(sealed(std::string_view("\x18\0\0\1\0", 5), record::ContentType::Handshake));
+    nextKey();
+  }
+  void nextKey() {
+    record::TrafficKeys tx;
+    fillKeys(tx, static_cast<uint8_t>(77 + ++sentUpdates_));
+    REQUIRE(writer_.install(tx) == ocf::Status::Ok);
+  }
 
   /// Reads one response; status 0: the connection ended first (`lastAlert` says how).
   Answer receive(bool head = false) {
@@ -322,7 +357,14 @@ class Client {
         cipher_.erase(cipher_.begin(), cipher_.begin() + static_cast<ptrdiff_t>(opened.consumed));
         if (opened.type == record::ContentType::Alert) {
           lastAlert = static_cast<uint8_t>(content[1]);
+          alerts.push_back(content);
+          // A warning of TLS 1.2 ends nothing.
+          if (reader_.tls12() && content[0] == 1 && lastAlert != 0) continue;
           return false;
+        }
+        if (opened.type == record::ContentType::Handshake && content[0] != 24) {
+          handshake += content;
+          continue;
         }
         if (opened.type == record::ContentType::Handshake) {
           ++keyUpdates;
@@ -346,12 +388,18 @@ class Client {
     }
   }
 
+  /// Application data that more() has opened.
+  std::string takePlain() { return std::exchange(plain_, {}); }
+
   void hangUp() {
     close(fd_);
     fd_ = -1;
   }
   int fd() const { return fd_; }
   int lastAlert = -1;
+  std::vector<std::string> alerts;
+  /// Handshake content other than KeyUpdates, in one piece.
+  std::string handshake;
   int keyUpdates = 0;
   bool ended = false;
   std::vector<size_t> sizes;
@@ -361,6 +409,7 @@ class Client {
   record::RecordWriter writer_;
   record::RecordReader reader_;
   int fd_ = -1;
+  uint32_t sentUpdates_ = 0;
   std::vector<uint8_t> cipher_;
   std::string plain_;
 };

@@ -23,7 +23,7 @@ void checkBooks(Server& server) {
     CHECK(eventually([&] { return server.counter(gauge) == 0; }));
   }
   uint64_t closed = 0;
-  for (auto which = static_cast<int>(Counter::closed_client); which <= static_cast<int>(Counter::closed_max_requests); ++which)
+  for (auto which = static_cast<int>(Counter::closed_client); which <= static_cast<int>(Counter::closed_key_limit); ++which)
     closed += server.counter(static_cast<Counter>(which));
   CHECK(closed == server.counter(Counter::connections_accepted) - server.counter(Counter::connections_rejected_limit) -
                       server.counter(Counter::connections_rejected_fd));

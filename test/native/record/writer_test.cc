@@ -12,15 +12,15 @@ namespace {
 struct Burst {
   Bytes memory;
   std::vector<Slot> slots;
-  explicit Burst(const std::vector<Bytes>& payloads) {
+  Burst(record::Suite suite, const std::vector<Bytes>& payloads) {
     size_t total = 0;
-    for (const auto& payload : payloads) total += payload.size() + record::kOverhead;
+    for (const auto& payload : payloads) total += payload.size() + overhead(suite);
     memory.resize(total);
     uint8_t* at = memory.data();
     for (const auto& payload : payloads) {
-      std::copy(payload.begin(), payload.end(), at + record::kHeaderLength);
+      std::copy(payload.begin(), payload.end(), at + before(suite));
       slots.push_back({at, static_cast<uint32_t>(payload.size())});
-      at += payload.size() + record::kOverhead;
+      at += payload.size() + overhead(suite);
     }
   }
 };
@@ -38,6 +38,9 @@ TEST_CASE("sealed bursts equal a separate sealer's stream, and open again") {
     CHECK_FALSE(writer.ready());
     REQUIRE(writer.install(keys) == ocf::Status::Ok);
     CHECK(writer.epoch() == 7);
+    CHECK(writer.tls12() == isTls12(suite));
+    CHECK(writer.framing().before == before(suite));
+    CHECK(writer.framing().overhead() == overhead(suite));
     writer.setRecordLimit(UINT64_MAX);
     RecordReader reader(framework);
     REQUIRE(reader.install(keys) == ocf::Status::Ok);
@@ -45,7 +48,7 @@ TEST_CASE("sealed bursts equal a separate sealer's stream, and open again") {
     std::vector<Bytes> payloads;
     for (const size_t n : {0, 1, 2, 15, 16, 17, 255, 4096, 16383, 16384}) payloads.push_back(randomBytes(random, n));
     for (int i = 0; i < 30; ++i) payloads.push_back(randomBytes(random, random() % 16385));
-    Burst burst(payloads);
+    Burst burst(suite, payloads);
     REQUIRE(writer.seal(ContentType::ApplicationData, burst.slots) == payloads.size());
     CHECK(writer.recordSeq() == keys.recordSeq + payloads.size());
     CHECK(writer.streamOffset() == 1000 + burst.memory.size());
@@ -60,7 +63,7 @@ TEST_CASE("sealed bursts equal a separate sealer's stream, and open again") {
     std::span<uint8_t> left(burst.memory);
     for (const auto& payload : payloads) {
       RecordReader::Opened opened{};
-      CHECK(RecordReader::recordLength(left) == payload.size() + record::kOverhead);
+      CHECK(reader.recordLength(left) == payload.size() + overhead(suite));
       REQUIRE(reader.open(left, opened) == RecordReader::Result::Record);
       CHECK(opened.type == ContentType::ApplicationData);
       REQUIRE(Bytes(opened.content.begin(), opened.content.end()) == payload);
@@ -77,18 +80,18 @@ TEST_CASE("application data stops at the record limit; the way out of it does no
   forAll([&](ocf::Framework& framework, record::Suite suite) {
     RecordWriter writer(framework);
     REQUIRE(writer.install(randomKeys(random, suite)) == ocf::Status::Ok);
-    const bool gcm = suite != record::Suite::ChaCha20Poly1305Sha256;
+    const bool gcm = !isChaCha20(suite);
     CHECK(writer.recordsLeft() == (gcm ? record::kAesGcmRecordLimit : UINT64_MAX));
     writer.setRecordLimit(20);
-    Burst burst(std::vector<Bytes>(25, Bytes(100)));
+    Burst burst(suite, std::vector<Bytes>(25, Bytes(100)));
     const Bytes before = burst.memory;
     CHECK(writer.seal(ContentType::ApplicationData, burst.slots) == 20);
     CHECK(writer.recordsLeft() == 0);
     CHECK(writer.ready());
-    const size_t sealedBytes = 20 * (100 + record::kOverhead);
+    const size_t sealedBytes = 20 * (100 + overhead(suite));
     CHECK(std::equal(before.begin() + sealedBytes, before.end(), burst.memory.begin() + sealedBytes));
     CHECK(writer.seal(ContentType::ApplicationData, burst.slots) == 0);
-    Burst keyUpdate({Bytes{24, 0, 0, 1, 0}});
+    Burst keyUpdate(suite, {Bytes{24, 0, 0, 1, 0}});
     CHECK(writer.seal(ContentType::Handshake, keyUpdate.slots) == 1);
     REQUIRE(writer.install(randomKeys(random, suite)) == ocf::Status::Ok);
     CHECK(writer.recordsLeft() == 20);
@@ -103,10 +106,10 @@ TEST_CASE("recordSeq never wraps") {
     RecordWriter writer(framework);
     REQUIRE(writer.install(keys) == ocf::Status::Ok);
     writer.setRecordLimit(UINT64_MAX);
-    Burst burst(std::vector<Bytes>(4, Bytes(10)));
+    Burst burst(suite, std::vector<Bytes>(4, Bytes(10)));
     CHECK(writer.seal(ContentType::ApplicationData, burst.slots) == 2);
     CHECK(writer.recordSeq() == UINT64_MAX);
-    CHECK(writer.seal(ContentType::Alert, Burst({Bytes{1, 0}}).slots) == 0);
+    CHECK(writer.seal(ContentType::Alert, Burst(suite, {Bytes{1, 0}}).slots) == 0);
 
     RecordReader reader(framework);
     REQUIRE(reader.install(keys) == ocf::Status::Ok);
@@ -125,11 +128,11 @@ TEST_CASE("payloads that TLS forbids are refused, and what stands before them is
   std::mt19937_64 random(seed());
   forAll([&](ocf::Framework& framework, record::Suite suite) {
     RecordWriter writer(framework);
-    CHECK(writer.seal(ContentType::ApplicationData, Burst({Bytes(1)}).slots) == 0);
+    CHECK(writer.seal(ContentType::ApplicationData, Burst(suite, {Bytes(1)}).slots) == 0);
     REQUIRE(writer.install(randomKeys(random, suite)) == ocf::Status::Ok);
-    CHECK(writer.seal(ContentType::ApplicationData, Burst({Bytes(1), Bytes(16385), Bytes(1)}).slots) == 1);
-    CHECK(writer.seal(ContentType::Handshake, Burst({Bytes(0)}).slots) == 0);
-    CHECK(writer.seal(ContentType::Alert, Burst({Bytes(0)}).slots) == 0);
+    CHECK(writer.seal(ContentType::ApplicationData, Burst(suite, {Bytes(1), Bytes(16385), Bytes(1)}).slots) == 1);
+    CHECK(writer.seal(ContentType::Handshake, Burst(suite, {Bytes(0)}).slots) == 0);
+    CHECK(writer.seal(ContentType::Alert, Burst(suite, {Bytes(0)}).slots) == 0);
     CHECK(writer.ready());
     CHECK(writer.recordSeq() == 1);
   });
@@ -145,4 +148,44 @@ TEST_CASE("a framework without drivers refuses, and the old keys stay") {
   RecordReader::Opened opened{};
   Bytes some(40);
   CHECK(reader.open(some, opened) == RecordReader::Result::Fail);
+}
+
+TEST_CASE("TLS 1.2: the type is on the outside, and the explicit nonce is the number of the record") {
+  std::mt19937_64 random(seed());
+  forAll(kSuites12, [&](ocf::Framework& framework, record::Suite suite) {
+    auto keys = randomKeys(random, suite);
+    keys.recordSeq = 1;  // the Finished was number 0
+    RecordWriter writer(framework);
+    REQUIRE(writer.install(keys) == ocf::Status::Ok);
+    Bytes expected, got;
+    uint64_t seq = 1;
+    for (const auto type : {ContentType::ApplicationData, ContentType::Handshake, ContentType::Alert, ContentType::ApplicationData}) {
+      const Bytes payload = randomBytes(random, 1 + random() % 50);
+      Burst burst(suite, {payload});
+      REQUIRE(writer.seal(type, burst.slots) == 1);
+      CHECK(burst.memory[0] == static_cast<uint8_t>(type));
+      CHECK(burst.memory == seal12(keys, seq, static_cast<uint8_t>(type), payload, seq));
+      if (!isChaCha20(suite)) CHECK(Bytes(burst.memory.begin() + 5, burst.memory.begin() + 13) == Bytes{0, 0, 0, 0, 0, 0, 0, static_cast<uint8_t>(seq)});
+      ++seq;
+    }
+    CHECK(writer.recordSeq() == 5);
+  });
+}
+
+TEST_CASE("a suite that is none of ours is refused, and the old keys stay") {
+  ocf::Framework framework;
+  ocf::Status status = ocf::Status::Ok;
+  REQUIRE(framework.attach(ocf::makeSoftDriver(), &status) == 1);
+  std::mt19937_64 random(seed());
+  // Unassigned, CBC, static RSA, CCM.
+  for (const int code : {0, 0x1300, 0x1304, 0xc013, 0x009c, 0xc0ac, 0xffff}) {
+    RecordWriter writer(framework);
+    RecordReader reader(framework);
+    REQUIRE(writer.install(randomKeys(random, record::Suite::Aes128GcmSha256)) == ocf::Status::Ok);
+    CHECK(writer.install(randomKeys(random, static_cast<record::Suite>(code))) == ocf::Status::Invalid);
+    CHECK(writer.ready());
+    CHECK(writer.suite() == record::Suite::Aes128GcmSha256);
+    CHECK(reader.install(randomKeys(random, static_cast<record::Suite>(code))) == ocf::Status::Invalid);
+    CHECK_FALSE(reader.ready());
+  }
 }
