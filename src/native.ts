@@ -12,16 +12,7 @@ export type HashName = 'sha256' | 'sha384';
 /** TLS NamedGroup code points: secp256r1, secp384r1, x25519. */
 export type NativeGroup = 0x0017 | 0x0018 | 0x001d;
 /** TLS cipher suite code points. */
-export type NativeSuite =
-  | 0x1301
-  | 0x1302
-  | 0x1303
-  | 0xc02b
-  | 0xc02c
-  | 0xc02f
-  | 0xc030
-  | 0xcca8
-  | 0xcca9;
+export type NativeSuite = 0x1301 | 0x1302 | 0x1303 | 0xc02b | 0xc02c | 0xc02f | 0xc030 | 0xcca8 | 0xcca9;
 
 /** A private key held by libcrypto; its bytes never come back to JavaScript. */
 export declare class NativePrivateKey {

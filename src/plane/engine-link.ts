@@ -34,6 +34,11 @@ export interface CryptSockets {
   /** The post-handshake message needed no new keys. */
   postMore(connection: number, update: Uint8Array): void;
   postFail(connection: number, alert: number): void;
+  /**
+   * Handshake messages (a NewSessionTicket) after `establish`, at any time: sealed under the key in force, between two
+   * records of the engine's own. TLS 1.3 only; 1 byte to 256 KiB.
+   */
+  sendHandshake(connection: number, content: Uint8Array): void;
 }
 
 /** What the control plane does with an engine's handshake messages. Byte runs are valid only during the call. */
@@ -148,6 +153,11 @@ export class EngineLink implements CryptSockets {
   postFail(connection: number, alert: number): void {
     this.#writer.begin(Down.PostFail, connection);
     this.#writer.u8(alert);
+    this.#done();
+  }
+  sendHandshake(connection: number, content: Uint8Array): void {
+    this.#writer.begin(Down.PostSend, connection);
+    this.#writer.bytes(content);
     this.#done();
   }
 

@@ -64,6 +64,9 @@ class Engine implements CryptSockets {
   postFail(_: number, alert: number): void {
     this.said.push({ what: 'postFail', alert });
   }
+  sendHandshake(_: number, content: Uint8Array): void {
+    this.said.push({ what: 'sendHandshake', bytes: Buffer.from(content) });
+  }
   take(): Said[] {
     return this.said.splice(0);
   }

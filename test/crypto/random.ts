@@ -1,5 +1,4 @@
 import { createCipheriv } from 'node:crypto';
-import type { NativeSuite } from '../../src/native.ts';
 
 /** Seeded, so that a failure can be played again: SOCRYPT_TEST_SEED. */
 export class Random {
@@ -29,12 +28,14 @@ export class Random {
 }
 
 const CIPHERS = { 4865: 'aes-128-gcm', 4866: 'aes-256-gcm', 4867: 'chacha20-poly1305' } as const;
-export const SUITES: readonly NativeSuite[] = [0x1301, 0x1302, 0x1303];
-export const keyBytes = (suite: NativeSuite) => (suite === 0x1301 ? 16 : 32);
+/** Of TLS 1.3. */
+export type Suite = keyof typeof CIPHERS;
+export const SUITES: readonly Suite[] = [0x1301, 0x1302, 0x1303];
+export const keyBytes = (suite: Suite) => (suite === 0x1301 ? 16 : 32);
 
 /** One TLS 1.3 record around `inner` (content, type, padding), sealed by node:crypto. */
 export function sealInner(
-  suite: NativeSuite,
+  suite: Suite,
   key: Uint8Array,
   iv: Uint8Array,
   recordSeq: bigint,

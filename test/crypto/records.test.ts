@@ -1,3 +1,4 @@
+import { createCipheriv } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { native } from '../../src/native.ts';
 import { keyBytes, Random, SUITES, sealInner } from './random.ts';
@@ -62,6 +63,35 @@ describe(`records (${crypto.softDriverName()})`, () => {
       expect(open(new Uint8Array([23, 3, 3, 0, 3, 1, 2, 3]))).toBe(ALERT.badRecordMac);
     });
   }
+
+  it.each([
+    [0xc02b, 'aes-128-gcm', 16],
+    [0xc030, 'aes-256-gcm', 32],
+    [0xcca8, 'chacha20-poly1305', 32],
+  ] as const)("TLS 1.2, suite %i: sealed stream equals node:crypto's", (suite, name, keyLength) => {
+    const gcm = suite !== 0xcca8;
+    const key = random.bytes(keyLength);
+    const iv = random.bytes(gcm ? 4 : 12);
+    const payloads = [1, 16384, 0, 500].map((size) => random.bytes(size));
+    const stream = crypto.sealRecords(suite, key, iv, 1n, payloads);
+    const expected = payloads.map((payload, i) => {
+      const seq = Buffer.alloc(8);
+      seq.writeBigUInt64BE(BigInt(i + 1));
+      const nonce = gcm ? Buffer.concat([iv, seq]) : Buffer.from(iv);
+      if (!gcm) for (let at = 0; at < 8; at++) nonce[4 + at]! ^= seq[at]!;
+      const length = payload.length + (gcm ? 24 : 16);
+      const header = Buffer.from([23, 3, 3, length >> 8, length & 255]);
+      const cipher = createCipheriv(name as 'aes-128-gcm', key, nonce, { authTagLength: 16 });
+      const aad = Buffer.concat([seq, Buffer.from([23, 3, 3, payload.length >> 8, payload.length & 255])]);
+      cipher.setAAD(aad, { plaintextLength: payload.length });
+      const sealed = [cipher.update(payload), cipher.final(), cipher.getAuthTag()];
+      return Buffer.concat([header, gcm ? seq : Buffer.alloc(0), ...sealed]);
+    });
+    expect(Buffer.compare(stream, Buffer.concat(expected)), `seed ${random.seed}`).toBe(0);
+    const opened = crypto.openRecord(suite, key, iv, 1n, stream);
+    expect(opened).toMatchObject({ type: 23, consumed: expected[0]!.length });
+    expect(crypto.openRecord(suite, key, iv, 2n, stream)).toBe(ALERT.badRecordMac);
+  });
 
   it('measures', () => {
     expect(crypto.measureSeal(0x1301, 16384, 100)).toBeGreaterThan(0);
