@@ -27,13 +27,15 @@ void endsWithUnexpectedMessage(Client& client) {
 
 TEST_CASE("tickets go out between the records of a long response, whatever keys are in force") {
   Server server([](EngineOptions& options) { options.recordLimit = 64; });
-  server.root.write("large", pattern(12 << 20));
+  // More than sockets hold, so that the engine is in the middle of it when the first one comes.
+  constexpr size_t kSize = 40 << 20;
+  server.root.write("large", pattern(kSize));
   std::minstd_rand random(7);
   Client client(server);
   client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
   std::string sent, body;
   int tickets = 0, between = 0;
-  while (body.size() < (12 << 20)) {
+  while (body.size() < kSize) {
     if (client.handshake.size() == sent.size()) {
       const std::string content = ticket(1 + random() % 900);
       sent += content;
@@ -46,11 +48,11 @@ TEST_CASE("tickets go out between the records of a long response, whatever keys 
     body += client.takePlain();
     if (const size_t end = body.find("\r\n\r\n"); end < 1000) body.erase(0, end + 4);
   }
-  CHECK(body == pattern(12 << 20));
+  CHECK(body == pattern(kSize));
   CHECK(client.get("/none").status == 404);
   CHECK(client.handshake == sent);
-  CHECK(between > 3);
-  CHECK(client.keyUpdates >= 12);
+  CHECK(between >= 1);
+  CHECK(client.keyUpdates >= 40);
   CHECK(server.counter(Counter::rekeys_tx) == static_cast<uint64_t>(client.keyUpdates));
 }
 
