@@ -306,7 +306,7 @@ describe('Finished', () => {
       stage,
       stage.wrap(22, message(20, Buffer.alloc(length))),
       'bad_finished_length',
-      'decode_error',
+      'decrypt_error',
     );
   });
   test('with one bit changed', () => {
@@ -347,13 +347,13 @@ describe('ClientHello', () => {
       'an extension twice',
       { edit: (list) => [...list, list[0]!] },
       'duplicate_extension',
-      'illegal_parameter',
+      'decode_error',
     ],
     [
       'an unknown extension twice',
       { edit: (list) => [...list, [999, Buffer.alloc(0)], [999, Buffer.alloc(0)]] },
       'duplicate_extension',
-      'illegal_parameter',
+      'decode_error',
     ],
     [
       'a PSK that is not last',
