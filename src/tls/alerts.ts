@@ -39,7 +39,7 @@ const ALERT_OF_REASON = {
   bad_compression_methods: Alert.illegalParameter,
   ssl30_offered: Alert.protocolVersion,
   no_common_version: Alert.protocolVersion,
-  duplicate_extension: Alert.decodeError,
+  duplicate_extension: Alert.illegalParameter,
   missing_key_share: Alert.missingExtension,
   missing_supported_groups: Alert.missingExtension,
   missing_signature_algorithms: Alert.missingExtension,
@@ -60,7 +60,7 @@ const ALERT_OF_REASON = {
   second_hello_without_requested_share: Alert.illegalParameter,
   early_data_in_second_hello: Alert.illegalParameter,
   // Finished and after
-  bad_finished_length: Alert.decryptError,
+  bad_finished_length: Alert.decodeError,
   bad_finished: Alert.decryptError,
   bad_key_update: Alert.decodeError,
   bad_key_update_request: Alert.illegalParameter,

@@ -306,7 +306,7 @@ describe('Finished', () => {
       stage,
       stage.wrap(22, message(20, Buffer.alloc(length))),
       'bad_finished_length',
-      'decrypt_error',
+      'decode_error',
     );
   });
   test('with one bit changed', () => {
@@ -347,13 +347,13 @@ describe('ClientHello', () => {
       'an extension twice',
       { edit: (list) => [...list, list[0]!] },
       'duplicate_extension',
-      'decode_error',
+      'illegal_parameter',
     ],
     [
       'an unknown extension twice',
       { edit: (list) => [...list, [999, Buffer.alloc(0)], [999, Buffer.alloc(0)]] },
       'duplicate_extension',
-      'decode_error',
+      'illegal_parameter',
     ],
     [
       'a PSK that is not last',
