@@ -8,6 +8,11 @@ export interface Credential {
   readonly chain: readonly Uint8Array[];
   /** SignatureSchemes that the key can sign with, most preferred first. */
   readonly schemes: readonly number[];
+  /**
+   * Those for TLS 1.2, which has RSA PKCS#1 v1.5 besides and ties no curve to a hash; default: `schemes`, which is
+   * read in any case, for the curve of the key.
+   */
+  readonly schemes12?: readonly number[];
 }
 
 /** What both roles are configured with. */

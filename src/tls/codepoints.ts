@@ -8,15 +8,20 @@ export const ContentType = {
 } as const;
 
 export const HandshakeType = {
+  helloRequest: 0,
   clientHello: 1,
   serverHello: 2,
   newSessionTicket: 4,
   endOfEarlyData: 5,
   encryptedExtensions: 8,
   certificate: 11,
+  serverKeyExchange: 12,
   certificateRequest: 13,
+  serverHelloDone: 14,
   certificateVerify: 15,
+  clientKeyExchange: 16,
   finished: 20,
+  certificateStatus: 22,
   keyUpdate: 24,
   messageHash: 254,
 } as const;
@@ -63,6 +68,7 @@ export const AlertDescription = {
   decryptError: 51,
   protocolVersion: 70,
   internalError: 80,
+  inappropriateFallback: 86,
   userCanceled: 90,
   noRenegotiation: 100,
   missingExtension: 109,
@@ -76,12 +82,30 @@ export const TLS12 = 0x0303;
 export const TLS13 = 0x0304;
 export const SSL30 = 0x0300;
 
+/** Values in a list of cipher suites that are none (RFC 5746 3.3, RFC 7507 2). */
+export const EMPTY_RENEGOTIATION_INFO_SCSV = 0x00ff;
+export const FALLBACK_SCSV = 0x5600;
+
+export const NamedGroup = { secp256r1: 0x0017, secp384r1: 0x0018, x25519: 0x001d } as const;
+
+/** Bytes of the random of a hello. */
+export const HELLO_RANDOM = 32;
+/** The end of the random of a server that knows TLS 1.3 and speaks TLS 1.2 (RFC 8446 4.1.3). */
+export const DOWNGRADE_TO_12 = Uint8Array.of(0x44, 0x4f, 0x57, 0x4e, 0x47, 0x52, 0x44, 0x01);
+
+/** ECPointFormat (RFC 8422 5.1.2). */
+export const UNCOMPRESSED_POINT = 0;
+
 /** TLSPlaintext.fragment at most (RFC 8446 5.1). */
 export const MAX_PLAINTEXT = 1 << 14;
 /** TLSCiphertext.encrypted_record at most (RFC 8446 5.2). */
 export const MAX_CIPHERTEXT = MAX_PLAINTEXT + 256;
+/** TLSCiphertext.length at most in TLS 1.2 (RFC 5246 6.2.3). */
+export const MAX_CIPHERTEXT_12 = MAX_PLAINTEXT + 2048;
 export const RECORD_HEADER = 5;
 export const HANDSHAKE_HEADER = 4;
+/** Finished.verify_data in TLS 1.2 (RFC 5246 7.4.9). */
+export const VERIFY_DATA_12 = 12;
 
 /** SignatureSchemes that may sign a TLS 1.3 CertificateVerify (RFC 8446 4.2.3): no PKCS#1 v1.5, no SHA-1. */
 const SIGNATURE_SCHEMES_13 = new Set([
@@ -90,4 +114,17 @@ const SIGNATURE_SCHEMES_13 = new Set([
 
 export function signsIn13(scheme: number): boolean {
   return SIGNATURE_SCHEMES_13.has(scheme);
+}
+
+/** SignatureSchemes of TLS 1.2 (RFC 5246 7.4.1.4.1, RFC 8446 4.2.3) by what signs: no SHA-1. */
+const ECDSA_SCHEMES_12 = new Set([0x0403, 0x0503, 0x0603, 0x0807]);
+const RSA_SCHEMES_12 = new Set([0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x0401, 0x0501, 0x0601]);
+
+/** What signs the key exchange of a TLS 1.2 suite; Ed25519 belongs to the ECDSA ones (RFC 8422 2.2). */
+export type Authentication = 'ecdsa' | 'rsa';
+
+/** What a TLS 1.2 suite must say for a signature of this scheme; undefined: not a scheme of TLS 1.2. */
+export function authenticationOf(scheme: number): Authentication | undefined {
+  if (ECDSA_SCHEMES_12.has(scheme)) return 'ecdsa';
+  return RSA_SCHEMES_12.has(scheme) ? 'rsa' : undefined;
 }

@@ -5,6 +5,15 @@
 
 export type HashName = 'sha256' | 'sha384';
 
+/** A key of our own for one exchange, while the peer's share has not come. */
+export interface EphemeralKey {
+  readonly publicKey: Uint8Array;
+  /** The shared secret, the caller's to wipe; null: the peer's share is invalid, as in `keyShare`. */
+  agree(peerPublic: Uint8Array): Uint8Array | null;
+  /** Forgets the private key, as far as the implementation can. */
+  wipe(): void;
+}
+
 export interface CryptoProvider {
   /** `length` bytes from a cryptographically secure source. */
   randomBytes(length: number): Uint8Array;
@@ -16,6 +25,8 @@ export interface CryptoProvider {
     group: number,
     peerPublic: Uint8Array,
   ): { readonly publicKey: Uint8Array; readonly sharedSecret: Uint8Array } | null;
+  /** The half of `keyShare` that a client needs: its share goes out before the server's comes. */
+  generateKeyShare(group: number): EphemeralKey;
   hash(hash: HashName, data: Uint8Array): Uint8Array;
   hmac(hash: HashName, key: Uint8Array, data: Uint8Array): Uint8Array;
   hkdfExtract(hash: HashName, salt: Uint8Array, ikm: Uint8Array): Uint8Array;
@@ -27,6 +38,8 @@ export interface CryptoProvider {
     context: Uint8Array,
     length: number,
   ): Uint8Array;
+  /** RFC 5246 5, the PRF with P_hash: `length` bytes. */
+  prf12(hash: HashName, secret: Uint8Array, label: string, seed: Uint8Array, length: number): Uint8Array;
   /** Returns ciphertext || tag. */
   aeadSeal(
     suite: number,

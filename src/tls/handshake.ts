@@ -9,7 +9,7 @@
 import { alertFor, asTlsError, TlsError } from './alerts.ts';
 import type { CertificateRefusal, HandshakeConfig, HandshakeEvent } from './api.ts';
 import { joinBytes } from './bytes.ts';
-import { AlertDescription, ContentType } from './codepoints.ts';
+import { AlertDescription, ContentType, TLS12 } from './codepoints.ts';
 import type { CryptoProvider } from './crypto-provider.ts';
 import type { Record } from './records/record-reader.ts';
 import { awaitsSignature, awaitsVerification, Closed, Connection, type State } from './state.ts';
@@ -172,11 +172,21 @@ export abstract class Handshake<Config extends HandshakeConfig> {
     const level = content[0]!;
     const description = content[1]!;
     if (level !== ALERT_LEVEL_WARNING && level !== ALERT_LEVEL_FATAL) throw new TlsError('malformed_alert');
-    // RFC 8446 6: the level is ignored, all but these two are errors, and close_notify follows user_canceled.
     if (description === AlertDescription.closeNotify) throw new TlsError('peer_closed');
-    if (description !== AlertDescription.userCanceled) throw new TlsError('peer_alert', description);
+    // RFC 8446 6: the level is ignored, all but these two are errors, and close_notify follows user_canceled.
+    // RFC 5246 7.2.2: after a warning "generally the connection can continue normally".
+    const isWarning = this.#heedsAlertLevel()
+      ? level === ALERT_LEVEL_WARNING
+      : description === AlertDescription.userCanceled;
+    if (!isWarning) throw new TlsError('peer_alert', description);
     this.#refuseBetweenFragments();
     if (++this.#warningAlerts > MAX_WARNING_ALERTS) throw new TlsError('too_many_warning_alerts');
+  }
+
+  /** In TLS 1.2, and as long as it may become that: a server sends unrecognized_name before its hello. */
+  #heedsAlertLevel(): boolean {
+    const { version, config } = this.connection;
+    return version === 0 ? config.versions.includes(TLS12) : version === TLS12;
   }
 
   /** RFC 8446 5.1: "there MUST NOT be any other records between" the records of one message. */

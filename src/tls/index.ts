@@ -3,7 +3,7 @@ export { alertFor, REASONS, type Reason, TlsError } from './alerts.ts';
 export type { CertificateRefusal, Credential, HandshakeEvent, HandshakeInfo } from './api.ts';
 export type { ConnectionEvent, ConnectionOptions } from './connection/api.ts';
 export { TlsConnection } from './connection/tls-connection.ts';
-export type { CryptoProvider, HashName } from './crypto-provider.ts';
+export type { CryptoProvider, EphemeralKey, HashName } from './crypto-provider.ts';
 export { PostHandshake, type PostHandshakeEvent, type TxUpdate } from './post-handshake.ts';
 export type { ClientOffer, ServerConfig } from './server/api.ts';
 export { ServerHandshake } from './server/server-handshake.ts';

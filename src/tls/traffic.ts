@@ -1,5 +1,6 @@
 /** Keys as they leave for the data plane, and the blob from which later ones are made. */
 import { copyBytes } from './bytes.ts';
+import { TLS13 } from './codepoints.ts';
 import type { CryptoProvider } from './crypto-provider.ts';
 import { ApplicationTrafficSecret } from './schedule/traffic-secret.ts';
 import { suiteById } from './suites.ts';
@@ -69,7 +70,7 @@ export function unpackUpdateState(blob: UpdateSecrets, provider: CryptoProvider)
     blob.length > AT_SECRETS && blob[0] === FORMAT ? suiteById(view.getUint16(AT_SUITE)) : undefined;
   const partialLength = blob[AT_PARTIAL] ?? 0;
   if (
-    suite === undefined ||
+    suite?.version !== TLS13 ||
     blob.length !== AT_SECRETS + 2 * suite.hashLength ||
     partialLength > PARTIAL_MAX
   ) {

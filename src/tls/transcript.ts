@@ -29,6 +29,11 @@ export class Transcript {
     this.writer.closeMessage(start);
   }
 
+  /** The messages themselves, which TLS 1.2 signs (RFC 5246 7.4.8). Aliases the transcript until it grows. */
+  messages(): Uint8Array {
+    return this.writer.view();
+  }
+
   hash(): Uint8Array {
     return this.#provider.hash(this.#hash, this.writer.view());
   }

@@ -48,10 +48,30 @@ export function nodeCryptoProvider(injected: Injected = {}): CryptoProvider {
         return null;
       }
     },
+    generateKeyShare: (group) => {
+      const ephemeral = new Ephemeral(group, injected.privateKey?.(group));
+      const agree = (peerPublic: Uint8Array) => {
+        try {
+          return ephemeral.combine(peerPublic);
+        } catch {
+          return null;
+        }
+      };
+      return { publicKey: ephemeral.publicKey, agree, wipe: () => {} };
+    },
     hash: (hash, data) => createHash(hash).update(data).digest(),
     hmac: (hash, key, data) => createHmac(hash, key).update(data).digest(),
     hkdfExtract: (hash, salt, ikm) => createHmac(hash, salt).update(ikm).digest(),
     hkdfExpandLabel,
+    prf12: (hash, secret, label, seed, length) => {
+      const labelled = Buffer.concat([Buffer.from(label, 'latin1'), seed]);
+      const hmac = (data: Uint8Array) => createHmac(hash, secret).update(data).digest();
+      let output = Buffer.alloc(0);
+      for (let a = hmac(labelled); output.length < length; a = hmac(a)) {
+        output = Buffer.concat([output, hmac(Buffer.concat([a, labelled]))]);
+      }
+      return Uint8Array.from(output.subarray(0, length));
+    },
     aeadSeal: (suite, key, nonce, aad, plaintext) => {
       const cipher = createCipheriv(CIPHERS[suite] as 'aes-128-gcm', key, nonce, { authTagLength: 16 });
       cipher.setAAD(aad);

@@ -39,6 +39,12 @@ export function signWith(key: KeyObject, scheme: number, data: Uint8Array): Uint
       return sign('sha384', data, pss);
     case 0x0806:
       return sign('sha512', data, pss);
+    case 0x0401:
+      return sign('sha256', data, key);
+    case 0x0501:
+      return sign('sha384', data, key);
+    case 0x0601:
+      return sign('sha512', data, key);
     default:
       throw new Error(`scheme ${scheme}`);
   }

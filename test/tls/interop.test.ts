@@ -7,6 +7,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ServerConfig } from '../../src/tls/index.ts';
 import { P256, X25519 } from '../support/node-crypto-provider.ts';
+import { runClient } from '../support/run-client.ts';
 import {
   type EchoCredential,
   type EchoServer,
@@ -70,36 +71,6 @@ async function serve(kind: Kind, changes: Partial<ServerConfig> = {}): Promise<E
     ...changes,
   });
   return server;
-}
-
-/** Runs a client, gives it the lines as soon as it has connected, and waits until `until` is in its output. */
-function runClient(program: string, args: string[], lines: string[], until: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: 'pipe' });
-    let output = '';
-    let next = 0;
-    const timer = setTimeout(() => {
-      child.kill();
-      reject(new Error(`no "${until}" from ${program}:\n${output}`));
-    }, 20_000);
-    const take = (bytes: Buffer) => {
-      output += bytes.toString('latin1');
-      // One line after the answer to the one before: s_client takes its commands at the start of a read only.
-      if (next > 0 && next < lines.length && output.includes(lines[next - 1]!.toUpperCase())) {
-        child.stdin.write(`${lines[next++]}\n`);
-      }
-      if (output.includes(until)) child.stdin.end();
-    };
-    child.stdout.on('data', take);
-    child.stderr.on('data', take);
-    child.stdin.on('error', () => {});
-    child.on('error', reject);
-    child.on('close', () => {
-      clearTimeout(timer);
-      resolve(output);
-    });
-    if (lines.length > 0) child.stdin.write(`${lines[next++]}\n`);
-  });
 }
 
 const openssl = (port: number, kind: Kind, ...more: string[]) => [

@@ -8,6 +8,7 @@ import { describe, expect, test, vi } from 'vitest';
 import type { Writer } from '../../src/tls/codec/writer.ts';
 import { type HandshakeEvent, type ServerConfig, ServerHandshake } from '../../src/tls/index.ts';
 import { ApplicationTrafficSecret } from '../../src/tls/schedule/traffic-secret.ts';
+import { suiteById } from '../../src/tls/suites.ts';
 import { nodeCryptoProvider, P256, X25519 } from '../support/node-crypto-provider.ts';
 
 type Trace = Record<string, string>;
@@ -143,7 +144,7 @@ test('a traffic secret cannot be read out of what holds it by printing it', asyn
   const { inspect } = await import('node:util');
   const secret = new ApplicationTrafficSecret(
     nodeCryptoProvider(),
-    { id: 0x1301, hash: 'sha256', hashLength: 32, keyLength: 16 },
+    suiteById(0x1301)!,
     new Uint8Array(32).fill(0x5a),
   );
   expect(inspect(secret, { depth: 9 })).not.toContain('90');

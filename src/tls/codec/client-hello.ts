@@ -21,6 +21,14 @@ export interface ClientHello {
   readonly pskModes: Uint8Array | undefined;
   readonly offersPsk: boolean;
   readonly offersEarlyData: boolean;
+  /** TLS 1.2: ECPointFormats (RFC 8422 5.1.2). */
+  readonly pointFormats: Uint8Array | undefined;
+  /** TLS 1.2: RFC 7627. */
+  readonly offersExtendedMasterSecret: boolean;
+  /** TLS 1.2: renegotiated_connection (RFC 5746 3.2). */
+  readonly renegotiationInfo: Uint8Array | undefined;
+  /** TLS 1.2: a ticket, or empty to ask for one (RFC 5077 3.2). */
+  readonly sessionTicket: Uint8Array | undefined;
 }
 
 /** Reads the body of a ClientHello: its form only; what it means is the states' business. */
@@ -43,6 +51,10 @@ export function readClientHello(body: Uint8Array): ClientHello {
   let pskModes: Uint8Array | undefined;
   let offersPsk = false;
   let offersEarlyData = false;
+  let pointFormats: Uint8Array | undefined;
+  let offersExtendedMasterSecret = false;
+  let renegotiationInfo: Uint8Array | undefined;
+  let sessionTicket: Uint8Array | undefined;
 
   // A hello older than TLS 1.2 may end here (RFC 5246 7.4.1.2); the version check answers it.
   if (reader.remaining > 0) {
@@ -88,6 +100,21 @@ export function readClientHello(body: Uint8Array): ClientHello {
           content.expectEnd();
           offersEarlyData = true;
           break;
+        case ExtensionType.ecPointFormats:
+          pointFormats = content.bytes8(1);
+          content.expectEnd();
+          break;
+        case ExtensionType.extendedMasterSecret:
+          content.expectEnd();
+          offersExtendedMasterSecret = true;
+          break;
+        case ExtensionType.renegotiationInfo:
+          renegotiationInfo = content.bytes8(0);
+          content.expectEnd();
+          break;
+        case ExtensionType.sessionTicket:
+          sessionTicket = content.bytes(content.remaining);
+          break;
         default: // RFC 8446 4.1.2: "Servers MUST ignore unrecognized extensions."
       }
     }
@@ -108,5 +135,9 @@ export function readClientHello(body: Uint8Array): ClientHello {
     pskModes,
     offersPsk,
     offersEarlyData,
+    pointFormats,
+    offersExtendedMasterSecret,
+    renegotiationInfo,
+    sessionTicket,
   };
 }

@@ -1,4 +1,5 @@
 import { ExtensionType, HandshakeType } from '../codepoints.ts';
+import { writeAlpn } from './extensions.ts';
 import type { Writer } from './writer.ts';
 
 export interface EncryptedExtensions {
@@ -15,16 +16,7 @@ export function writeEncryptedExtensions(writer: Writer, extensions: EncryptedEx
     writer.u16(ExtensionType.serverName);
     writer.u16(0);
   }
-  if (extensions.alpn !== undefined) {
-    writer.u16(ExtensionType.alpn);
-    const extension = writer.open(2);
-    const names = writer.open(2);
-    const name = writer.open(1);
-    for (let i = 0; i < extensions.alpn.length; i++) writer.u8(extensions.alpn.charCodeAt(i));
-    writer.close(name, 1);
-    writer.close(names, 2);
-    writer.close(extension, 2);
-  }
+  if (extensions.alpn !== undefined) writeAlpn(writer, extensions.alpn);
   writer.close(list, 2);
   writer.closeMessage(message);
 }

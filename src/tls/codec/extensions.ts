@@ -1,6 +1,8 @@
 /** The bodies of the ClientHello extensions that are understood (RFC 8446 4.2, RFC 6066 3, RFC 7301 3.1). */
 import { TlsError } from '../alerts.ts';
+import { ExtensionType } from '../codepoints.ts';
 import type { Reader } from './reader.ts';
+import type { Writer } from './writer.ts';
 
 export interface KeyShareEntry {
   readonly group: number;
@@ -74,6 +76,18 @@ export function readAlpn(reader: Reader): string[] {
     names.push(name);
   }
   return names;
+}
+
+/** The one protocol that a server has chosen. */
+export function writeAlpn(writer: Writer, protocol: string): void {
+  writer.u16(ExtensionType.alpn);
+  const extension = writer.open(2);
+  const names = writer.open(2);
+  const name = writer.open(1);
+  for (let i = 0; i < protocol.length; i++) writer.u8(protocol.charCodeAt(i));
+  writer.close(name, 1);
+  writer.close(names, 2);
+  writer.close(extension, 2);
 }
 
 /** May be empty: the client asks for a HelloRetryRequest (RFC 8446 4.2.8). */

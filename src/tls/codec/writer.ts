@@ -59,6 +59,11 @@ export class Writer {
     for (let i = 1, rest = length; i <= prefix; i++, rest >>>= 8) this.#bytes[start - i] = rest;
   }
 
+  /** Takes back what was written from `start` on. */
+  undo(start: number): void {
+    this.#length = start;
+  }
+
   /** Handshake message header; hand the result to `closeMessage`. */
   openMessage(type: number): number {
     this.u8(type);

@@ -5,7 +5,7 @@
 import { type Reason, TlsError } from '../alerts.ts';
 import { ByteQueue } from '../byte-queue.ts';
 import { copyBytes } from '../bytes.ts';
-import { ContentType, MAX_CIPHERTEXT, MAX_PLAINTEXT, RECORD_HEADER } from '../codepoints.ts';
+import { ContentType, MAX_CIPHERTEXT, MAX_PLAINTEXT, RECORD_HEADER, TLS12 } from '../codepoints.ts';
 import type { CryptoProvider } from '../crypto-provider.ts';
 import type { Aligned } from '../handshake-joiner.ts';
 import type { RecordKeys } from '../schedule/traffic-secret.ts';
@@ -39,6 +39,11 @@ export class RecordReader {
   /** Bytes of whole records taken so far, skipped early data apart. */
   get bytesRead(): number {
     return this.#bytesRead - this.#earlyDataRead;
+  }
+
+  /** What is in force; its keys are wiped with it. */
+  get protection(): Protection | undefined {
+    return this.#protection;
   }
 
   get isProtected(): boolean {
@@ -82,8 +87,10 @@ export class RecordReader {
       if (queue.length < RECORD_HEADER) return undefined;
       const length = (queue.at(3) << 8) | queue.at(4);
       const type = queue.at(0);
-      const sealed = type === ContentType.applicationData;
-      if (length > (sealed ? MAX_CIPHERTEXT : MAX_PLAINTEXT)) throw new TlsError('record_too_long');
+      const protection = this.#protection;
+      const sealed = type === ContentType.applicationData || protection?.showsType === true;
+      const maxSealed = protection?.maxCiphertext ?? MAX_CIPHERTEXT;
+      if (length > (sealed ? maxSealed : MAX_PLAINTEXT)) throw new TlsError('record_too_long');
       if (queue.length < RECORD_HEADER + length) return undefined;
       this.#bytesRead += RECORD_HEADER + length;
       const header = queue.take(RECORD_HEADER);
@@ -109,6 +116,10 @@ export class RecordReader {
     // RFC 8446 5.1: legacy_record_version "MUST be ignored for all purposes". A major version other than 3
     // is not a version of TLS, though.
     if (queue.length > 1 && queue.at(1) !== 3) throw new TlsError('wrong_record_version');
+    // In TLS 1.2 it is the version that was negotiated (RFC 5246 6.2.1), and authenticated.
+    if (queue.length > 2 && this.#protection?.showsType === true && queue.at(2) !== (TLS12 & 0xff)) {
+      throw new TlsError('wrong_record_version');
+    }
   }
 
   /** undefined: skipped. */

@@ -20,6 +20,11 @@ export class RecordWriter {
     return this.#protection?.recordSeq ?? 0;
   }
 
+  /** What is in force; its keys are wiped with it. */
+  get protection(): Protection | undefined {
+    return this.#protection;
+  }
+
   /** The keys go with the hand-over: who takes them wipes them. */
   get keys(): RecordKeys | undefined {
     return this.#protection?.keys;

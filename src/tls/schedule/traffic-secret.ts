@@ -55,7 +55,7 @@ abstract class BaseTrafficSecret {
 /** Only a Finished that verified makes one; reading under application keys asks for it. */
 declare const finishedVerified: unique symbol;
 export type FinishedVerified = { readonly [finishedVerified]: true };
-const FINISHED_VERIFIED = Object.freeze({}) as FinishedVerified;
+export const FINISHED_VERIFIED = Object.freeze({}) as FinishedVerified;
 
 export class HandshakeTrafficSecret extends BaseTrafficSecret {
   /** verify_data of a Finished sent under this secret (RFC 8446 4.4.4). */

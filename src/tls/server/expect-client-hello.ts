@@ -2,15 +2,16 @@ import { TlsError } from '../alerts.ts';
 import { copyBytes } from '../bytes.ts';
 import { type ClientHello, readClientHello } from '../codec/client-hello.ts';
 import { writeHelloRetryRequest } from '../codec/server-hello.ts';
-import { HandshakeType } from '../codepoints.ts';
+import { HandshakeType, TLS12, TLS13 } from '../codepoints.ts';
 import type { HandshakeMessage } from '../handshake-joiner.ts';
 import { requireType, State, Tls13State } from '../state.ts';
 import type { Suite } from '../suites.ts';
 import { Transcript } from '../transcript.ts';
 import type { ServerConfig } from './api.ts';
-import { checkHello, chooseGroup, chooseSuite, sameHello } from './negotiate.ts';
+import { checkHello, chooseGroup, chooseSuite, chooseVersion, sameHello } from './negotiate.ts';
 import { respond } from './respond.ts';
 import type { Connection, ServerState } from './state.ts';
+import { respond12 } from './tls12/respond.ts';
 
 /** Skipped early data at most, in bytes of ciphertext; as BoringSSL. */
 const MAX_SKIPPED_EARLY_DATA = 16_384;
@@ -21,8 +22,9 @@ export class ExpectClientHello extends State<ServerConfig> {
   override receive(message: HandshakeMessage, connection: Connection): ServerState {
     requireType(message, HandshakeType.clientHello);
     const aligned = connection.joiner.requireAligned();
-    const offer = checkHello(connection.config, readClientHello(message.body));
-    const { hello } = offer;
+    const hello = readClientHello(message.body);
+    if (chooseVersion(connection.config, hello) === TLS12) return respond12(connection, hello, message.whole);
+    const offer = checkHello(hello);
     const suite = chooseSuite(connection.config, hello);
     const { group, share } = chooseGroup(connection.config, offer);
     if (hello.offersEarlyData && hello.offersPsk) connection.reader.skipEarlyData(MAX_SKIPPED_EARLY_DATA);
@@ -65,7 +67,9 @@ export class ExpectSecondClientHello extends Tls13State<ServerConfig> {
     requireType(message, HandshakeType.clientHello);
     const aligned = connection.joiner.requireAligned();
     connection.reader.endEarlyData();
-    const offer = checkHello(connection.config, readClientHello(message.body));
+    const hello = readClientHello(message.body);
+    if (chooseVersion(connection.config, hello) !== TLS13) throw new TlsError('second_hello_differs');
+    const offer = checkHello(hello);
     if (!sameHello(this.#first, offer.hello)) throw new TlsError('second_hello_differs');
     // RFC 8446 4.2.10: early data is "not permitted" after a HelloRetryRequest.
     if (offer.hello.offersEarlyData) throw new TlsError('early_data_in_second_hello');

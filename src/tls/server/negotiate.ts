@@ -3,7 +3,7 @@ import { TlsError } from '../alerts.ts';
 import type { Credential } from '../api.ts';
 import type { ClientHello } from '../codec/client-hello.ts';
 import type { KeyShareEntry } from '../codec/extensions.ts';
-import { SSL30, signsIn13, TLS13 } from '../codepoints.ts';
+import { FALLBACK_SCSV, SSL30, signsIn13, TLS12, TLS13 } from '../codepoints.ts';
 import { type Suite, suiteById } from '../suites.ts';
 import type { ServerConfig } from './api.ts';
 
@@ -15,11 +15,27 @@ export interface Offer {
   readonly signatureSchemes: readonly number[];
 }
 
-export function checkHello(config: ServerConfig, hello: ClientHello): Offer {
+/** The highest version that both speak; with supported_versions the client's legacy_version says nothing. */
+export function chooseVersion(config: ServerConfig, hello: ClientHello): number {
   // RFC 8446 D.5: a legacy_version of 0x0300 "MUST" be answered by protocol_version.
   if (hello.legacyVersion <= SSL30) throw new TlsError('ssl30_offered');
-  if (!config.versions.includes(TLS13) || !hello.supportedVersions?.includes(TLS13))
-    throw new TlsError('no_common_version');
+  const offers = (version: number) =>
+    config.versions.includes(version) &&
+    (hello.supportedVersions === undefined
+      ? // RFC 8446 4.2.1: then it is TLS 1.2 or prior, even if legacy_version says 0x0304 or later.
+        version === TLS12 && hello.legacyVersion >= TLS12
+      : hello.supportedVersions.includes(version));
+  const version = [TLS13, TLS12].find(offers);
+  if (version === undefined) throw new TlsError('no_common_version');
+  // RFC 7507 3: a client that came back with less than it can, though we can do more, was led to do so.
+  if (hello.cipherSuites.includes(FALLBACK_SCSV) && config.versions.some((ours) => ours > version)) {
+    throw new TlsError('inappropriate_fallback');
+  }
+  return version;
+}
+
+/** Of a hello that is answered in TLS 1.3. */
+export function checkHello(hello: ClientHello): Offer {
   // RFC 8446 4.1.2: "exactly one byte, set to zero".
   if (hello.compressionMethods.length !== 1 || hello.compressionMethods[0] !== 0) {
     throw new TlsError('bad_compression_methods');
@@ -43,7 +59,7 @@ export function chooseSuite(config: ServerConfig, hello: ClientHello): Suite {
   for (const id of config.suites) {
     if (!hello.cipherSuites.includes(id)) continue;
     const suite = suiteById(id);
-    if (suite !== undefined) return suite;
+    if (suite?.version === TLS13) return suite;
   }
   throw new TlsError('no_common_suite');
 }

@@ -1,0 +1,52 @@
+import { ExtensionType, HandshakeType, TLS12, UNCOMPRESSED_POINT } from '../../codepoints.ts';
+import { writeAlpn } from '../extensions.ts';
+import type { Writer } from '../writer.ts';
+
+/** A server's hello (RFC 5246 7.4.1.3); each extension answers one that the client has sent. */
+export interface ServerHello12 {
+  readonly random: Uint8Array;
+  readonly sessionId: Uint8Array;
+  readonly suite: number;
+  readonly acknowledgesServerName: boolean;
+  readonly alpn: string | undefined;
+  readonly extendedMasterSecret: boolean;
+  readonly secureRenegotiation: boolean;
+  readonly pointFormats: boolean;
+  /** A NewSessionTicket will come (RFC 5077 3.2). */
+  readonly sessionTicket: boolean;
+}
+
+export function writeServerHello12(writer: Writer, hello: ServerHello12): void {
+  const message = writer.openMessage(HandshakeType.serverHello);
+  writer.u16(TLS12);
+  writer.bytes(hello.random);
+  writer.vector(1, hello.sessionId);
+  writer.u16(hello.suite);
+  writer.u8(0); // compression_method
+  const extensions = writer.open(2);
+  if (hello.acknowledgesServerName) writeEmpty(writer, ExtensionType.serverName);
+  if (hello.secureRenegotiation) {
+    // RFC 5746 3.6: in an initial handshake renegotiated_connection is empty.
+    writer.u16(ExtensionType.renegotiationInfo);
+    writer.u16(1);
+    writer.u8(0);
+  }
+  if (hello.extendedMasterSecret) writeEmpty(writer, ExtensionType.extendedMasterSecret);
+  if (hello.sessionTicket) writeEmpty(writer, ExtensionType.sessionTicket);
+  if (hello.pointFormats) {
+    writer.u16(ExtensionType.ecPointFormats);
+    writer.u16(2);
+    writer.u8(1);
+    writer.u8(UNCOMPRESSED_POINT);
+  }
+  if (hello.alpn !== undefined) writeAlpn(writer, hello.alpn);
+  // RFC 5246 7.4.1.4 lets the list be absent, not empty.
+  if (writer.length === extensions) writer.undo(extensions - 2);
+  else writer.close(extensions, 2);
+  writer.closeMessage(message);
+}
+
+function writeEmpty(writer: Writer, type: number): void {
+  writer.u16(type);
+  writer.u16(0);
+}

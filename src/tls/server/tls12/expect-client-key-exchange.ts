@@ -1,0 +1,41 @@
+import { TlsError } from '../../alerts.ts';
+import { readClientKeyExchange } from '../../codec/tls12/key-exchange.ts';
+import { HandshakeType } from '../../codepoints.ts';
+import type { EphemeralKey } from '../../crypto-provider.ts';
+import type { HandshakeMessage } from '../../handshake-joiner.ts';
+import { MasterSecret } from '../../schedule/master-secret.ts';
+import { requireType, State } from '../../state.ts';
+import type { ServerConfig } from '../api.ts';
+import type { Connection, ServerState } from '../state.ts';
+import type { Agreed } from './agreed.ts';
+import { ExpectChangeCipherSpec } from './expect-change-cipher-spec.ts';
+
+export class ExpectClientKeyExchange extends State<ServerConfig> {
+  readonly name = 'ExpectClientKeyExchange';
+  readonly #agreed: Agreed;
+  readonly #key: EphemeralKey;
+
+  constructor(agreed: Agreed, key: EphemeralKey) {
+    super();
+    this.#agreed = agreed;
+    this.#key = key;
+  }
+
+  override receive(message: HandshakeMessage, connection: Connection): ServerState {
+    requireType(message, HandshakeType.clientKeyExchange);
+    const { provider } = connection;
+    const { suite, transcript, randoms, extendedMasterSecret } = this.#agreed;
+    const premaster = this.#key.agree(readClientKeyExchange(message.body));
+    this.#key.wipe();
+    if (premaster === null) throw new TlsError('bad_key_share');
+    transcript.add(message.whole);
+    const master = extendedMasterSecret
+      ? MasterSecret.extended(provider, suite, premaster, transcript.hash())
+      : MasterSecret.plain(provider, suite, premaster, randoms);
+    return new ExpectChangeCipherSpec(this.#agreed, master);
+  }
+
+  override wipe(): void {
+    this.#key.wipe();
+  }
+}

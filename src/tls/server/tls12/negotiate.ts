@@ -1,0 +1,118 @@
+/** What a ClientHello means to this server in TLS 1.2: checks and choices, before any key exists. */
+import { TlsError } from '../../alerts.ts';
+import type { Credential } from '../../api.ts';
+import type { ClientHello } from '../../codec/client-hello.ts';
+import {
+  type Authentication,
+  authenticationOf,
+  EMPTY_RENEGOTIATION_INFO_SCSV,
+  NamedGroup,
+  TLS12,
+  UNCOMPRESSED_POINT,
+} from '../../codepoints.ts';
+import { type Suite, suiteById } from '../../suites.ts';
+import type { ServerConfig } from '../api.ts';
+import { chooseAlpn } from '../negotiate.ts';
+
+export interface Choice {
+  readonly suite: Suite;
+  readonly group: number;
+  readonly credential: Credential;
+  readonly scheme: number;
+  readonly alpn: string | undefined;
+}
+
+export function checkHello(hello: ClientHello): void {
+  // RFC 5246 7.4.1.2: the list "MUST contain, and all implementations MUST support, CompressionMethod.null".
+  if (!hello.compressionMethods.includes(0)) throw new TlsError('bad_compression_methods');
+  // RFC 8422 5.1.2: a list without the uncompressed format is answered by illegal_parameter.
+  if (hello.pointFormats !== undefined && !hello.pointFormats.includes(UNCOMPRESSED_POINT)) {
+    throw new TlsError('bad_point_formats');
+  }
+  // RFC 5746 3.6: in an initial handshake renegotiated_connection is empty, else "it MUST abort the handshake".
+  if (hello.renegotiationInfo !== undefined && hello.renegotiationInfo.length !== 0) {
+    throw new TlsError('bad_renegotiation_info');
+  }
+}
+
+/** RFC 5746 3.6: the extension, or the value among the suites, which means the same. */
+export function offersSecureRenegotiation(hello: ClientHello): boolean {
+  return hello.renegotiationInfo !== undefined || hello.cipherSuites.includes(EMPTY_RENEGOTIATION_INFO_SCSV);
+}
+
+export function choose(config: ServerConfig, hello: ClientHello): Choice {
+  const suites = commonSuites(config, hello);
+  if (suites.length === 0) throw new TlsError('no_common_suite');
+  const group = chooseGroup(config, hello);
+  const alpn = chooseAlpn(config, hello);
+  const { credential, scheme, authentication } = chooseCredential(config, hello, suites);
+  const suite = suites.find((candidate) => candidate.authentication === authentication);
+  if (suite === undefined) throw new TlsError('no_common_suite');
+  return { suite, group, credential, scheme, alpn };
+}
+
+function commonSuites(config: ServerConfig, hello: ClientHello): Suite[] {
+  const suites: Suite[] = [];
+  for (const id of config.suites) {
+    if (!hello.cipherSuites.includes(id)) continue;
+    const suite = suiteById(id);
+    if (suite?.version === TLS12) suites.push(suite);
+  }
+  return suites;
+}
+
+/** Elliptic curves alone: of hybrid groups TLS 1.2 knows nothing. */
+const GROUPS_12 = new Set<number>([NamedGroup.x25519, NamedGroup.secp256r1, NamedGroup.secp384r1]);
+
+/**
+ * RFC 8422 4 would leave the choice to us where the client does not say; but who does not say may as well not know
+ * our curves, and has to be a very old client.
+ */
+function chooseGroup(config: ServerConfig, hello: ClientHello): number {
+  for (const group of config.groups) {
+    if (GROUPS_12.has(group) && hello.supportedGroups?.includes(group)) return group;
+  }
+  throw new TlsError('no_common_group');
+}
+
+function chooseCredential(
+  config: ServerConfig,
+  hello: ClientHello,
+  suites: readonly Suite[],
+): { readonly credential: Credential; readonly scheme: number; readonly authentication: Authentication } {
+  const { serverName } = hello;
+  // RFC 5246 7.4.1.4.1: without the extension the client takes SHA-1, which is not made here.
+  const signatureSchemes = (hello.signatureAlgorithms ?? []).filter((scheme) => {
+    const authentication = authenticationOf(scheme);
+    return suites.some((suite) => suite.authentication === authentication);
+  });
+  if (signatureSchemes.length === 0) throw new TlsError('no_common_signature_scheme');
+  const credential = config.selectCredential({ serverName, signatureSchemes });
+  if (credential === undefined)
+    throw new TlsError(serverName === undefined ? 'no_credential' : 'unrecognized_name');
+  if (!acceptsCurve(hello, credential)) throw new TlsError('no_common_group');
+  for (const scheme of credential.schemes12 ?? credential.schemes) {
+    const authentication = authenticationOf(scheme);
+    if (authentication !== undefined && signatureSchemes.includes(scheme)) {
+      return { credential, scheme, authentication };
+    }
+  }
+  throw new TlsError('no_common_signature_scheme');
+}
+
+/** SignatureSchemes that name the curve of the key, in TLS 1.3 and so in `Credential.schemes`. */
+const CURVE_OF_SCHEME: ReadonlyMap<number, number> = new Map([
+  [0x0403, NamedGroup.secp256r1],
+  [0x0503, NamedGroup.secp384r1],
+]);
+
+/**
+ * RFC 8422 5.1.1: supported_groups is about the certificate's curve too: "The server MUST consider the extension in both
+ * cases."
+ */
+function acceptsCurve(hello: ClientHello, credential: Credential): boolean {
+  return credential.schemes.every((scheme) => {
+    const curve = CURVE_OF_SCHEME.get(scheme);
+    return curve === undefined || hello.supportedGroups?.includes(curve) === true;
+  });
+}

@@ -1,0 +1,91 @@
+/** From the runner's flags to the configuration of the connection under test. */
+import { nativeCryptoProvider } from '../../../src/control/native-crypto-provider.ts';
+import { native } from '../../../src/native.ts';
+import {
+  type ClientOffer,
+  type Credential,
+  type ServerConfig,
+  TlsConnection,
+} from '../../../src/tls/index.ts';
+import type { Options } from './flags.ts';
+import { loadCredential, type ShimCredential } from './keys.ts';
+
+export const provider = nativeCryptoProvider(native.crypto);
+
+const VERSIONS = [0x0304, 0x0303] as const;
+const SUITES = [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8];
+const GROUPS = [0x001d, 0x0017, 0x0018];
+/** BoringSSL's default bound of a certificate list is 100 KB; the runner sends others of up to 64 KB. */
+const MAX_HANDSHAKE_BYTES = 128 * 1024;
+
+/** What the exchange learns from the engine's questions. */
+export interface Observed {
+  offer: ClientOffer | undefined;
+  credential: ShimCredential | undefined;
+}
+
+export function credentialsOf(options: Options): ShimCredential[] {
+  const credentials = options.credentials.map((credential, index) => loadCredential(credential, index));
+  credentials.push(loadCredential(options, -1));
+  return credentials.filter((credential) => credential !== undefined);
+}
+
+function versionsOf(options: Options): number[] {
+  const minimum = options['min-version'] ?? 0;
+  const maximum = options['max-version'] ?? 0xffff;
+  return VERSIONS.filter(
+    (version) =>
+      version >= minimum &&
+      version <= maximum &&
+      !(version === 0x0304 && options['no-tls13']) &&
+      !(version === 0x0303 && options['no-tls12']),
+  );
+}
+
+/** One protocol name of a byte string, as the engine has it: one character is one byte. */
+export const protocolName = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
+
+export function protocolNames(list: Buffer): string[] {
+  const names: string[] = [];
+  for (let at = 0; at < list.length; at += 1 + list[at]!) {
+    names.push(protocolName(list.subarray(at + 1, at + 1 + list[at]!)));
+  }
+  return names;
+}
+
+/** What a server answers with: the one name it is told, which may be one that no client offers. */
+function selectedProtocols(options: Options): string[] {
+  if (options['reject-alpn']) return ['rejected by the test'];
+  const selected = options['select-alpn'];
+  return selected === undefined || options['decline-alpn'] ? [] : [protocolName(selected)];
+}
+
+export function createConnection(options: Options, observed: Observed): TlsConnection {
+  const credentials = credentialsOf(options);
+  const common = {
+    versions: versionsOf(options),
+    suites: SUITES,
+    groups: options.curves ?? GROUPS,
+    maxHandshakeBytes: MAX_HANDSHAKE_BYTES,
+  };
+  if (options.server !== true) throw new Error('no client role');
+  const config: ServerConfig = {
+    ...common,
+    alpn: selectedProtocols(options),
+    selectCredential(offer) {
+      observed.offer = offer;
+      if (options['fail-early-callback'] || options['fail-ddos-callback'] || options['fail-cert-callback']) {
+        return undefined;
+      }
+      return choose(credentials, offer.signatureSchemes);
+    },
+  };
+  return TlsConnection.server(config, provider);
+}
+
+function choose(credentials: readonly ShimCredential[], schemes: readonly number[]): Credential | undefined {
+  return (
+    credentials.find((credential) => credential.schemes.some((scheme) => schemes.includes(scheme))) ??
+    credentials.at(-1)
+  );
+}

@@ -1,0 +1,78 @@
+/** Certificates and private keys as the runner has them in files, and signatures of every scheme it asks for. */
+import { constants, createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { Credential } from '../../../src/tls/index.ts';
+import type { CredentialOptions } from './flags.ts';
+
+/** DER, in the order of the file. */
+export function readCertificates(path: string): Uint8Array[] {
+  const blocks = readFileSync(path, 'latin1').match(/-----BEGIN CERTIFICATE-----[^-]+-----END/g) ?? [];
+  return blocks.map((block) =>
+    Buffer.from(block.slice(block.indexOf('\n'), block.lastIndexOf('\n')), 'base64'),
+  );
+}
+
+export interface ShimCredential extends Credential {
+  readonly key: KeyObject;
+  /** Its place on the command line; -1: the flags outside -new-x509-credential. */
+  readonly index: number;
+}
+
+export function loadCredential(options: CredentialOptions, index: number): ShimCredential | undefined {
+  const { 'cert-file': certificate, 'key-file': keyFile } = options;
+  if (certificate === undefined || keyFile === undefined) return undefined;
+  const key = createPrivateKey(readFileSync(keyFile));
+  const can = schemesOf(key);
+  const wanted = options['signing-prefs'];
+  return {
+    chain: readCertificates(certificate),
+    schemes: wanted === undefined ? can : wanted.filter((scheme) => can.includes(scheme)),
+    key,
+    index,
+  };
+}
+
+const RSA_SCHEMES = [0x0804, 0x0401, 0x0805, 0x0501, 0x0806, 0x0601];
+/** TLS 1.2 does not tie a curve to a hash; a key says which of these it prefers. */
+const ECDSA_SCHEMES: Readonly<Record<string, readonly number[]>> = {
+  prime256v1: [0x0403, 0x0503, 0x0603],
+  secp384r1: [0x0503, 0x0403, 0x0603],
+};
+
+function schemesOf(key: KeyObject): readonly number[] {
+  switch (key.asymmetricKeyType) {
+    case 'rsa':
+      return RSA_SCHEMES;
+    case 'ed25519':
+      return [0x0807];
+    case 'ec':
+      return ECDSA_SCHEMES[key.asymmetricKeyDetails?.namedCurve ?? ''] ?? [];
+    default:
+      return [];
+  }
+}
+
+export function signWith(key: KeyObject, scheme: number, data: Uint8Array): Uint8Array {
+  const pss = { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+  switch (scheme) {
+    case 0x0401:
+    case 0x0403:
+      return sign('sha256', data, key);
+    case 0x0501:
+    case 0x0503:
+      return sign('sha384', data, key);
+    case 0x0601:
+    case 0x0603:
+      return sign('sha512', data, key);
+    case 0x0804:
+      return sign('sha256', data, pss);
+    case 0x0805:
+      return sign('sha384', data, pss);
+    case 0x0806:
+      return sign('sha512', data, pss);
+    case 0x0807:
+      return sign(null, data, key);
+    default:
+      throw new Error(`asked to sign with scheme 0x${scheme.toString(16)}`);
+  }
+}

@@ -1,0 +1,126 @@
+/** Flags of tests that speak of what socrypt does not have, and why it does not. Anything not here must be known. */
+const EARLY_DATA = 'early data (0-RTT) is neither offered nor taken: what it saves is not worth a replay';
+const RENEGOTIATION = 'renegotiation is refused, in every mode';
+const CHANNEL_ID = 'Channel ID is an experiment that no browser ships any more';
+const NPN = 'NPN was replaced by ALPN (RFC 7301)';
+const ECH = 'Encrypted ClientHello is not implemented';
+const ALPS = 'ALPS is a draft that expired';
+const EXTERNAL_PSK = 'only resumption PSKs; no external ones, and no PSK key exchange in TLS 1.2';
+const PAKE = 'password-authenticated key exchange is not implemented';
+const RAW_PUBLIC_KEYS = 'raw public keys (RFC 7250) are not implemented; certificates are X.509';
+const TRUST_ANCHORS = 'trust anchor identifiers are a draft and not implemented';
+const DELEGATED = 'delegated credentials (RFC 9345) are not implemented';
+const COMPRESSION = 'certificate compression (RFC 8879) is not implemented';
+const HANDSHAKER = 'handshake hints and split handshakes are an API of BoringSSL';
+const COMPLIANCE =
+  "a compliance policy of BoringSSL's; here suites, groups and schemes are listed one by one";
+const QUIC = 'TLS over TCP only';
+const PADDING = 'server padding is a draft and not implemented';
+const ACROSS_NAMES = 'a session is resumed for its own name only';
+const BORING_API = 'tests an API of BoringSSL that has no counterpart here';
+
+export const OUT_OF_SCOPE: Readonly<Record<string, string>> = {
+  'enable-early-data': EARLY_DATA,
+  'expect-accept-early-data': EARLY_DATA,
+  'expect-reject-early-data': EARLY_DATA,
+  'early-write-after-message': EARLY_DATA,
+  'renegotiate-freely': RENEGOTIATION,
+  'renegotiate-once': RENEGOTIATION,
+  'renegotiate-ignore': RENEGOTIATION,
+  'renegotiate-explicit': RENEGOTIATION,
+  'handshake-twice': RENEGOTIATION,
+  'enable-channel-id': CHANNEL_ID,
+  'send-channel-id': CHANNEL_ID,
+  'expect-channel-id': CHANNEL_ID,
+  'verify-peer-if-no-obc': CHANNEL_ID,
+  'advertise-npn': NPN,
+  'advertise-empty-npn': NPN,
+  'select-next-proto': NPN,
+  'select-empty-next-proto': NPN,
+  'expect-next-proto': NPN,
+  'expect-no-next-proto': NPN,
+  'ech-config-list': ECH,
+  'ech-server-config': ECH,
+  'ech-server-key': ECH,
+  'ech-is-retry-config': ECH,
+  'enable-ech-grease': ECH,
+  'expect-ech-accept': ECH,
+  'expect-ech-name-override': ECH,
+  'expect-no-ech-name-override': ECH,
+  'expect-ech-retry-configs': ECH,
+  'expect-no-ech-retry-configs': ECH,
+  'reject-unusable-ech-config': ECH,
+  'fail-early-callback-ech-rewind': ECH,
+  'application-settings': ALPS,
+  'expect-peer-application-settings': ALPS,
+  'alps-use-new-codepoint': ALPS,
+  'defer-alps': ALPS,
+  psk: EXTERNAL_PSK,
+  'psk-identity': EXTERNAL_PSK,
+  'new-psk-credential': EXTERNAL_PSK,
+  'new-spake2plusv1-credential': PAKE,
+  'new-rpk-credential': RAW_PUBLIC_KEYS,
+  'accepted-peer-cert-types': RAW_PUBLIC_KEYS,
+  'available-client-cert-types': RAW_PUBLIC_KEYS,
+  'expect-peer-certificate-type': RAW_PUBLIC_KEYS,
+  'expect-peer-rpk-sha256': RAW_PUBLIC_KEYS,
+  'cert-properties': TRUST_ANCHORS,
+  'requested-trust-anchors': TRUST_ANCHORS,
+  'available-trust-anchors': TRUST_ANCHORS,
+  'expect-peer-match-trust-anchor': TRUST_ANCHORS,
+  'expect-no-peer-match-trust-anchor': TRUST_ANCHORS,
+  'expect-peer-available-trust-anchors': TRUST_ANCHORS,
+  'delegated-credential': DELEGATED,
+  'new-delegated-credential': DELEGATED,
+  'expect-delegated-credential-used': DELEGATED,
+  'install-cert-compression-algs': COMPRESSION,
+  'install-one-cert-compression-alg': COMPRESSION,
+  'handshake-hints': HANDSHAKER,
+  'allow-hint-mismatch': HANDSHAKER,
+  'fips-202205': COMPLIANCE,
+  'wpa-202304': COMPLIANCE,
+  'cnsa-202407': COMPLIANCE,
+  'cnsa1-202603': COMPLIANCE,
+  'cnsa2-202603': COMPLIANCE,
+  dtls: QUIC,
+  quic: QUIC,
+  'quic-transport-params': QUIC,
+  'expect-quic-transport-params': QUIC,
+  'quic-use-legacy-codepoint': QUIC,
+  'quic-early-data-context': QUIC,
+  'request-server-padding': PADDING,
+  'expect-server-sent-requested-padding': PADDING,
+  'server-supports-padding': PADDING,
+  'resumption-across-names-enabled': ACROSS_NAMES,
+  'expect-resumable-across-names': ACROSS_NAMES,
+  'expect-not-resumable-across-names': ACROSS_NAMES,
+  'srtp-profiles': 'SRTP is of DTLS (RFC 5764)',
+  'enable-grease': 'GREASE (RFC 8701) is not sent',
+  'permute-extensions': 'extensions of a ClientHello stand in one order',
+  'false-start': 'False Start (RFC 7918) is not done: a client sends data after it verified the Finished',
+  'allow-false-start-without-alpn':
+    'False Start (RFC 7918) is not done: a client sends data after it verified the Finished',
+  'fallback-scsv': 'a client does not retry with a lower version, so it has no fallback to signal',
+  'jdk11-workaround': 'no workaround for the TLS 1.3 of early JDK 11',
+  'cbc-record-splitting': 'CBC suites are not implemented',
+  'ignore-rsa-key-usage': 'the key usage of a certificate is checked, always',
+  'expect-key-usage-invalid': 'the key usage of a certificate is checked, always',
+  'tls-unique': 'tls-unique is not defined for TLS 1.3 and unsafe without EMS (RFC 9266)',
+  'retain-only-sha256-client-cert': BORING_API,
+  'expect-sha256-client-cert': BORING_API,
+  'send-alert': BORING_API,
+  'peek-then-read': BORING_API,
+  'read-with-unfinished-write': BORING_API,
+  'use-ocsp-callback': BORING_API,
+  'set-ocsp-in-callback': BORING_API,
+  'decline-ocsp-callback': BORING_API,
+  'fail-ocsp-callback': BORING_API,
+  'use-ticket-callback': BORING_API,
+  'use-ticket-aead-callback': BORING_API,
+  'renew-ticket': BORING_API,
+  'skip-ticket': BORING_API,
+  'select-empty-alpn': BORING_API,
+  'allow-unknown-alpn-protos': BORING_API,
+  'no-server-name-ack': BORING_API,
+  'max-send-fragment': BORING_API,
+};

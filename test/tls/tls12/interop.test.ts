@@ -1,0 +1,174 @@
+/** TLS 1.2 with real clients over loopback: openssl s_client, node:tls, gnutls-cli, curl. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:tls';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { ServerConfig } from '../../../src/tls/index.ts';
+import { type ConnectionServer, connectionServer } from '../../support/connection-server.ts';
+import { P256, P384, X25519 } from '../../support/node-crypto-provider.ts';
+import { runClient } from '../../support/run-client.ts';
+import { type Kind, kinds, NAME, TestCertificates } from '../../support/test-certificates.ts';
+
+const has = (program: string) => spawnSync(program, ['--version']).error === undefined;
+const SUITES = {
+  'ECDHE-ECDSA-AES128-GCM-SHA256': 0xc02b,
+  'ECDHE-ECDSA-AES256-GCM-SHA384': 0xc02c,
+  'ECDHE-ECDSA-CHACHA20-POLY1305': 0xcca9,
+  'ECDHE-RSA-AES128-GCM-SHA256': 0xc02f,
+  'ECDHE-RSA-AES256-GCM-SHA384': 0xc030,
+  'ECDHE-RSA-CHACHA20-POLY1305': 0xcca8,
+} as const;
+
+let certificates: TestCertificates;
+let server: ConnectionServer | undefined;
+beforeAll(() => {
+  certificates = new TestCertificates();
+});
+afterAll(() => certificates.remove());
+afterEach(() => server?.close());
+
+async function serve(kind: Kind, changes: Partial<ServerConfig> = {}): Promise<ConnectionServer> {
+  const credential = certificates.get(kind);
+  server = await connectionServer({
+    versions: [0x0304, 0x0303],
+    suites: [0x1301, 0x1302, 0x1303, ...Object.values(SUITES)],
+    groups: [X25519, P256, P384],
+    alpn: ['http/1.1'],
+    selectCredential: () => credential,
+    maxHandshakeBytes: 65_536,
+    ...changes,
+  });
+  return server;
+}
+
+const openssl = (port: number, kind: Kind, ...more: string[]) => [
+  ...['s_client', '-connect', `127.0.0.1:${port}`, '-tls1_2', '-servername', NAME, '-verify_hostname', NAME],
+  ...['-CAfile', certificates.file(kind, 'crt'), '-verify_return_error', ...more],
+];
+const ESTABLISHED_12 = { type: 'established', info: { version: 0x0303, serverName: NAME } };
+
+describe('openssl s_client', () => {
+  test.each(Object.entries(SUITES))('%s', async (name, suite) => {
+    const kind = name.includes('ECDSA') ? 'ecdsa-p256' : 'rsa';
+    const { port, outcomes } = await serve(kind);
+    const output = await runClient('openssl', openssl(port, kind, '-cipher', name), ['ping', 'pong'], 'PONG');
+    expect(output).toContain(`Cipher is ${name}`);
+    expect(output).toContain('Secure Renegotiation IS supported');
+    expect(output).toContain('Extended master secret: yes');
+    expect(output).toContain('Verify return code: 0 (ok)');
+    expect(outcomes[0]).toMatchObject({ ...ESTABLISHED_12, info: { suite } });
+  });
+
+  test.each(kinds)('%s certificate', async (kind) => {
+    const { port, outcomes } = await serve(kind);
+    const output = await runClient('openssl', openssl(port, kind), ['ping'], 'PING');
+    expect(output).toContain('Verify return code: 0 (ok)');
+    expect(outcomes[0]).toMatchObject(ESTABLISHED_12);
+  });
+
+  test.each([
+    ['RSA-PSS+SHA384', 'rsa', 0x0805],
+    ['RSA+SHA256', 'rsa', 0x0401],
+    ['RSA+SHA512', 'rsa', 0x0601],
+    // The hash does not belong to the curve, which TLS 1.2 allows.
+    ['ECDSA+SHA384', 'ecdsa-p256', 0x0503],
+    ['ECDSA+SHA256', 'ecdsa-p384', 0x0403],
+  ] as const)('signature %s by %s', async (sigalgs, kind, scheme) => {
+    const { port, outcomes } = await serve(kind);
+    const output = await runClient('openssl', openssl(port, kind, '-sigalgs', sigalgs), ['ping'], 'PING');
+    expect(output).toContain('PING');
+    expect(outcomes[0]).toMatchObject({ ...ESTABLISHED_12, info: { scheme } });
+  });
+
+  test.each([
+    ['X25519', X25519],
+    ['P-256', P256],
+    ['P-384', P384],
+  ])('group %s', async (name, group) => {
+    const { port, outcomes } = await serve('rsa');
+    const output = await runClient('openssl', openssl(port, 'rsa', '-groups', name), ['ping'], 'PING');
+    expect(output).toContain('PING');
+    expect(outcomes[0]).toMatchObject({ ...ESTABLISHED_12, info: { group } });
+  });
+
+  test.each([
+    ['no AEAD suite', ['-cipher', 'ECDHE-RSA-AES128-SHA256'], 'no_common_suite'],
+    ['static RSA', ['-cipher', 'AES128-GCM-SHA256'], 'no_common_suite'],
+    ['no signature scheme', ['-sigalgs', 'ECDSA+SHA256'], 'no_common_signature_scheme'],
+    ['no group', ['-groups', 'X448'], 'no_common_group'],
+  ])('%s in common', async (_name, more, reason) => {
+    const { port, outcomes } = await serve('rsa');
+    const output = await runClient('openssl', openssl(port, 'rsa', ...more), [], 'no such thing');
+    expect(output).toContain('handshake failure');
+    expect(outcomes).toMatchObject([{ type: 'fail', reason, alert: 40 }]);
+  });
+
+  test('a fallback that was not needed is refused (RFC 7507)', async () => {
+    const { port, outcomes } = await serve('rsa');
+    const output = await runClient('openssl', openssl(port, 'rsa', '-fallback_scsv'), [], 'no such thing');
+    expect(output).toContain('inappropriate fallback');
+    expect(outcomes).toMatchObject([{ type: 'fail', reason: 'inappropriate_fallback', alert: 86 }]);
+  });
+
+  test('renegotiation is refused', async () => {
+    const { port, outcomes } = await serve('rsa');
+    // s_client: a line "R" renegotiates.
+    await runClient('openssl', openssl(port, 'rsa'), ['ping', 'R'], 'no such thing');
+    expect(outcomes.map(({ type }) => type)).toEqual(['established', 'fail']);
+    expect(outcomes[1]).toMatchObject({ reason: 'renegotiation' });
+  });
+});
+
+describe('node:tls', () => {
+  test.each(kinds)('%s', async (kind) => {
+    const { port, outcomes } = await serve(kind);
+    const socket = connect({
+      port,
+      host: '127.0.0.1',
+      servername: NAME,
+      ca: readFileSync(certificates.file(kind, 'crt')),
+      maxVersion: 'TLSv1.2',
+      ALPNProtocols: ['h2', 'http/1.1'],
+    });
+    const answer = await new Promise<string>((resolve, reject) => {
+      socket.on('error', reject);
+      socket.on('data', (bytes) => resolve(bytes.toString()));
+      socket.write('hello\n');
+    });
+    expect(answer).toBe('HELLO\n');
+    expect(socket).toMatchObject({ authorized: true, alpnProtocol: 'http/1.1' });
+    expect(socket.getProtocol()).toBe('TLSv1.2');
+    const closed = new Promise((resolve) => socket.on('close', resolve));
+    socket.end();
+    await closed;
+    expect(outcomes.map(({ type }) => type)).toEqual(['established', 'closed']);
+  });
+});
+
+describe('gnutls-cli', () => {
+  test.skipIf(!has('gnutls-cli')).each(['ecdsa-p256', 'rsa'] as const)(
+    '%s (skipped without gnutls-bin)',
+    async (kind) => {
+      const { port, outcomes } = await serve(kind);
+      const args = ['--x509cafile', certificates.file(kind, 'crt'), '--sni-hostname', NAME];
+      args.push('--verify-hostname', NAME, '--priority', 'NORMAL:-VERS-ALL:+VERS-TLS1.2');
+      const output = await runClient(
+        'gnutls-cli',
+        [...args, '-p', String(port), '127.0.0.1'],
+        ['ping'],
+        'PING',
+      );
+      expect(output).toContain('PING');
+      expect(outcomes[0]).toMatchObject(ESTABLISHED_12);
+    },
+  );
+});
+
+test.skipIf(!has('curl'))('curl --tls-max 1.2 (skipped without curl)', async () => {
+  const { port, outcomes } = await serve('rsa');
+  const args = ['--silent', '--tls-max', '1.2', '--http0.9', '--max-time', '10'];
+  args.push('--cacert', certificates.file('rsa', 'crt'), '--resolve', `${NAME}:${port}:127.0.0.1`);
+  const output = await runClient('curl', [...args, `https://${NAME}:${port}/path`], [], 'no such thing');
+  expect(output).toContain('GET /PATH HTTP/1.1');
+  expect(outcomes[0]).toMatchObject(ESTABLISHED_12);
+});
