@@ -25,11 +25,15 @@ export declare class NativePrivateKey {
   publicKey(): Uint8Array;
   /** `scheme`: TLS SignatureScheme code point. Throws ERR_SOCRYPT_KEY_SCHEME when the key does not fit. */
   sign(scheme: number, data: Uint8Array): Uint8Array;
+  /** By which another thread takes a share of the key (`sharedPrivateKey`), for as long as this object lives. */
+  handle(): number;
 }
 
 export interface NativeCrypto {
   /** PKCS#8 DER. Throws ERR_SOCRYPT_KEY_INVALID. */
   importPrivateKey(pkcs8: Uint8Array): NativePrivateKey;
+  /** The key whose `handle` another thread has told; no byte of it is copied. Throws ERR_SOCRYPT_KEY_INVALID. */
+  sharedPrivateKey(handle: number): NativePrivateKey;
   /** Makes an ephemeral key and combines it with the peer's share in one call; null: invalid share. */
   keyShare(
     group: NativeGroup,
@@ -177,6 +181,8 @@ export interface EngineOptions {
   readonly revalidateMs: number;
   /** The cache key includes the request's Origin (a CORS allow-list). */
   readonly keyByOrigin: boolean;
+  /** Handshakes are answered through a NativeHandshakeChannel, by whichever thread has one. */
+  readonly separateHandshakes: boolean;
   /** 0: RFC 8446's limit. A test sets it lower. */
   readonly recordLimit: number;
 }
@@ -196,7 +202,22 @@ export declare class NativeEngine {
   /** Ends the thread and closes everything. Idempotent; joins. */
   stop(): void;
   counters(): Float64Array;
+  /** The number of its handshake channel, for this or another thread; 0 without `separateHandshakes`. */
+  handshakeChannel(): number;
   static readonly counterNames: readonly string[];
+}
+
+/**
+ * An engine's handshakes for one thread. When that thread ends, or detaches, the engine ends the connections whose
+ * handshakes it had begun, and keeps what comes for the next one that attaches.
+ */
+export declare class NativeHandshakeChannel {
+  /** `number`: NativeEngine.handshakeChannel(). Throws ERR_SOCRYPT_CHANNEL: no such engine, or somebody is attached. */
+  constructor(number: number, wake: () => void);
+  poll(into: Uint8Array): number;
+  submit(messages: Uint8Array, length: number): number;
+  /** Idempotent; the other methods do nothing from then on. */
+  detach(): void;
 }
 
 export declare class NativeAccessLog {
@@ -215,6 +236,7 @@ export interface NativeAddon {
   readonly files: NativeFiles;
   readonly probe: NativeProbe;
   readonly Engine: typeof NativeEngine;
+  readonly HandshakeChannel: typeof NativeHandshakeChannel;
   readonly AccessLog: typeof NativeAccessLog;
 }
 

@@ -177,6 +177,18 @@ Napi::Value importPrivateKey(const Napi::CallbackInfo& info) {
   return PrivateKeyBinding::wrap(info.Env(), stateOf(info).privateKeyClass, std::move(*made));
 }
 
+Napi::Value sharedPrivateKey(const Napi::CallbackInfo& info) {
+  Arguments arguments(info, "sharedPrivateKey");
+  const uint64_t handle = arguments.integer(0, "handle", 1, uint64_t{1} << 53);
+  if (!arguments.good()) return info.Env().Undefined();
+  std::optional<key::PrivateKey> shared = PrivateKeyBinding::shared(handle);
+  if (!shared) {
+    raise(info.Env(), "ERR_SOCRYPT_KEY_INVALID", "sharedPrivateKey: expected the handle of a key that is held, received " + std::to_string(handle));
+    return info.Env().Undefined();
+  }
+  return PrivateKeyBinding::wrap(info.Env(), stateOf(info).privateKeyClass, std::move(*shared));
+}
+
 // ── AEAD ──
 
 struct OneShot {
@@ -378,6 +390,7 @@ void registerCrypto(Napi::Env env, Napi::Object exports) {
     crypto.Set(name, Napi::Function::New(env, function, name, data));
   };
   add("importPrivateKey", importPrivateKey);
+  add("sharedPrivateKey", sharedPrivateKey);
   add("keyShare", keyShare);
   add("agree", agree);
   add("hash", hash);

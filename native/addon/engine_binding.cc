@@ -7,7 +7,9 @@
 #include <memory>
 
 #include "addon/access_log_binding.hpp"
+#include "addon/channel_registry.hpp"
 #include "addon/registry.hpp"
+#include "addon/wake.hpp"
 #include "engine/engine.hpp"
 
 namespace socrypt::addon {
@@ -53,7 +55,8 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
                     {InstanceMethod<&NativeEngine::listen>("listen"), InstanceMethod<&NativeEngine::start>("start"),
                      InstanceMethod<&NativeEngine::poll>("poll"), InstanceMethod<&NativeEngine::submit>("submit"),
                      InstanceMethod<&NativeEngine::drain>("drain"), InstanceMethod<&NativeEngine::stop>("stop"),
-                     InstanceMethod<&NativeEngine::counters>("counters"), StaticValue("counterNames", names)});
+                     InstanceMethod<&NativeEngine::counters>("counters"),
+                     InstanceMethod<&NativeEngine::handshakeChannel>("handshakeChannel"), StaticValue("counterNames", names)});
     exports.Set("Engine", constructor);
   }
 
@@ -84,6 +87,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     options_.cache.revalidateNs = number(given, "revalidateMs") * kMs;
     options_.cacheFileBytes = number(given, "cacheFileBytes");
     options_.keyByOrigin = given.Get("keyByOrigin").ToBoolean();
+    options_.separateHandshakes = given.Get("separateHandshakes").ToBoolean();
     options_.recordLimit = number(given, "recordLimit");
     // Open files kept with entries leave most descriptors to connections.
     rlimit limit{};
@@ -99,8 +103,8 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
       }
       options_.logFormat = log->format();
     }
-    wake_ = Napi::ThreadSafeFunction::New(env, info[2].As<Napi::Function>(), "socrypt-engine", 0, 1);
-    engine_ = std::make_unique<Engine>(options_, std::move(log), [wake = wake_] { wake.NonBlockingCall(); });
+    wake_ = std::make_unique<Wake>(env, info[2].As<Napi::Function>(), "socrypt-engine", [this] { stopEngine(); });
+    engine_ = std::make_unique<Engine>(options_, std::move(log), wake_->caller());
   }
   ~NativeEngine() override { shutDown(); }
 
@@ -164,15 +168,23 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     return {array.Data(), array.ByteLength()};
   }
 
-  void shutDown() {
+  Napi::Value handshakeChannel(const Napi::CallbackInfo& info) {
+    const auto channel = engine_ == nullptr ? nullptr : engine_->handshakes();
+    return Napi::Number::New(info.Env(), channel == nullptr ? 0 : static_cast<double>(announceChannel(channel)));
+  }
+
+  void stopEngine() {
     if (engine_ == nullptr) return;
     engine_->stop();
     engine_.reset();
-    wake_.Release();
+  }
+  void shutDown() {
+    stopEngine();
+    if (wake_ != nullptr) wake_->close();
   }
 
   EngineOptions options_;
-  Napi::ThreadSafeFunction wake_;
+  std::unique_ptr<Wake> wake_;
   std::unique_ptr<Engine> engine_;
 };
 

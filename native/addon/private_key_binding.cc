@@ -1,6 +1,8 @@
 #include "addon/private_key_binding.hpp"
 
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -14,6 +16,18 @@ Napi::Value copy(Napi::Env env, const std::vector<uint8_t>& bytes) {
   Napi::Uint8Array array = Napi::Uint8Array::New(env, bytes.size());
   if (!env.IsExceptionPending()) std::memcpy(array.Data(), bytes.data(), bytes.size());
   return array;
+}
+
+// Keys that other environments of the process may take a share of, for as long as the key object that told its
+// handle lives.
+struct SharedKeys {
+  std::mutex mutex;
+  std::map<uint64_t, key::PrivateKey> byHandle;
+  uint64_t last = 0;
+};
+SharedKeys& sharedKeys() {
+  static SharedKeys all;
+  return all;
 }
 
 std::string hex(uint16_t code) {
@@ -33,6 +47,7 @@ Napi::Function PrivateKeyBinding::define(Napi::Env env) {
                          InstanceAccessor<&PrivateKeyBinding::bits>("bits"),
                          InstanceMethod<&PrivateKeyBinding::publicKey>("publicKey"),
                          InstanceMethod<&PrivateKeyBinding::sign>("sign"),
+                         InstanceMethod<&PrivateKeyBinding::handle>("handle"),
                      });
 }
 
@@ -48,6 +63,31 @@ PrivateKeyBinding::PrivateKeyBinding(const Napi::CallbackInfo& info) : Napi::Obj
   } else {
     raise(info.Env(), "ERR_SOCRYPT_ARGUMENT", "NativePrivateKey: expected importPrivateKey() to make it, received `new`");
   }
+}
+
+PrivateKeyBinding::~PrivateKeyBinding() {
+  if (handle_ == 0) return;
+  SharedKeys& keys = sharedKeys();
+  const std::lock_guard lock(keys.mutex);
+  keys.byHandle.erase(handle_);
+}
+
+Napi::Value PrivateKeyBinding::handle(const Napi::CallbackInfo& info) {
+  if (handle_ == 0) {
+    SharedKeys& keys = sharedKeys();
+    const std::lock_guard lock(keys.mutex);
+    handle_ = ++keys.last;
+    keys.byHandle.emplace(handle_, key_->share());
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(handle_));
+}
+
+std::optional<key::PrivateKey> PrivateKeyBinding::shared(uint64_t handle) {
+  SharedKeys& keys = sharedKeys();
+  const std::lock_guard lock(keys.mutex);
+  const auto found = keys.byHandle.find(handle);
+  if (found == keys.byHandle.end()) return std::nullopt;
+  return found->second.share();
 }
 
 Napi::Value PrivateKeyBinding::type(const Napi::CallbackInfo& info) {

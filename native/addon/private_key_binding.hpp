@@ -15,8 +15,12 @@ class PrivateKeyBinding : public Napi::ObjectWrap<PrivateKeyBinding> {
   /// A new object around `key`; undefined with an exception pending when it could not be made.
   static Napi::Value wrap(Napi::Env env, const Napi::FunctionReference& constructor, key::PrivateKey key);
 
+  /// A share of the key whose `handle` another environment has told; nothing when that key is gone.
+  static std::optional<key::PrivateKey> shared(uint64_t handle);
+
   /// From wrap() only; `new` in JavaScript throws.
   explicit PrivateKeyBinding(const Napi::CallbackInfo& info);
+  ~PrivateKeyBinding() override;
 
  private:
   Napi::Value type(const Napi::CallbackInfo& info);
@@ -24,8 +28,10 @@ class PrivateKeyBinding : public Napi::ObjectWrap<PrivateKeyBinding> {
   Napi::Value bits(const Napi::CallbackInfo& info);
   Napi::Value publicKey(const Napi::CallbackInfo& info);
   Napi::Value sign(const Napi::CallbackInfo& info);
+  Napi::Value handle(const Napi::CallbackInfo& info);
 
   std::optional<key::PrivateKey> key_;
+  uint64_t handle_ = 0;
 };
 
 }  // namespace socrypt::addon

@@ -6,26 +6,18 @@
 namespace socrypt::engine {
 
 void Engine::takeMessages() {
-  for (;;) {
-    const auto message = down_.peek();
-    if (message.empty()) return;
-    MessageHeader header;
-    std::memcpy(&header, message.data(), sizeof header);
-    if (header.type == UINT16_MAX) {
-      std::vector<uint8_t> large;
-      {
-        const std::lock_guard lock(overflowMutex_);
-        large = std::move(overflow_.front());
-        overflow_.pop_front();
-      }
-      onMessage(large);
-      explicit_bzero(large.data(), large.size());
-    } else {
-      onMessage(message);
-      // Keys pass through here.
-      explicit_bzero(message.data(), message.size());
-    }
-    down_.release({message.data(), header.length});
+  const auto each = [this](std::span<uint8_t> message) { onMessage(message); };
+  control_->take(each);
+  if (separate_) separate_->take(each);
+}
+
+void Engine::endAbandoned() {
+  for (size_t i = 0; i < connections_.size(); ++i) {
+    if (!connections_[i]) continue;
+    Connection& c = *connections_[i];
+    // No alert in a handshake: under which keys it would have to go is known to nobody any more.
+    if (c.phase == Phase::Handshake && c.handshakeBytes != 0 && !c.closing) destroy(c, Counter::closed_error);
+    else if (c.phase == Phase::Open && c.receivePaused) abort(c, record::Alert::InternalError, Counter::closed_error);
   }
 }
 
@@ -203,7 +195,7 @@ void Engine::notice(Notice what, int error) {
 
 // Connections whose message did not fit into the ring try again once the control plane has read.
 void Engine::retryBlocked() {
-  if (upBlocked_.load(std::memory_order_seq_cst)) return;
+  if (control_->blocked() && (!separate_ || separate_->blocked())) return;
   std::vector<uint64_t> again;
   again.swap(blocked_);
   for (const uint64_t id : again) {

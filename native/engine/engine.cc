@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,7 +21,6 @@ namespace socrypt::engine {
 
 namespace {
 
-constexpr size_t kRing = 256 * 1024;
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr uint64_t kLingerNs = 2 * kSecond;
 constexpr uint64_t kMinRecordLimit = 16;
@@ -41,13 +39,14 @@ uint64_t clockNs(clockid_t clock) noexcept {
 Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::function<void()> wakeControl)
     : options_(std::move(options)),
       accessLog_(std::move(log)),
-      wakeControl_(std::move(wakeControl)),
       cache_(options_.cache, counters_),
-      up_(kRing),
-      down_(kRing),
+      doorbell_(std::make_shared<Doorbell>()),
+      control_(std::make_shared<ControlChannel>(doorbell_)),
+      separate_(options_.separateHandshakes ? std::make_shared<ControlChannel>(doorbell_) : nullptr),
       readBuffer_(std::make_unique_for_overwrite<uint8_t[]>(kReadBuffer)),
       outBuffer_(std::make_unique_for_overwrite<uint8_t[]>(kSlots * record::kMaxRecord)),
-      coldReader_([this] { wakeEngine(); }) {
+      coldReader_([this] { doorbell_->ring(); }) {
+  control_->attach(std::move(wakeControl));
   if (accessLog_) log_ = accessLog_->producer();
   // With fewer there would be none left for data (transmit.cc keeps some back).
   if (options_.recordLimit != 0) options_.recordLimit = std::max(options_.recordLimit, kMinRecordLimit);
@@ -58,8 +57,7 @@ Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::funct
   deadlines_.setDuration(Deadline::KeepAlive, options_.keepAliveTimeoutNs);
   deadlines_.setDuration(Deadline::Write, options_.writeTimeoutNs);
   deadlines_.setDuration(Deadline::Linger, kLingerNs);
-  counters_.set(Counter::buffer_bytes_allocated, kReadBuffer + kSlots * record::kMaxRecord + 2 * kRing);
-  wake_.reset(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  counters_.set(Counter::buffer_bytes_allocated, kReadBuffer + kSlots * record::kMaxRecord + (separate_ ? 4 : 2) * ControlChannel::kRing);
 }
 
 Engine::~Engine() {
@@ -71,10 +69,10 @@ Engine::~Engine() {
 int Engine::listen(const char** call) {
   *call = "listen";
   // All that the loop needs, while there is somebody to tell.
-  if (!wake_) return EMFILE;
+  if (doorbell_->fd() < 0) return EMFILE;
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno;
-  reserve_.reset(fcntl(wake_.get(), F_DUPFD_CLOEXEC, 0));
+  reserve_.reset(fcntl(doorbell_->fd(), F_DUPFD_CLOEXEC, 0));
   if (!reserve_) return errno;
 
   addrinfo hints{};
@@ -120,71 +118,17 @@ bool Engine::start() {
   return true;
 }
 
-size_t Engine::poll(std::span<uint8_t> into) {
-  controlNotified_.exchange(false, std::memory_order_seq_cst);
-  size_t used = 0;
-  for (;;) {
-    const auto message = up_.peek();
-    const size_t length = alignMessage(message.size());
-    if (message.empty() || length > into.size() - used) break;
-    std::memcpy(into.data() + used, message.data(), message.size());
-    explicit_bzero(message.data(), message.size());
-    // peek() after this reads the header of the next message, never of this one again.
-    up_.release({message.data(), message.size()});
-    const auto padded = static_cast<uint32_t>(length);
-    std::memcpy(into.data() + used, &padded, 4);
-    // The reader steps by the padded length and finds the true one in the fields themselves.
-    used += length;
-  }
-  if (upBlocked_.exchange(false, std::memory_order_seq_cst)) wakeEngine();
-  return used;
-}
-
-size_t Engine::submit(std::span<const uint8_t> messages) {
-  size_t taken = 0;
-  while (messages.size() - taken >= sizeof(MessageHeader)) {
-    MessageHeader header;
-    std::memcpy(&header, messages.data() + taken, sizeof header);
-    const size_t padded = alignMessage(header.length);
-    if (header.length < sizeof header || padded > messages.size() - taken) break;
-    const auto message = messages.subspan(taken, header.length);
-    if (padded > down_.maxMessage() / 2) {
-      uint8_t* at = down_.reserve(sizeof header);
-      if (at == nullptr) break;
-      {
-        const std::lock_guard lock(overflowMutex_);
-        overflow_.emplace_back(message.begin(), message.end());
-      }
-      const MessageHeader marker{sizeof header, UINT16_MAX, 0, 0};
-      std::memcpy(at, &marker, sizeof marker);
-    } else {
-      uint8_t* at = down_.reserve(header.length);
-      if (at == nullptr) break;
-      std::memcpy(at, message.data(), message.size());
-    }
-    down_.publish();
-    taken += padded;
-  }
-  if (taken != 0 && sleeping_.exchange(false, std::memory_order_seq_cst)) wakeEngine();
-  return taken;
-}
-
 void Engine::drain(uint64_t deadlineNs) {
   drainDeadline_.store(deadlineNs, std::memory_order_relaxed);
   drainAsked_.store(true, std::memory_order_release);
-  wakeEngine();
+  doorbell_->ring();
 }
 
 void Engine::stop() {
   if (!thread_.joinable()) return;
   stopping_.store(true, std::memory_order_release);
-  wakeEngine();
+  doorbell_->ring();
   thread_.join();
-}
-
-void Engine::wakeEngine() noexcept {
-  const uint64_t one = 1;
-  [[maybe_unused]] const auto written = write(wake_.get(), &one, sizeof one);  // a full counter wakes as well
 }
 
 // ── the engine's thread ──
@@ -197,7 +141,7 @@ void Engine::run() {
   event.data.u64 = kListenerEvent;
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.get(), &event);
   event.data.u64 = kWakeEvent;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, doorbell_->fd(), &event);
 
   while (!stopping_.load(std::memory_order_acquire)) loopOnce();
 
@@ -223,16 +167,17 @@ void Engine::loopOnce() {
       timeout = next <= now ? 0 : static_cast<int>(std::min<uint64_t>((next - now) / 1'000'000 + 1, 60'000));
     }
     // An exchange, here and in poll(): what the other side published before its own exchange is seen after it.
-    sleeping_.exchange(true, std::memory_order_seq_cst);
-    if (!down_.empty()) timeout = 0;
+    doorbell_->fallAsleep();
+    if (!control_->empty() || (separate_ && !separate_->empty())) timeout = 0;
   }
   const int count = epoll_wait(epoll_.get(), events, static_cast<int>(std::size(events)), timeout);
-  sleeping_.store(false, std::memory_order_seq_cst);
+  doorbell_->awake();
   now_ = clockNs(CLOCK_MONOTONIC);
   wallMs_ = static_cast<int64_t>(clockNs(CLOCK_REALTIME_COARSE) / 1'000'000);
 
   // Before the sockets: what the control plane changed a moment ago holds for every request read now.
   takeMessages();
+  if (separate_ && separate_->takeAbandoned()) endAbandoned();
   bool acceptable = false;
   for (int i = 0; i < count; ++i) {
     const uint64_t id = events[i].data.u64;
@@ -240,7 +185,7 @@ void Engine::loopOnce() {
       acceptable = true;
     } else if (id == kWakeEvent) {
       uint64_t ignored;
-      [[maybe_unused]] const auto n = read(wake_.get(), &ignored, sizeof ignored);
+      [[maybe_unused]] const auto n = read(doorbell_->fd(), &ignored, sizeof ignored);
     } else if (Connection* c = find(id)) {
       const uint32_t what = events[i].events;
       if ((what & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
@@ -373,7 +318,7 @@ bool Engine::refuseForLackOfDescriptors() {
     counters_.add(Counter::connections_rejected_fd);
   }
   const bool nobodyWaits = fd < 0 && errno == EAGAIN;
-  reserve_.reset(fcntl(wake_.get(), F_DUPFD_CLOEXEC, 0));
+  reserve_.reset(fcntl(doorbell_->fd(), F_DUPFD_CLOEXEC, 0));
   return fd >= 0 || nobodyWaits;
 }
 

@@ -27,10 +27,10 @@
 #include "engine/access_log.hpp"
 #include "engine/cold_reader.hpp"
 #include "engine/connection.hpp"
+#include "engine/control_channel.hpp"
 #include "engine/counters.hpp"
 #include "engine/deadlines.hpp"
 #include "engine/file_cache.hpp"
-#include "engine/message_ring.hpp"
 #include "engine/messages.hpp"
 #include "ocf/ocf.hpp"
 
@@ -52,6 +52,7 @@ struct EngineOptions {
   http::Limits http;
   CacheLimits cache{};
   size_t cacheFileBytes = 65536;
+  bool separateHandshakes = false;  // handshakes have a ControlChannel of their own
   bool keyByOrigin = false;
   uint64_t recordLimit = 0;  // 0: RFC 8446's
   http::LogFormat logFormat = http::LogFormat::Off;
@@ -72,9 +73,11 @@ class Engine {
   /// False when no crypto driver passed its known-answer tests.
   [[nodiscard]] bool start();
   /// Copies whole messages from the engine into `into`; returns the bytes used.
-  size_t poll(std::span<uint8_t> into);
+  size_t poll(std::span<uint8_t> into) { return control_->poll(into); }
   /// Takes whole messages from `messages`; returns how many bytes were taken.
-  size_t submit(std::span<const uint8_t> messages);
+  size_t submit(std::span<const uint8_t> messages) { return control_->submit(messages); }
+  /// For the thread that answers handshakes and what comes after them; empty unless options.separateHandshakes.
+  [[nodiscard]] std::shared_ptr<ControlChannel> handshakes() const noexcept { return separate_; }
   void drain(uint64_t deadlineNs);
   void stop();
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
@@ -90,7 +93,6 @@ class Engine {
   void updateDeadline(Connection& c, bool progress);
   void enqueue(Connection& c);
   [[nodiscard]] Connection* find(uint64_t id) noexcept;
-  void wakeEngine() noexcept;
 
   // close.cc
   void destroy(Connection& c, Counter reason);
@@ -110,22 +112,13 @@ class Engine {
   /// Sends a message up whose body is written by `write(MessageWriter&)`; false when the ring is full.
   template <typename Write>
   bool sendUp(Up type, uint64_t id, size_t bodyLength, Write&& write) {
-    uint8_t* at = up_.reserve(sizeof(MessageHeader) + bodyLength);
-    if (at == nullptr) {
-      counters_.add(Counter::ring_full);
-      upBlocked_.store(true, std::memory_order_seq_cst);
-      // The control plane may have emptied the ring, and looked at upBlocked_, between the two lines above.
-      if (!controlNotified_.exchange(true, std::memory_order_seq_cst)) wakeControl_();
-      return false;
-    }
-    const MessageHeader header{static_cast<uint32_t>(sizeof(MessageHeader) + bodyLength), static_cast<uint16_t>(type), 0, id};
-    std::memcpy(at, &header, sizeof header);
-    MessageWriter writer(at + sizeof header);
-    write(writer);
-    up_.publish();
-    if (!controlNotified_.exchange(true, std::memory_order_seq_cst)) wakeControl_();
-    return true;
+    ControlChannel& channel = separate_ && aboutHandshakes(type) ? *separate_ : *control_;
+    if (channel.send(type, id, bodyLength, std::forward<Write>(write))) return true;
+    counters_.add(Counter::ring_full);
+    return false;
   }
+  /// What the thread that detached from `separate_` did not answer is ended.
+  void endAbandoned();
   void notice(Notice what, int error);
   void retryBlocked();
 
@@ -180,20 +173,17 @@ class Engine {
   EngineOptions options_;
   std::shared_ptr<AccessLog> accessLog_;
   AccessLog::Producer* log_ = nullptr;
-  std::function<void()> wakeControl_;
   Counters counters_;
   ocf::Framework framework_;
   Deadlines deadlines_;
   FileCache cache_;
 
-  MessageRing up_, down_;
-  std::mutex overflowMutex_;
-  std::deque<std::vector<uint8_t>> overflow_;  // messages too large for the ring
-  std::atomic<bool> controlNotified_{false}, upBlocked_{false}, sleeping_{false};
+  std::shared_ptr<Doorbell> doorbell_;
+  std::shared_ptr<ControlChannel> control_, separate_;
   std::atomic<bool> stopping_{false}, drainAsked_{false};
   std::atomic<uint64_t> drainDeadline_{0};
 
-  Descriptor listener_, epoll_, wake_, reserve_;
+  Descriptor listener_, epoll_, reserve_;
   std::thread thread_;
 
   uint64_t now_ = 0;  // monotonic nanoseconds, read once per turn of the loop

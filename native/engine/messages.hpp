@@ -13,7 +13,7 @@ namespace socrypt::engine {
 
 /// Engine -> control plane. The header's id is a connection, or a request token where said.
 enum class Up : uint16_t {
-  HandshakeData = 1,    // bytes: as received; the engine reads on once it is answered
+  HandshakeData = 1,    // u8 1: the first of this connection, bytes: as received; the engine reads on once it is answered
   HandshakeClosed = 2,  // u8 reason: forget this handshake
   PostHandshake = 3,    // bytes blob, bytes content: plaintext of handshake records; answered by RxKeys, PostMore or PostFail
   RekeyDue = 4,         // bytes blob: the sealing key nears its limit; answered by TxUpdate
@@ -21,6 +21,11 @@ enum class Up : uint16_t {
   Drained = 6,          // id 0: no connection is left after drain()
   Notice = 7,           // id 0; u32 Notice, u32 errno
 };
+
+/// What goes to the thread of the control plane that does handshakes, when that is another one.
+inline constexpr bool aboutHandshakes(Up type) noexcept {
+  return type == Up::HandshakeData || type == Up::HandshakeClosed || type == Up::PostHandshake || type == Up::RekeyDue;
+}
 
 enum class ClosedReason : uint8_t { Peer = 0, Timeout = 1, Plaintext = 2, TooBig = 3, Error = 4, Drain = 5 };
 enum class Notice : uint32_t { AcceptFailed = 1, AcceptRecovered = 2 };

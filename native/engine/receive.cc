@@ -108,7 +108,12 @@ void Engine::onHandshakeBytes(Connection& c, std::span<uint8_t> bytes) {
 
 bool Engine::passHandshakeBytes(Connection& c, std::span<const uint8_t> bytes) {
   c.awaitingControl = true;
-  if (sendUp(Up::HandshakeData, c.id, 4 + bytes.size(), [bytes](MessageWriter& w) { w.bytes(bytes); })) return true;
+  const uint8_t first = c.handshakeBytes == bytes.size() ? 1 : 0;
+  if (sendUp(Up::HandshakeData, c.id, 5 + bytes.size(), [first, bytes](MessageWriter& w) {
+        w.number(first);
+        w.bytes(bytes);
+      }))
+    return true;
   c.in.append(bytes);
   c.upBlocked = true;
   blocked_.push_back(c.id);

@@ -74,7 +74,7 @@ enum class Agreement : uint8_t { Ok, InvalidShare, Failed };
 /// test vectors. `out.publicKey` stays empty.
 [[nodiscard]] Agreement agree(Group group, View privateKey, View peerPublic, KeyShare& out) noexcept;
 
-/// A private key held by libcrypto. One thread at a time.
+/// A private key held by libcrypto. One thread at a time; another thread signs with a share() of it.
 class PrivateKey {
  public:
   enum class Type : uint8_t { Ec, Rsa, Ed25519 };
@@ -88,6 +88,9 @@ class PrivateKey {
   PrivateKey(PrivateKey&&) noexcept = default;
   PrivateKey& operator=(PrivateKey&&) noexcept = default;
   ~PrivateKey();
+
+  /// The same key for another thread: libcrypto counts who holds it, nothing is copied.
+  [[nodiscard]] PrivateKey share() const noexcept;
 
   [[nodiscard]] Type type() const noexcept { return type_; }
   /// "P-256", "P-384"; empty when not EC.

@@ -106,6 +106,16 @@ std::optional<PrivateKey> PrivateKey::fromPkcs8(View der, std::string& why) {
   return key;
 }
 
+PrivateKey PrivateKey::share() const noexcept {
+  PrivateKey other;
+  EVP_PKEY_up_ref(key_.get());
+  other.key_.reset(key_.get());
+  other.type_ = type_;
+  other.curve_ = curve_;
+  other.bits_ = bits_;
+  return other;
+}
+
 bool PrivateKey::verifiesItself() {
   const uint16_t scheme = type_ == Type::Rsa ? 0x0401 : type_ == Type::Ed25519 ? kEd25519 : curve_ == "P-256" ? 0x0403 : 0x0503;
   static constexpr uint8_t kText[] = {'s', 'o', 'c', 'r', 'y', 'p', 't'};

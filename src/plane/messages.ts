@@ -113,6 +113,12 @@ export class MessageWriter {
     this.#end -= taken;
   }
 
+  /** Forgets, and zeroises, everything. */
+  wipe(): void {
+    this.#buffer.fill(0);
+    this.#end = 0;
+  }
+
   begin(type: Down, id: number): void {
     this.#reserve(HEADER);
     this.#start = this.#end;

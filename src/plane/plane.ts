@@ -10,7 +10,7 @@ export interface PlaneOptions {
   readonly port: number;
   /** Engines, each a thread. */
   readonly workers: number;
-  readonly limits: Omit<EngineOptions, 'host' | 'port'>;
+  readonly limits: Omit<EngineOptions, 'host' | 'port' | 'separateHandshakes'>;
   /** Open directory that dependencies are looked up below; the plane duplicates it for its engines. */
   readonly rootFd: number;
 }
@@ -22,7 +22,8 @@ export interface PlaneLog {
 }
 
 export interface PlaneHooks {
-  readonly handshakes: HandshakeHandler;
+  /** null: other threads have them; see `handshakeChannels`. */
+  readonly handshakes: HandshakeHandler | null;
   readonly handler: RequestHandler;
   readonly log: PlaneLog;
   readonly accessLog: NativeAccessLog | null;
@@ -102,6 +103,11 @@ export class Plane {
     for (const link of this.#links) link.stop();
     this.#links = [];
     this.#drained?.();
+  }
+
+  /** One per engine, for the threads that answer handshakes. */
+  handshakeChannels(): number[] {
+    return this.#links.map((link) => link.handshakeChannel());
   }
 
   /** One snapshot per engine, in the order of `counterNames`. */

@@ -19,7 +19,7 @@ import {
   Certificate as X509Structure,
 } from '@peculiar/asn1-x509';
 import { SocryptError } from '../errors.ts';
-import { childrenOf, contentOf, type DerElement, DerError, parseAs, sequenceOf, slice } from './der.ts';
+import { childrenOf, contentOf, type DerElement, DerError, parseAs, sequenceOf, slice, TAG } from './der.ts';
 import { decodePemOrDer } from './pem.ts';
 
 export interface Certificate {
@@ -43,27 +43,49 @@ export interface Certificate {
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array;
   readonly isCA: boolean;
+  /** basicConstraints pathLenConstraint; undefined: none. */
+  readonly pathLength: number | undefined;
   /** undefined: the extension is absent, every use is allowed. */
   readonly keyUsage: readonly KeyUsageType[] | undefined;
   /** Object identifiers; undefined: absent, every use is allowed. */
   readonly extendedKeyUsage: readonly string[] | undefined;
   readonly subjectKeyIdentifier: Uint8Array | undefined;
   readonly authorityKeyIdentifier: Uint8Array | undefined;
+  readonly version: 1 | 2 | 3;
+  /** By object identifier. */
+  readonly extensions: ReadonlyMap<string, CertificateExtension>;
+  /** TBSCertificate, DER: what the signature covers. */
+  readonly tbsDer: Uint8Array;
+  /** AlgorithmIdentifiers, DER: the signed one, and the one beside the signature (RFC 5280 4.1.1.2). */
+  readonly tbsSignatureAlgorithm: Uint8Array;
+  readonly signatureAlgorithm: Uint8Array;
+  /** The signature itself, whole octets. */
+  readonly signature: Uint8Array;
+}
+
+export interface CertificateExtension {
+  readonly critical: boolean;
+  /** Content of extnValue: DER. */
+  readonly value: Uint8Array;
 }
 
 /** Far above any real certificate; with it the record layer's 2^24 bound on a Certificate message is never near. */
-const MAX_CERTIFICATE_BYTES = 64 * 1024;
+export const MAX_CERTIFICATE_BYTES = 64 * 1024;
 const MAX_CERTIFICATES = 16;
 const MAX_NAME_TEXT = 256;
 
 const CERTIFICATE_LABELS: ReadonlySet<string> = new Set(['CERTIFICATE', 'X509 CERTIFICATE']);
 
 /**
- * All certificates in `bytes` (PEM: one or more; DER: one), in their order. Throws ERR_SOCRYPT_PEM_INVALID,
+ * All certificates in `bytes` (PEM: one to `most`; DER: one), in their order. Throws ERR_SOCRYPT_PEM_INVALID,
  * ERR_SOCRYPT_CERTIFICATE_MISSING (nothing here is a certificate) and ERR_SOCRYPT_CERTIFICATE_INVALID (damaged, too many, too large).
  */
-export function readCertificates(bytes: Uint8Array, source: string): Certificate[] {
-  const encoded = decodePemOrDer(bytes, source);
+export function readCertificates(
+  bytes: Uint8Array,
+  source: string,
+  most: number = MAX_CERTIFICATES,
+): Certificate[] {
+  const encoded = decodePemOrDer(bytes, source, most === MAX_CERTIFICATES ? undefined : most);
   if (encoded.format === 'der') return [parseCertificate(encoded.der, source)];
   const blocks = encoded.format === 'pem' ? encoded.blocks : [];
   const wanted = blocks.filter((block) => CERTIFICATE_LABELS.has(block.label));
@@ -71,8 +93,8 @@ export function readCertificates(bytes: Uint8Array, source: string): Certificate
     if (!wanted.includes(block)) block.der.fill(0);
   }
   if (wanted.length === 0) throw missing(new Set(blocks.map((block) => block.label)), source);
-  if (wanted.length > MAX_CERTIFICATES) {
-    throw invalid(source, `it holds ${wanted.length}, and ${MAX_CERTIFICATES} are the most a chain may have`);
+  if (wanted.length > most) {
+    throw invalid(source, `it holds ${wanted.length}, and ${most} are the most it may hold`);
   }
   return wanted.map((block) => parseCertificate(block.der, `${source}, line ${block.line}`));
 }
@@ -97,15 +119,10 @@ export function parseCertificate(der: Uint8Array, source: string): Certificate {
 function viewOf(der: Uint8Array): Certificate {
   const tbs = parseAs(der, X509Structure).tbsCertificate;
   const raw = rawFields(der);
-  const extensions = new Map<string, Extension>();
-  for (const extension of tbs.extensions ?? []) {
-    // RFC 5280 4.2: no more than one instance of each.
-    if (extensions.has(extension.extnID)) throw new DerError(`extension ${extension.extnID} twice`);
-    extensions.set(extension.extnID, extension);
-  }
+  const extensions = extensionsOf(tbs.extensions ?? []);
   function find<T>(oid: string, schema: new () => T): T | undefined {
     const extension = extensions.get(oid);
-    return extension === undefined ? undefined : parseAs(new Uint8Array(extension.extnValue.buffer), schema);
+    return extension === undefined ? undefined : parseAs(extension.value, schema);
   }
 
   const dnsNames: string[] = [];
@@ -121,6 +138,7 @@ function viewOf(der: Uint8Array): Certificate {
     }
   }
 
+  const basic = find(id_ce_basicConstraints, BasicConstraints);
   const usages = find(id_ce_extKeyUsage, ExtendedKeyUsage);
   const subjectKeyIdentifier = find(id_ce_subjectKeyIdentifier, SubjectKeyIdentifier);
   const authorityKeyIdentifier = find(id_ce_authorityKeyIdentifier, AuthorityKeyIdentifier)?.keyIdentifier;
@@ -138,18 +156,35 @@ function viewOf(der: Uint8Array): Certificate {
     oddDnsNames,
     ipAddresses,
     spki: raw.spki,
-    isCA: find(id_ce_basicConstraints, BasicConstraints)?.cA ?? false,
+    isCA: basic?.cA ?? false,
+    pathLength: basic?.pathLenConstraint,
     keyUsage: find(id_ce_keyUsage, KeyUsage)?.toJSON(),
     extendedKeyUsage: usages && [...usages],
     subjectKeyIdentifier: subjectKeyIdentifier && new Uint8Array(subjectKeyIdentifier.buffer),
     authorityKeyIdentifier: authorityKeyIdentifier && new Uint8Array(authorityKeyIdentifier.buffer),
+    version: versionOf(tbs.version),
+    extensions,
+    tbsDer: raw.tbs,
+    tbsSignatureAlgorithm: raw.tbsSignatureAlgorithm,
+    signatureAlgorithm: raw.signatureAlgorithm,
+    signature: raw.signature,
   };
+}
+
+/** Of a certificate or a list. RFC 5280 4.2: "A certificate MUST NOT include more than one instance of a particular extension." */
+export function extensionsOf(list: Iterable<Extension>): ReadonlyMap<string, CertificateExtension> {
+  const extensions = new Map<string, CertificateExtension>();
+  for (const { extnID, critical, extnValue } of list) {
+    if (extensions.has(extnID)) throw new DerError(`extension ${extnID} twice`);
+    extensions.set(extnID, { critical, value: new Uint8Array(extnValue.buffer) });
+  }
+  return extensions;
 }
 
 /** Slices compared byte for byte, which what asn1-schema serialises again need not be. */
 function rawFields(der: Uint8Array): RawFields {
-  const tbs = sequenceOf(der)?.[0];
-  const fields = tbs && childrenOf(der, tbs);
+  const { tbs, tbsDer, signatureAlgorithm, signature } = signedParts(der);
+  const fields = childrenOf(der, tbs);
   // version [0] is absent in a version 1 certificate.
   const from = fields?.[0]?.tag === 0xa0 ? 1 : 0;
   const part = (index: number): DerElement => {
@@ -160,6 +195,10 @@ function rawFields(der: Uint8Array): RawFields {
   const [notBefore, notAfter] = childrenOf(der, part(3)) ?? [];
   if (notBefore === undefined || notAfter === undefined) throw new DerError('Validity is too short');
   return {
+    tbs: tbsDer,
+    tbsSignatureAlgorithm: slice(der, part(1)),
+    signatureAlgorithm,
+    signature,
     issuer: slice(der, part(2)),
     notBefore: contentOf(der, notBefore),
     notAfter: contentOf(der, notAfter),
@@ -168,7 +207,39 @@ function rawFields(der: Uint8Array): RawFields {
   };
 }
 
+/** SEQUENCE { toBeSigned, signatureAlgorithm, signatureValue }: the shape of certificates and of lists. Throws DerError. */
+export function signedParts(der: Uint8Array): SignedParts {
+  const [tbs, algorithm, value, ...more] = sequenceOf(der) ?? [];
+  if (tbs === undefined || algorithm === undefined || value?.tag !== TAG.bitString || more.length > 0) {
+    throw new DerError('not a signed structure');
+  }
+  const bits = contentOf(der, value);
+  if (bits[0] !== 0) throw new DerError('a signature that is not whole octets');
+  return {
+    tbs,
+    tbsDer: slice(der, tbs),
+    signatureAlgorithm: slice(der, algorithm),
+    signature: bits.subarray(1),
+  };
+}
+
+interface SignedParts {
+  readonly tbs: DerElement;
+  readonly tbsDer: Uint8Array;
+  readonly signatureAlgorithm: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+function versionOf(value: number): 1 | 2 | 3 {
+  if (value === 0 || value === 1 || value === 2) return (value + 1) as 1 | 2 | 3;
+  throw new DerError(`version ${value}`);
+}
+
 interface RawFields {
+  readonly tbs: Uint8Array;
+  readonly tbsSignatureAlgorithm: Uint8Array;
+  readonly signatureAlgorithm: Uint8Array;
+  readonly signature: Uint8Array;
   readonly issuer: Uint8Array;
   /** Content octets. */
   readonly notBefore: Uint8Array;
@@ -198,7 +269,7 @@ const ATTRIBUTES: Readonly<Record<string, string>> = {
   '1.2.840.113549.1.9.1': 'emailAddress',
 };
 
-function nameText(name: Name): string {
+export function nameText(name: Name): string {
   const text = name
     .flatMap((rdn) => [...rdn].map(({ type, value }) => `${ATTRIBUTES[type] ?? type}=${value.toString()}`))
     .join(', ');
@@ -215,13 +286,13 @@ function commonNameOf(name: Name): string | undefined {
 }
 
 /** Names reach terminals and logs: no control characters, no bidirectional overrides, bounded. */
-function printable(text: string): string {
+export function printable(text: string): string {
   const clean = text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
   return clean.length > MAX_NAME_TEXT ? `${clean.slice(0, MAX_NAME_TEXT)}…` : clean;
 }
 
 /** asn1-schema takes the 31st of February for a day in March; RFC 5280 4.1.2.5 has one form, to the second, in UTC. */
-function checkedTime(date: Date, content: Uint8Array): Date {
+export function checkedTime(date: Date, content: Uint8Array): Date {
   const text = Buffer.from(content).toString('latin1');
   const form = /^(?:\d\d)?\d{12}Z$/.test(text) && !Number.isNaN(date.getTime());
   const digits = form ? date.toISOString().slice(0, 19).replace(/\D/g, '') : '';

@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { SocryptError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
+import { sameBytes } from './der.ts';
 
 export interface Chain {
   /** Leaf first; no self-signed root unless the leaf is all there is. Never empty. */
@@ -96,8 +97,4 @@ function withoutRepetition(certificates: readonly Certificate[]): Certificate[] 
   return certificates.filter(
     (certificate, i) => !certificates.slice(0, i).some((earlier) => sameBytes(earlier.der, certificate.der)),
   );
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && Buffer.compare(a, b) === 0;
 }

@@ -40,14 +40,14 @@ for (const [value, octet] of asBytes(
 
 /**
  * What a file holds: one DER element from its first byte to its last, PEM blocks, or neither.
- * `source` names the input in messages. Throws ERR_SOCRYPT_PEM_INVALID for blocks that do not end or do not decode.
+ * `source` names the input in messages, `most` is the number of blocks taken. Throws ERR_SOCRYPT_PEM_INVALID for blocks that do not end or do not decode.
  */
-export function decodePemOrDer(bytes: Uint8Array, source: string): Encoded {
+export function decodePemOrDer(bytes: Uint8Array, source: string, most?: number): Encoded {
   const outer = readElement(bytes, 0, bytes.length);
   if (outer !== undefined && outer.tag === TAG.sequence && outer.end === bytes.length) {
     return { format: 'der', der: bytes };
   }
-  const blocks = readPem(bytes, source);
+  const blocks = readPem(bytes, source, most);
   return blocks.length > 0 ? { format: 'pem', blocks } : { format: 'none' };
 }
 
@@ -60,7 +60,7 @@ interface OpenBlock {
 }
 
 /** All blocks, in order; what stands outside of blocks is passed over. Throws ERR_SOCRYPT_PEM_INVALID. */
-export function readPem(bytes: Uint8Array, source: string): PemBlock[] {
+export function readPem(bytes: Uint8Array, source: string, most: number = MAX_BLOCKS): PemBlock[] {
   const blocks: PemBlock[] = [];
   let open: OpenBlock | undefined;
   const fail = (line: number, what: string): SocryptError => {
@@ -81,8 +81,7 @@ export function readPem(bytes: Uint8Array, source: string): PemBlock[] {
       if (!startsWith(line, BEGIN)) continue;
       const label = labelOf(line, BEGIN.length);
       if (label === undefined) continue;
-      if (blocks.length === MAX_BLOCKS)
-        throw fail(number, `begins block ${MAX_BLOCKS + 1}, and ${MAX_BLOCKS} is the limit`);
+      if (blocks.length === most) throw fail(number, `begins block ${most + 1}, and ${most} is the limit`);
       open = { label, line: number, body: new Body(bytes.length - at), encrypted: false, inHeaders: true };
     } else if (startsWith(line, END)) {
       const label = labelOf(line, END.length);

@@ -1,6 +1,6 @@
 /** The join of handshake and data plane: what goes down, what stays, what is wiped. */
 import { expect, test } from 'vitest';
-import { CredentialStore, loadCredential } from '../../src/control/credentials.ts';
+import { CredentialStore, type KeyImporter, loadCredential } from '../../src/control/credentials.ts';
 import { makeDevelopmentCertificate } from '../../src/control/development-certificate.ts';
 import { HandshakeControl } from '../../src/control/handshake-control.ts';
 import { nativeCryptoProvider } from '../../src/control/native-crypto-provider.ts';
@@ -72,7 +72,7 @@ class Engine implements CryptSockets {
   }
 }
 
-const store = (crypto: { importPrivateKey: typeof native.crypto.importPrivateKey } = native.crypto) =>
+const store = (crypto: KeyImporter = native.crypto) =>
   new CredentialStore([loadCredential(makeDevelopmentCertificate('localhost', new Date()), { crypto })]);
 const control = (credentials = store()) =>
   new HandshakeControl(credentials, nativeCryptoProvider(native.crypto), {

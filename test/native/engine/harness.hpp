@@ -92,6 +92,19 @@ class Message {
   std::vector<uint8_t> bytes_;
 };
 
+/// The answer to the handshake bytes of `body`, a HandshakeData: 8 bytes stand for the handshake, what follows are records
+/// already.
+inline Message answerHandshake(uint64_t id, MessageReader body, record::Suite suite = record::Suite::Aes128GcmSha256) {
+  body.number<uint8_t>();
+  const auto bytes = body.bytes();
+  if (bytes.size() < 8) return std::move(Message(Down::HandshakeFail, id).string(std::string_view("\x15\3\3\0\2\2\x32", 7)));
+  record::TrafficKeys tx, rx;
+  fillKeys(tx, 1, suite);
+  fillKeys(rx, 77, suite);
+  return std::move(Message(Down::Establish, id).string("hello").keys(tx).keys(rx).string("blob").string(
+      {reinterpret_cast<const char*>(bytes.data()) + 8, bytes.size() - 8}));
+}
+
 /// True once `condition` holds; looked at for 15 s.
 inline bool eventually(const std::function<bool()>& condition) {
   for (int i = 0; i < 1500; ++i) {
@@ -225,15 +238,8 @@ class Server {
     if (static_cast<Up>(header.type) == Up::HandshakeData && !flight.empty()) {
       submit(Message(Down::HandshakeSend, header.id).string(flight));
     } else if (static_cast<Up>(header.type) == Up::HandshakeData) {
-      record::TrafficKeys tx, rx;
-      fillKeys(tx, 1, suite);
-      fillKeys(rx, 77, suite);
       lastConnection = header.id;
-      const auto bytes = reader.bytes();
-      if (bytes.size() < 8) return submit(Message(Down::HandshakeFail, header.id).string(std::string_view("\x15\3\3\0\2\2\x32", 7)));
-      // The first 8 bytes stand for the handshake; what follows are records already.
-      submit(Message(Down::Establish, header.id).string("hello").keys(tx).keys(rx).string("blob").string(
-          {reinterpret_cast<const char*>(bytes.data()) + 8, bytes.size() - 8}));
+      submit(answerHandshake(header.id, reader, suite));
     } else if (static_cast<Up>(header.type) == Up::PostHandshake) {
       ++postHandshakes;
       reader.bytes();
