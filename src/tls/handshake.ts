@@ -36,6 +36,11 @@ export abstract class Handshake<Config extends HandshakeConfig> {
     return this.#state.name;
   }
 
+  /** A client speaks first; a server has nothing to say here. */
+  start(): HandshakeEvent[] {
+    return [];
+  }
+
   /** Bytes from the wire, in any portions. They may be reused after the call. */
   receive(bytes: Uint8Array): HandshakeEvent[] {
     if (this.#state instanceof Closed) return [];

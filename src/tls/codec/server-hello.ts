@@ -1,4 +1,6 @@
 import { ExtensionType, HandshakeType, TLS12, TLS13 } from '../codepoints.ts';
+import { type Extensions, readExtensions } from './extensions.ts';
+import { Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
 /** SHA-256 of "HelloRetryRequest": the random that marks a ServerHello as one (RFC 8446 4.1.3). */
@@ -89,4 +91,31 @@ function closeHello(writer: Writer, extensions: number, message: number): void {
   writer.u16(TLS13);
   writer.close(extensions, 2);
   writer.closeMessage(message);
+}
+
+/** A ServerHello of TLS 1.2 or 1.3, or a HelloRetryRequest, as it came. Byte fields alias the message. */
+export interface ReceivedServerHello {
+  readonly legacyVersion: number;
+  readonly random: Uint8Array;
+  /** RFC 8446 4.1.3: a HelloRetryRequest is a ServerHello with a random of its own. */
+  readonly isRetryRequest: boolean;
+  readonly sessionId: Uint8Array;
+  readonly suite: number;
+  readonly compressionMethod: number;
+  readonly extensions: Extensions;
+}
+
+/** Reads the body: its form only. */
+export function readServerHello(body: Uint8Array): ReceivedServerHello {
+  const reader = new Reader(body);
+  const legacyVersion = reader.u16();
+  const random = reader.bytes(32);
+  const sessionId = reader.bytes8(0, 32);
+  const suite = reader.u16();
+  const compressionMethod = reader.u8();
+  // RFC 5246 7.4.1.3: before TLS 1.3 the message may end here.
+  const extensions: Extensions = reader.remaining === 0 ? new Map() : readExtensions(reader.nested16(0));
+  reader.expectEnd();
+  const isRetryRequest = HELLO_RETRY_RANDOM.every((byte, i) => byte === random[i]);
+  return { legacyVersion, random, isRetryRequest, sessionId, suite, compressionMethod, extensions };
 }

@@ -7,6 +7,8 @@
  * Nothing a peer sends makes a method throw.
  */
 import type { CertificateRefusal, HandshakeConfig, HandshakeEvent } from '../api.ts';
+import type { ClientConfig } from '../client/api.ts';
+import { ClientHandshake } from '../client/client-handshake.ts';
 import type { CryptoProvider } from '../crypto-provider.ts';
 import type { Handshake } from '../handshake.ts';
 import type { ServerConfig } from '../server/api.ts';
@@ -36,6 +38,20 @@ export class TlsConnection {
     options: ConnectionOptions = {},
   ): TlsConnection {
     return new TlsConnection(new ServerHandshake(config, provider), provider, options);
+  }
+
+  /** `start` sends the ClientHello. */
+  static client(
+    config: ClientConfig,
+    provider: CryptoProvider,
+    options: ConnectionOptions = {},
+  ): TlsConnection {
+    return new TlsConnection(new ClientHandshake(config, provider), provider, options);
+  }
+
+  /** A client's first flight; nothing for a server. */
+  start(): ConnectionEvent[] {
+    return this.#joined(this.#handshake.start());
   }
 
   /** Name of the handshake's state, or 'Established', for logs and tests. */

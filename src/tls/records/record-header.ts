@@ -1,6 +1,6 @@
 import { TLS12 } from '../codepoints.ts';
 
 /** RFC 8446 5.1: legacy_record_version is 0x0303 whatever is spoken (a first ClientHello may say 0x0301). */
-export function recordHeader(type: number, length: number): Uint8Array {
-  return Uint8Array.of(type, TLS12 >> 8, TLS12 & 0xff, length >> 8, length & 0xff);
+export function recordHeader(type: number, length: number, version = TLS12): Uint8Array {
+  return Uint8Array.of(type, version >> 8, version & 0xff, length >> 8, length & 0xff);
 }

@@ -1,5 +1,5 @@
 /** Records of the handshake, under the keys that are in force. */
-import { ContentType, MAX_PLAINTEXT } from '../codepoints.ts';
+import { ContentType, MAX_PLAINTEXT, TLS10, TLS12 } from '../codepoints.ts';
 import type { CryptoProvider } from '../crypto-provider.ts';
 import type { RecordKeys } from '../schedule/traffic-secret.ts';
 import { type Protection, protectionFor } from './protection.ts';
@@ -10,6 +10,7 @@ const CHANGE_CIPHER_SPEC_RECORD = Uint8Array.of(ContentType.changeCipherSpec, 3,
 export class RecordWriter {
   readonly #provider: CryptoProvider;
   #protection: Protection | undefined;
+  #plaintextVersion = TLS12;
 
   constructor(provider: CryptoProvider) {
     this.#provider = provider;
@@ -40,11 +41,21 @@ export class RecordWriter {
     for (let at = 0; at < content.length; at += MAX_PLAINTEXT) {
       const fragment = content.subarray(at, Math.min(at + MAX_PLAINTEXT, content.length));
       if (this.#protection === undefined) {
-        parts.push(recordHeader(type, fragment.length), fragment);
+        parts.push(recordHeader(type, fragment.length, this.#plaintextVersion), fragment);
       } else {
         this.#protection.seal(type, fragment, parts);
       }
     }
+  }
+
+  /**
+   * RFC 8446 5.1: the records of a first ClientHello "MAY also be 0x0301 for compatibility purposes"; there are
+   * servers that close the connection at anything newer (RFC 5246 E.1).
+   */
+  writeFirstHello(message: Uint8Array, parts: Uint8Array[]): void {
+    this.#plaintextVersion = TLS10;
+    this.write(ContentType.handshake, message, parts);
+    this.#plaintextVersion = TLS12;
   }
 
   /** TLS 1.2's, or the one for middleboxes (RFC 8446 D.4); never protected. */

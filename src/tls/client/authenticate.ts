@@ -1,0 +1,105 @@
+/** The client's own flight, once the server's Finished is right: who we are, if that was asked, and our Finished. */
+import { TlsError } from '../alerts.ts';
+import type { Credential } from '../api.ts';
+import { signatureInput, writeCertificate, writeCertificateVerify } from '../codec/certificate.ts';
+import { writeFinished } from '../codec/finished.ts';
+import { signsIn13 } from '../codepoints.ts';
+import type { Aligned } from '../handshake-joiner.ts';
+import type { FinishedVerified } from '../schedule/traffic-secret.ts';
+import { Closed } from '../state.ts';
+import { packUpdateState, trafficSecret } from '../traffic.ts';
+import type { CertificateRequest } from './api.ts';
+import { ProtectedState, type Proven } from './progress.ts';
+import type { ClientState, Connection } from './state.ts';
+
+interface Finishing extends Proven {
+  /** ClientHello to the server's Finished. */
+  readonly transcriptHash: Uint8Array;
+  /** Where in the transcript our flight begins. */
+  readonly flightAt: number;
+  readonly verified: FinishedVerified;
+  readonly aligned: Aligned;
+}
+
+export function authenticate(
+  connection: Connection,
+  progress: Proven,
+  verified: FinishedVerified,
+  aligned: Aligned,
+): ClientState {
+  const { transcript, request } = progress;
+  const { writer } = transcript;
+  const finishing: Finishing = {
+    ...progress,
+    transcriptHash: transcript.hash(),
+    flightAt: writer.length,
+    verified,
+    aligned,
+  };
+  if (request === undefined) return finish(connection, finishing);
+
+  const credential = connection.config.selectCredential(request);
+  // RFC 8446 4.4.2: without a suitable one "it MUST send a Certificate message containing no certificates".
+  writeCertificate(writer, credential?.chain ?? []);
+  if (credential === undefined) return finish(connection, finishing);
+  const scheme = chooseScheme(credential, request);
+  const data = signatureInput('client', transcript.hash());
+  connection.emit({ type: 'sign', credential, scheme, data });
+  return new AwaitSignature(finishing, scheme);
+}
+
+function chooseScheme(credential: Credential, request: CertificateRequest): number {
+  for (const scheme of credential.schemes) {
+    if (signsIn13(scheme) && request.signatureSchemes.includes(scheme)) return scheme;
+  }
+  throw new TlsError('no_common_signature_scheme');
+}
+
+class AwaitSignature extends ProtectedState<Finishing> {
+  readonly name = 'AwaitSignature';
+  readonly #scheme: number;
+
+  constructor(progress: Finishing, scheme: number) {
+    super(progress);
+    this.#scheme = scheme;
+  }
+
+  sign(signature: Uint8Array, connection: Connection): ClientState {
+    writeCertificateVerify(this.progress.transcript.writer, this.#scheme, signature);
+    return finish(connection, this.progress);
+  }
+}
+
+function finish(connection: Connection, finishing: Finishing): ClientState {
+  const { secret, transcript, flightAt, offer } = finishing;
+  const { writer } = transcript;
+  writeFinished(writer, secret.client.finished(transcript.hash()));
+  const parts: Uint8Array[] = [];
+  // RFC 8446 D.4: right before the second flight, which a second hello may have been already.
+  connection.writeCompatibilityChangeCipherSpec(offer.sessionId, parts);
+  connection.writeHandshake(writer.view(flightAt), parts);
+  connection.send(parts);
+
+  const { client, server } = secret.application(finishing.transcriptHash);
+  connection.emit({
+    type: 'established',
+    tx: trafficSecret(client, 0),
+    rx: trafficSecret(server, 0),
+    info: {
+      version: connection.version,
+      suite: finishing.suite.id,
+      group: finishing.group,
+      alpn: finishing.alpn,
+      serverName: offer.config.serverName,
+      scheme: finishing.scheme,
+      helloRetry: finishing.helloRetry,
+    },
+    leftover: connection.reader.takeRest(),
+    update: packUpdateState({ rx: server, tx: client, rxEpoch: 0, txEpoch: 0, partial: new Uint8Array(0) }),
+  });
+  secret.wipe();
+  client.wipe();
+  server.wipe();
+  connection.wipe();
+  return new Closed();
+}

@@ -1,0 +1,92 @@
+import { TlsError } from '../alerts.ts';
+import { type ReceivedServerHello, readServerHello } from '../codec/server-hello.ts';
+import { ExtensionType, HandshakeType, TLS12, TLS13 } from '../codepoints.ts';
+import type { Aligned, HandshakeMessage } from '../handshake-joiner.ts';
+import { requireType, State } from '../state.ts';
+import { Transcript } from '../transcript.ts';
+import type { ClientConfig } from './api.ts';
+import { retry } from './hello-retry.ts';
+import { type Offer, wipeKeys } from './offer.ts';
+import { acceptServerHello13, checkSuite13 } from './server-hello-13.ts';
+import type { ClientState, Connection } from './state.ts';
+
+/** The first ServerHello, or a HelloRetryRequest: here the version is decided. */
+export class ExpectServerHello extends State<ClientConfig> {
+  readonly name = 'ExpectServerHello';
+  readonly #offer: Offer;
+  /** The ClientHello. */
+  readonly #sent: Uint8Array;
+
+  constructor(offer: Offer, sent: Uint8Array) {
+    super();
+    this.#offer = offer;
+    this.#sent = sent;
+  }
+
+  override receive(message: HandshakeMessage, connection: Connection): ClientState {
+    requireType(message, HandshakeType.serverHello);
+    const offer = this.#offer;
+    const hello = readServerHello(message.body);
+    const version = versionOf(offer, hello);
+    if (version !== TLS13) throw new TlsError('version_not_offered');
+    // A ServerHello changes the keys; nothing follows a HelloRetryRequest before our second hello.
+    const aligned = connection.joiner.requireAligned();
+    const suite = checkSuite13(offer, hello);
+    const transcript = new Transcript(connection.provider, suite.hash, this.#sent.length + 4096);
+    if (hello.isRetryRequest) {
+      transcript.addHashOf(this.#sent);
+      transcript.add(message.whole);
+      return retry(connection, { offer, hello, suite, transcript });
+    }
+    transcript.add(this.#sent);
+    transcript.add(message.whole);
+    return acceptServerHello13(connection, { offer, hello, suite, transcript, aligned, helloRetry: false });
+  }
+
+  override changeCipherSpec(connection: Connection, aligned: Aligned): ClientState {
+    // RFC 8446 5: dropped at any time after the ClientHello; TLS 1.2 has none this early.
+    if (!this.#offer.config.versions.includes(TLS13)) return super.changeCipherSpec(connection, aligned);
+    connection.dropChangeCipherSpec();
+    return this;
+  }
+
+  override wipe(): void {
+    wipeKeys(this.#offer);
+  }
+}
+
+/** RFC 8446 4.2.1: with supported_versions it decides alone, without it legacy_version does. */
+function versionOf(offer: Offer, hello: ReceivedServerHello): number {
+  const { versions } = offer.config;
+  const selected = hello.extensions.get(ExtensionType.supportedVersions);
+  if (selected === undefined) {
+    if (hello.legacyVersion !== TLS12 || !versions.includes(TLS12) || hello.isRetryRequest) {
+      throw new TlsError('version_not_offered');
+    }
+    refuseDowngrade(offer, hello.random);
+    return TLS12;
+  }
+  if (!offer.types.has(ExtensionType.supportedVersions)) throw new TlsError('extension_not_offered');
+  const version = selected.u16();
+  selected.expectEnd();
+  // RFC 8446 4.2.1: "a version not offered by the client or a version prior to TLS 1.3": illegal_parameter.
+  if (version < TLS13 || !versions.includes(version)) throw new TlsError('bad_selected_version');
+  if (hello.legacyVersion !== TLS12) throw new TlsError('bad_legacy_version');
+  return version;
+}
+
+/** "DOWNGRD". */
+const DOWNGRADE = Uint8Array.of(0x44, 0x4f, 0x57, 0x4e, 0x47, 0x52, 0x44);
+const DOWNGRADE_AT = 24;
+
+/**
+ * RFC 8446 4.1.3: a server that could do better ends its random with "DOWNGRD" and 1 (it has TLS 1.3) or 0 (it has TLS
+ * 1.2); a client that offered better "MUST check", and end the handshake with illegal_parameter.
+ */
+function refuseDowngrade(offer: Offer, random: Uint8Array): void {
+  if (!DOWNGRADE.every((byte, i) => byte === random[DOWNGRADE_AT + i])) return;
+  const last = random[DOWNGRADE_AT + DOWNGRADE.length];
+  if (last === 0 || (last === 1 && offer.config.versions.includes(TLS13))) {
+    throw new TlsError('downgrade_detected');
+  }
+}

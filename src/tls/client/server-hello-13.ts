@@ -1,0 +1,63 @@
+import { TlsError } from '../alerts.ts';
+import type { ReceivedServerHello } from '../codec/server-hello.ts';
+import { ExtensionType, TLS13 } from '../codepoints.ts';
+import type { Aligned } from '../handshake-joiner.ts';
+import { EarlySecret } from '../schedule/key-schedule.ts';
+import { type Suite, suiteById } from '../suites.ts';
+import type { Transcript } from '../transcript.ts';
+import { ALLOWED_IN, checkAnswered } from './answer.ts';
+import { ExpectEncryptedExtensions } from './expect-encrypted-extensions.ts';
+import { isSuiteOf13, type Offer, wipeKeys } from './offer.ts';
+import type { ClientState, Connection } from './state.ts';
+
+/** What a ServerHello and a HelloRetryRequest have in common (RFC 8446 4.1.3, 4.1.4). */
+export function checkSuite13(offer: Offer, hello: ReceivedServerHello): Suite {
+  // RFC 8446 4.1.3: a legacy_session_id_echo "that does not match": illegal_parameter. It is no secret.
+  const { sessionId } = offer;
+  if (
+    hello.sessionId.length !== sessionId.length ||
+    hello.sessionId.some((byte, i) => byte !== sessionId[i])
+  ) {
+    throw new TlsError('session_id_not_echoed');
+  }
+  if (hello.compressionMethod !== 0) throw new TlsError('bad_compression_method');
+  const suite = offer.suites.includes(hello.suite) && isSuiteOf13(hello.suite) && suiteById(hello.suite);
+  if (!suite) throw new TlsError('suite_not_offered');
+  return suite;
+}
+
+export interface Accepted {
+  readonly offer: Offer;
+  readonly hello: ReceivedServerHello;
+  readonly suite: Suite;
+  /** Ends with the ServerHello. */
+  readonly transcript: Transcript;
+  readonly aligned: Aligned;
+  readonly helloRetry: boolean;
+}
+
+/** The key exchange; from here on the server's messages are protected. */
+export function acceptServerHello13(connection: Connection, accepted: Accepted): ClientState {
+  const { offer, hello, suite, transcript, aligned, helloRetry } = accepted;
+  const { provider } = connection;
+  checkAnswered(hello.extensions, ALLOWED_IN.serverHello, offer);
+  const share = hello.extensions.get(ExtensionType.keyShare);
+  // RFC 8446 9.2: without pre_shared_key there is a key_share.
+  if (share === undefined) throw new TlsError('missing_key_share');
+  const group = share.u16();
+  const publicKey = share.bytes16(1);
+  share.expectEnd();
+  // RFC 8446 4.2.8: "If using (EC)DHE key establishment, servers offer exactly one KeyShareEntry", in the group of
+  // one of the client's.
+  const key = offer.keys.get(group);
+  if (key === undefined) throw new TlsError('key_share_not_offered');
+  const sharedSecret = key.agree(publicKey);
+  wipeKeys(offer);
+  if (sharedSecret === null) throw new TlsError('bad_key_share');
+
+  const secret = new EarlySecret(provider, suite).handshake(sharedSecret, transcript.hash());
+  connection.version = TLS13;
+  connection.reader.install(secret.server.keys(), aligned);
+  connection.writer.install(secret.client.keys());
+  return new ExpectEncryptedExtensions({ secret, transcript, offer, suite, group, helloRetry });
+}

@@ -1,0 +1,62 @@
+/** Self-signed certificates for tests, by the openssl command: one per kind of key, made when first asked for. */
+import { execFileSync } from 'node:child_process';
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Credential } from '../../src/tls/index.ts';
+
+export const NAME = 'interop.example';
+
+const KINDS = {
+  'ecdsa-p256': { newkey: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'], schemes: [0x0403] },
+  'ecdsa-p384': { newkey: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-384'], schemes: [0x0503] },
+  ed25519: { newkey: ['ed25519'], schemes: [0x0807] },
+  rsa: { newkey: ['rsa:2048'], schemes: [0x0804, 0x0805, 0x0806] },
+} as const;
+
+export type KeyKind = keyof typeof KINDS;
+export const KEY_KINDS = Object.keys(KINDS) as KeyKind[];
+
+export interface TestCredential extends Credential {
+  readonly key: KeyObject;
+  readonly certificatePem: string;
+  readonly keyPem: string;
+}
+
+const made = new Map<KeyKind, TestCredential>();
+
+export function testCredential(kind: KeyKind): TestCredential {
+  let credential = made.get(kind);
+  if (credential === undefined) {
+    credential = make(kind);
+    made.set(kind, credential);
+  }
+  return credential;
+}
+
+function make(kind: KeyKind): TestCredential {
+  const { newkey, schemes } = KINDS[kind];
+  const folder = mkdtempSync(join(tmpdir(), 'socrypt-credential-'));
+  try {
+    const [key, certificate] = [join(folder, 'key'), join(folder, 'crt')];
+    const names = ['-subj', `/CN=${NAME}`, '-addext', `subjectAltName=DNS:${NAME}`];
+    const files = ['-keyout', key, '-out', certificate];
+    execFileSync(
+      'openssl',
+      ['req', '-x509', '-nodes', '-days', '2', ...names, '-newkey', ...newkey, ...files],
+      { stdio: 'pipe' },
+    );
+    const certificatePem = readFileSync(certificate, 'utf8');
+    const keyPem = readFileSync(key, 'utf8');
+    return {
+      chain: [new X509Certificate(certificatePem).raw],
+      schemes: [...schemes],
+      key: createPrivateKey(keyPem),
+      certificatePem,
+      keyPem,
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
