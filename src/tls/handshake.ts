@@ -167,12 +167,12 @@ export abstract class Handshake<Config extends HandshakeConfig> {
     this.#state = this.#state.changeCipherSpec(connection, connection.joiner.requireAligned());
   }
 
-  /**
-   * An alert is taken in plaintext too while the client may not have our keys: it sends one when it dislikes
-   * the ServerHello.
-   */
   #alert(record: Record): void {
     const { content } = record;
+    const { reader, takesPlaintextAlerts } = this.connection;
+    if (!(record.isProtected || takesPlaintextAlerts) && reader.isProtected) {
+      throw new TlsError('plaintext_alert');
+    }
     if (content.length !== 2) throw new TlsError('malformed_alert');
     const level = content[0]!;
     const description = content[1]!;

@@ -73,6 +73,8 @@ export class Connection<Config extends HandshakeConfig> {
   readonly joiner: HandshakeJoiner;
   /** The negotiated version; 0 until there is one. */
   version = 0;
+  /** While the peer may not have the keys that our reader has: it answers a hello that it dislikes in plaintext. */
+  takesPlaintextAlerts = true;
   #events: HandshakeEvent[] = [];
   #sentChangeCipherSpec = false;
   #droppedChangeCipherSpecs = 0;

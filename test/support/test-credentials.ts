@@ -13,10 +13,13 @@ const KINDS = {
   'ecdsa-p384': { newkey: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-384'], schemes: [0x0503] },
   ed25519: { newkey: ['ed25519'], schemes: [0x0807] },
   rsa: { newkey: ['rsa:2048'], schemes: [0x0804, 0x0805, 0x0806] },
+  /** Too short to be taken. */
+  'rsa-1024': { newkey: ['rsa:1024'], schemes: [0x0804] },
 } as const;
 
 export type KeyKind = keyof typeof KINDS;
-export const KEY_KINDS = Object.keys(KINDS) as KeyKind[];
+/** Those that are taken. */
+export const KEY_KINDS = ['ecdsa-p256', 'ecdsa-p384', 'ed25519', 'rsa'] as const satisfies KeyKind[];
 
 export interface TestCredential extends Credential {
   readonly key: KeyObject;

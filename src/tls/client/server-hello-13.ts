@@ -57,6 +57,8 @@ export function acceptServerHello13(connection: Connection, accepted: Accepted):
 
   const secret = new EarlySecret(provider, suite).handshake(sharedSecret, transcript.hash());
   connection.version = TLS13;
+  // A server has its keys from here on.
+  connection.takesPlaintextAlerts = false;
   connection.reader.install(secret.server.keys(), aligned);
   connection.writer.install(secret.client.keys());
   return new ExpectEncryptedExtensions({ secret, transcript, offer, suite, group, helloRetry });

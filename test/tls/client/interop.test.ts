@@ -30,7 +30,7 @@ afterEach(async () => {
 
 async function openssl(kind: KeyKind, ...more: string[]): Promise<number> {
   server = await serverProgram('openssl', (port) => [
-    ...['s_server', '-accept', `127.0.0.1:${port}`, '-tls1_3', '-rev'],
+    ...['s_server', '-accept', `127.0.0.1:${port}`, '-tls1_3', '-rev', '-num_tickets', '0'],
     ...['-cert', file(kind, 'crt'), '-key', file(kind, 'key'), ...more],
   ]);
   return server.port;
