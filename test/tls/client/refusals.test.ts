@@ -186,7 +186,7 @@ describe('a ServerHello', () => {
       'with an extension twice',
       () => ({ edit: add(43, u16(0x0304)) }),
       'duplicate_extension',
-      'illegal_parameter',
+      'decode_error',
     ],
     [
       'with an unknown extension',
@@ -339,7 +339,7 @@ describe('a HelloRetryRequest', () => {
       'with an extension twice',
       { group: P256, edit: add(51, u16(P256)) },
       'duplicate_extension',
-      'illegal_parameter',
+      'decode_error',
     ],
     [
       'with a whole share',
@@ -455,7 +455,7 @@ describe('EncryptedExtensions', () => {
         [0, Buffer.alloc(0)],
       ],
       'duplicate_extension',
-      'illegal_parameter',
+      'decode_error',
     ],
   ];
   test.each(cases)('%s', (_name, extensions, reason, alert, changes = {}) => {
@@ -509,13 +509,7 @@ describe('a CertificateRequest', () => {
       'extension_in_wrong_message',
       'illegal_parameter',
     ],
-    [
-      'with an extension twice',
-      [schemes, schemes],
-      Buffer.alloc(0),
-      'duplicate_extension',
-      'illegal_parameter',
-    ],
+    ['with an extension twice', [schemes, schemes], Buffer.alloc(0), 'duplicate_extension', 'decode_error'],
   ])('%s', (_name, extensions, context, reason, alert) => {
     const stage = reach('Certificate');
     expectRefusal(
@@ -586,7 +580,7 @@ describe('a Certificate', () => {
         ],
       },
       'duplicate_extension',
-      'illegal_parameter',
+      'decode_error',
       asks,
     ],
     [
@@ -721,7 +715,7 @@ describe('a Finished', () => {
       stage,
       stage.server.seal(22, stage.server.finished(Buffer.alloc(length))),
       'bad_finished_length',
-      'decode_error',
+      'decrypt_error',
     );
   });
   test('with a ticket in its record', () => {
