@@ -3,6 +3,7 @@
  * https://prometheus.io/docs/practices/naming/; every label set is fixed or bounded by the configuration.
  */
 import type { EngineCounters } from './engine-counters.ts';
+import { GROUP_NAMES, SUITE_NAMES } from './tls-names.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 export interface Sample {
@@ -49,18 +50,6 @@ export interface Snapshot {
   /** By status; null: there is no redirect listener. */
   readonly redirects: ReadonlyMap<number, number> | null;
 }
-
-/** IANA TLS Cipher Suites and TLS Supported Groups, as far as they can be negotiated; code points in decimal. */
-const SUITE_NAMES: Readonly<Record<string, string>> = {
-  4865: 'TLS_AES_128_GCM_SHA256',
-  4866: 'TLS_AES_256_GCM_SHA384',
-  4867: 'TLS_CHACHA20_POLY1305_SHA256',
-};
-const GROUP_NAMES: Readonly<Record<string, string>> = {
-  23: 'secp256r1',
-  24: 'secp384r1',
-  29: 'x25519',
-};
 
 const NANO = 1e-9;
 const NONE: Labels = {};
@@ -244,8 +233,8 @@ export const families: readonly Family[] = [
       return {
         labels: {
           version: 'TLSv1.3',
-          cipher: SUITE_NAMES[cipher] ?? cipher,
-          group: GROUP_NAMES[group] ?? group,
+          cipher: SUITE_NAMES[Number(cipher)] ?? cipher,
+          group: GROUP_NAMES[Number(group)] ?? group,
           alpn: alpn === '' ? 'none' : alpn,
         },
         value,

@@ -30,8 +30,12 @@ import {
   text,
   toggle,
 } from './option.ts';
+import { groupNames, suiteNames } from './tls-names.ts';
 
 const FILE: TextKind = { placeholder: 'FILE', expected: 'a path', example: './server.pem' };
+/** One of the names; case does not matter. */
+const anyOf = (names: readonly string[]) => new RegExp(`^(?:${names.join('|')})$`, 'i');
+
 const HOST: TextKind = {
   placeholder: 'HOST',
   expected: "a host name or IP address, without port ('0.0.0.0' and '::' are all of this machine's)",
@@ -135,6 +139,37 @@ export const OPTIONS = {
     default: false,
     reload: true,
   }),
+
+  /** Cipher suites by their IANA names, the preferred one first; empty: all there are. */
+  suites: list<string>(
+    {
+      group: 'tls',
+      help: 'Cipher suite; once per suite, the preferred one first',
+      default: [],
+      defaultText: 'all',
+    },
+    {
+      placeholder: 'SUITE',
+      expected: `one of ${suiteNames.join(', ')}`,
+      example: suiteNames[0]!,
+      pattern: anyOf(suiteNames),
+    },
+  ),
+  /** Groups of the key exchange, the preferred one first; empty: all there are. */
+  groups: list<string>(
+    {
+      group: 'tls',
+      help: 'Group of the key exchange; once per group, the preferred one first',
+      default: [],
+      defaultText: 'all',
+    },
+    {
+      placeholder: 'GROUP',
+      expected: `one of ${groupNames.join(', ')} (secp256r1 is P-256)`,
+      example: groupNames[0]!,
+      pattern: anyOf([...groupNames, 'P-256', 'P-384']),
+    },
+  ),
 
   // ── files ──────────────────────────────────────────────────────────────────────────────────────────
   /** Names tried, in order, for a path that is a directory. */
@@ -521,6 +556,8 @@ const FLAG_NAMES: Readonly<Record<string, string>> = {
   headers: 'header',
   errorPages: 'error-page',
   mimeTypes: 'mime-type',
+  suites: 'suite',
+  groups: 'group',
 };
 
 /** metricsPort -> SOCRYPT_METRICS_PORT. */

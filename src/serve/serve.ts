@@ -24,12 +24,10 @@ import { settingsFromProgram } from './option-sources.ts';
 import { optionKeys, optionOf, type ServeSettings, type Settings } from './options.ts';
 import { type RedirectListener, startRedirect } from './redirect.ts';
 import type { ReloadReport, ServeOptions, Server, ServerStats } from './server.ts';
+import { groupsNamed, suitesNamed } from './tls-names.ts';
 import { VERSION } from './version.ts';
 
 const EXTRA_KEYS = ['registry', 'logger'];
-/** TLS_AES_128_GCM first: what the engines seal fastest. Code points of RFC 8446 B.4 and 4.2.7. */
-const SUITES = [0x1301, 0x1302, 0x1303];
-const GROUPS = [0x001d, 0x0017, 0x0018];
 const WATCH_MS = 1000;
 
 /**
@@ -127,8 +125,8 @@ class RunningServer implements Server {
     this.#current = new CurrentHandler(this.#handler);
     if (settings.accessLog !== null) this.#accessLog = openAccessLog(settings);
     this.#handshakes = new HandshakeControl(this.credentials.store, nativeCryptoProvider(native.crypto), {
-      suites: SUITES,
-      groups: GROUPS,
+      suites: suitesNamed(settings.suites),
+      groups: groupsNamed(settings.groups),
       // HTTP/1.0 has a name of its own: `curl -0` offers no other (IANA ALPN registry).
       alpn: ['http/1.1', 'http/1.0'],
       maxHandshakeBytes: settings.maxHandshakeBytes,

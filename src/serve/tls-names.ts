@@ -1,0 +1,29 @@
+/** Cipher suites and groups as people write them in options: by their IANA names, curves also by NIST's. */
+import { GROUP_NAMES, SUITE_NAMES } from '../observe/tls-names.ts';
+
+/** What there is, in the order of preference. TLS_AES_128_GCM first: the engines seal it fastest. */
+const SUITES = [0x1301, 0x1302, 0x1303];
+const GROUPS = [0x001d, 0x0017, 0x0018];
+
+const NIST_NAMES: Readonly<Record<string, number>> = { 'P-256': 0x0017, 'P-384': 0x0018 };
+
+const named = (codePoints: readonly number[], names: Readonly<Record<number, string>>) =>
+  new Map(codePoints.map((codePoint) => [names[codePoint]!, codePoint]));
+
+const suites = named(SUITES, SUITE_NAMES);
+const groups = named(GROUPS, GROUP_NAMES);
+
+export const suiteNames: readonly string[] = [...suites.keys()];
+export const groupNames: readonly string[] = [...groups.keys()];
+
+/** Code points of the names, in their order; of all there are when there is none. */
+export function suitesNamed(names: readonly string[]): readonly number[] {
+  return names.length === 0 ? SUITES : [...new Set(names.map((name) => suiteOf(name)!))];
+}
+
+export function groupsNamed(names: readonly string[]): readonly number[] {
+  return names.length === 0 ? GROUPS : [...new Set(names.map((name) => groupOf(name)!))];
+}
+
+const suiteOf = (name: string) => suites.get(name.toUpperCase());
+const groupOf = (name: string) => groups.get(name.toLowerCase()) ?? NIST_NAMES[name.toUpperCase()];
