@@ -27,6 +27,18 @@ export declare class NativePrivateKey {
   sign(scheme: number, data: Uint8Array): Uint8Array;
   /** By which another thread takes a share of the key (`sharedPrivateKey`), for as long as this object lives. */
   handle(): number;
+  /** The same on libuv's pool: an RSA signature takes long enough to hold the event loop up. */
+  signAsync(scheme: number, data: Uint8Array): Promise<Uint8Array>;
+}
+
+/** An ephemeral key whose peer's share is still to come; libcrypto holds its private half. */
+export declare class NativeEphemeralKey {
+  private constructor();
+  /** Our share as it goes on the wire; empty once wiped. */
+  readonly publicKey: Uint8Array;
+  /** The shared secret; null: invalid share. Throws ERR_SOCRYPT_ARGUMENT once wiped. */
+  agree(peerPublic: Uint8Array): Uint8Array | null;
+  wipe(): void;
 }
 
 export interface NativeCrypto {
@@ -39,6 +51,8 @@ export interface NativeCrypto {
     group: NativeGroup,
     peerPublic: Uint8Array,
   ): { publicKey: Uint8Array; sharedSecret: Uint8Array } | null;
+  /** The half of keyShare() that a client needs. */
+  generateKeyShare(group: NativeGroup): NativeEphemeralKey;
   hash(hash: HashName, data: Uint8Array): Uint8Array;
   hmac(hash: HashName, key: Uint8Array, data: Uint8Array): Uint8Array;
   hkdfExtract(hash: HashName, salt: Uint8Array, ikm: Uint8Array): Uint8Array;
@@ -49,6 +63,26 @@ export interface NativeCrypto {
     label: string,
     context: Uint8Array,
     length: number,
+  ): Uint8Array;
+  /** RFC 5246 5, at most 65536 bytes; `label` and `seed` at most 1024 bytes together. */
+  prf12(hash: HashName, secret: Uint8Array, label: string, seed: Uint8Array, length: number): Uint8Array;
+  /**
+   * The handshake stage of RFC 8446 7.1, all in a row: Handshake Secret; client secret, finished key, key, iv; server
+   * secret, finished key, key, iv. `salt`: Derive-Secret(Early Secret, "derived", "").
+   */
+  handshakeStage(
+    hash: HashName,
+    keyLength: number,
+    salt: Uint8Array,
+    sharedSecret: Uint8Array,
+    transcriptHash: Uint8Array,
+  ): Uint8Array;
+  /** The application stage: Master Secret; client secret, key, iv; server secret, key, iv; exporter master secret. */
+  applicationStage(
+    hash: HashName,
+    keyLength: number,
+    handshakeSecret: Uint8Array,
+    transcriptHash: Uint8Array,
   ): Uint8Array;
   /** One-shot AEAD; result is ciphertext || tag. */
   aeadSeal(

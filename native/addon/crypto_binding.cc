@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "addon/arguments.hpp"
+#include "addon/crypto_parts.hpp"
+#include "addon/ephemeral_key_binding.hpp"
 #include "addon/private_key_binding.hpp"
 #include "addon/registry.hpp"
 #include "ocf/drivers/soft.hpp"
@@ -23,33 +25,10 @@ using record::Suite;
 struct State {
   ocf::Framework framework;
   bool attached = false;
-  Napi::FunctionReference privateKeyClass;
+  Napi::FunctionReference privateKeyClass, ephemeralKeyClass;
 };
 
 State& stateOf(const Napi::CallbackInfo& info) { return *static_cast<State*>(info.Data()); }
-
-Napi::Value failed(Napi::Env env, const char* function) {
-  raise(env, "ERR_SOCRYPT_CRYPTO", std::string(function) + ": libcrypto reported a failure");
-  return env.Undefined();
-}
-
-Napi::Value copy(Napi::Env env, Bytes bytes) {
-  Napi::Uint8Array array = Napi::Uint8Array::New(env, bytes.size());
-  if (!bytes.empty() && !env.IsExceptionPending()) std::memcpy(array.Data(), bytes.data(), bytes.size());
-  return array;
-}
-
-Hash readHash(const Napi::CallbackInfo& info, Arguments& arguments) {
-  const Napi::Value value = info[0];
-  char name[8] = {};
-  size_t length = 0;
-  if (value.IsString() && napi_get_value_string_latin1(info.Env(), value, name, sizeof name, &length) == napi_ok) {
-    if (std::string_view(name, length) == "sha256") return Hash::Sha256;
-    if (std::string_view(name, length) == "sha384") return Hash::Sha384;
-  }
-  arguments.refuse("hash", "'sha256' or 'sha384'", "something else");
-  return Hash::Sha256;
-}
 
 Suite readSuite(Arguments& arguments) {
   const auto suite = static_cast<Suite>(arguments.integer(0, "suite", 0, 0xffff));
@@ -149,6 +128,15 @@ Napi::Value keyShare(const Napi::CallbackInfo& info) {
   key::KeyShare share;
   const key::Agreement result = key::keyShare(group, peer, share);
   return keyShareResult(info.Env(), result, share);
+}
+
+Napi::Value generateKeyShare(const Napi::CallbackInfo& info) {
+  Arguments arguments(info, "generateKeyShare");
+  const key::Group group = readGroup(arguments);
+  if (!arguments.good()) return info.Env().Undefined();
+  std::optional<key::EphemeralKey> made = key::EphemeralKey::generate(group);
+  if (!made) return failed(info.Env(), "generateKeyShare");
+  return EphemeralKeyBinding::wrap(info.Env(), stateOf(info).ephemeralKeyClass, std::move(*made));
 }
 
 Napi::Value agree(const Napi::CallbackInfo& info) {
@@ -385,6 +373,7 @@ void registerCrypto(Napi::Env env, Napi::Object exports) {
   auto state = std::make_unique<State>();
   State* data = state.get();
   data->privateKeyClass = Napi::Persistent(PrivateKeyBinding::define(env));
+  data->ephemeralKeyClass = Napi::Persistent(EphemeralKeyBinding::define(env));
   Napi::Object crypto = Napi::Object::New(env);
   const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
     crypto.Set(name, Napi::Function::New(env, function, name, data));
@@ -392,6 +381,7 @@ void registerCrypto(Napi::Env env, Napi::Object exports) {
   add("importPrivateKey", importPrivateKey);
   add("sharedPrivateKey", sharedPrivateKey);
   add("keyShare", keyShare);
+  add("generateKeyShare", generateKeyShare);
   add("agree", agree);
   add("hash", hash);
   add("hmac", hmac);
@@ -405,6 +395,7 @@ void registerCrypto(Napi::Env env, Napi::Object exports) {
   add("measureSeal", measureSeal);
   add("softDriverName", softDriverName);
   add("libcryptoVersion", libcryptoVersion);
+  addKeySchedule(env, crypto);
   exports.Set("crypto", crypto);
   env.AddCleanupHook([](State* ours) { delete ours; }, state.release());
 }

@@ -1,22 +1,15 @@
 #include "addon/private_key_binding.hpp"
 
-#include <cstring>
 #include <map>
 #include <mutex>
 #include <utility>
 #include <vector>
 
-#include "addon/arguments.hpp"
+#include "addon/crypto_parts.hpp"
 
 namespace socrypt::addon {
 
 namespace {
-
-Napi::Value copy(Napi::Env env, const std::vector<uint8_t>& bytes) {
-  Napi::Uint8Array array = Napi::Uint8Array::New(env, bytes.size());
-  if (!env.IsExceptionPending()) std::memcpy(array.Data(), bytes.data(), bytes.size());
-  return array;
-}
 
 // Keys that other environments of the process may take a share of, for as long as the key object that told its
 // handle lives.
@@ -37,6 +30,49 @@ std::string hex(uint16_t code) {
   return text;
 }
 
+using SignResult = key::PrivateKey::SignResult;
+
+constexpr const char* kTypeNames[] = {"ec", "rsa", "ed25519"};
+
+Napi::Error errorOf(Napi::Env env, SignResult result, const key::PrivateKey& key, uint16_t scheme) {
+  const bool wrong = result == SignResult::WrongScheme;
+  const std::string curve(key.curve());
+  const std::string what = kTypeNames[static_cast<size_t>(key.type())] + (curve.empty() ? "" : " " + curve);
+  Napi::Error error = Napi::Error::New(
+      env, wrong ? "sign: expected a signature scheme that fits the key (" + what + "), received " + hex(scheme)
+                 : std::string("sign: libcrypto reported a failure"));
+  error.Set("code", wrong ? "ERR_SOCRYPT_KEY_SCHEME" : "ERR_SOCRYPT_CRYPTO");
+  return error;
+}
+
+// One signature on libuv's pool. It holds what it needs: the JavaScript key may be gone before it is made.
+class SignWorker : public Napi::AsyncWorker {
+ public:
+  SignWorker(Napi::Env env, key::PrivateKey key, uint16_t scheme, Bytes data)
+      : Napi::AsyncWorker(env, "socrypt:sign"),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        key_(std::move(key)),
+        scheme_(scheme),
+        data_(data.begin(), data.end()) {}
+  [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override { result_ = key_.sign(scheme_, data_, signature_); }
+  void OnOK() override {
+    if (result_ == SignResult::Ok)
+      deferred_.Resolve(copy(Env(), signature_));
+    else
+      deferred_.Reject(errorOf(Env(), result_, key_, scheme_).Value());
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  key::PrivateKey key_;
+  uint16_t scheme_;
+  std::vector<uint8_t> data_, signature_;
+  SignResult result_ = SignResult::Failed;
+};
+
 }  // namespace
 
 Napi::Function PrivateKeyBinding::define(Napi::Env env) {
@@ -48,6 +84,7 @@ Napi::Function PrivateKeyBinding::define(Napi::Env env) {
                          InstanceMethod<&PrivateKeyBinding::publicKey>("publicKey"),
                          InstanceMethod<&PrivateKeyBinding::sign>("sign"),
                          InstanceMethod<&PrivateKeyBinding::handle>("handle"),
+                         InstanceMethod<&PrivateKeyBinding::signAsync>("signAsync"),
                      });
 }
 
@@ -91,8 +128,7 @@ std::optional<key::PrivateKey> PrivateKeyBinding::shared(uint64_t handle) {
 }
 
 Napi::Value PrivateKeyBinding::type(const Napi::CallbackInfo& info) {
-  static constexpr const char* kNames[] = {"ec", "rsa", "ed25519"};
-  return Napi::String::New(info.Env(), kNames[static_cast<size_t>(key_->type())]);
+  return Napi::String::New(info.Env(), kTypeNames[static_cast<size_t>(key_->type())]);
 }
 
 Napi::Value PrivateKeyBinding::curve(const Napi::CallbackInfo& info) {
@@ -116,18 +152,21 @@ Napi::Value PrivateKeyBinding::sign(const Napi::CallbackInfo& info) {
   const Bytes data = arguments.bytes(1, "data");
   if (!arguments.good()) return info.Env().Undefined();
   std::vector<uint8_t> signature;
-  switch (key_->sign(scheme, data, signature)) {
-    case key::PrivateKey::SignResult::Ok: return copy(info.Env(), signature);
-    case key::PrivateKey::SignResult::WrongScheme:
-      raise(info.Env(), "ERR_SOCRYPT_KEY_SCHEME",
-            "sign: expected a signature scheme that fits the key (" + type(info).As<Napi::String>().Utf8Value() +
-                (key_->curve().empty() ? "" : " " + std::string(key_->curve())) + "), received " + hex(scheme));
-      break;
-    case key::PrivateKey::SignResult::Failed:
-      raise(info.Env(), "ERR_SOCRYPT_CRYPTO", "sign: libcrypto reported a failure");
-      break;
-  }
+  const SignResult result = key_->sign(scheme, data, signature);
+  if (result == SignResult::Ok) return copy(info.Env(), signature);
+  errorOf(info.Env(), result, *key_, scheme).ThrowAsJavaScriptException();
   return info.Env().Undefined();
+}
+
+Napi::Value PrivateKeyBinding::signAsync(const Napi::CallbackInfo& info) {
+  Arguments arguments(info, "signAsync");
+  const auto scheme = static_cast<uint16_t>(arguments.integer(0, "scheme", 0, 0xffff));
+  const Bytes data = arguments.bytes(1, "data");
+  if (!arguments.good()) return info.Env().Undefined();
+  auto* const worker = new SignWorker(info.Env(), key_->share(), scheme, data);
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();  // and it deletes itself when it is done
+  return promise;
 }
 
 }  // namespace socrypt::addon

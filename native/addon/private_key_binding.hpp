@@ -29,6 +29,7 @@ class PrivateKeyBinding : public Napi::ObjectWrap<PrivateKeyBinding> {
   Napi::Value publicKey(const Napi::CallbackInfo& info);
   Napi::Value sign(const Napi::CallbackInfo& info);
   Napi::Value handle(const Napi::CallbackInfo& info);
+  Napi::Value signAsync(const Napi::CallbackInfo& info);
 
   std::optional<key::PrivateKey> key_;
   uint64_t handle_ = 0;

@@ -108,6 +108,18 @@ Agreement finish(Agreement result, KeyShare& out) noexcept {
   return result;
 }
 
+Owned<EVP_PKEY> generateKey(Group group, const GroupFacts& of, std::span<uint8_t> publicKey, size_t& publicLength) noexcept {
+  EVP_PKEY_CTX* generator = tools(group).generator.get();
+  EVP_PKEY* made = nullptr;
+  if (generator == nullptr || EVP_PKEY_generate(generator, &made) != 1) return nullptr;
+  Owned<EVP_PKEY> own(made);
+  if (EVP_PKEY_get_octet_string_param(made, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, publicKey.data(), publicKey.size(),
+                                      &publicLength) != 1 ||
+      publicLength != of.publicLength)
+    return nullptr;
+  return own;
+}
+
 Owned<EVP_PKEY> importPrivate(const GroupFacts& of, View bytes) noexcept {
   if (of.curve == nullptr)
     return Owned<EVP_PKEY>(EVP_PKEY_new_raw_private_key_ex(nullptr, of.algorithm, nullptr, bytes.data(), bytes.size()));
@@ -133,17 +145,34 @@ Agreement keyShare(Group group, View peerPublic, KeyShare& out) noexcept {
   const GroupFacts* of = facts(group);
   if (of == nullptr) return Agreement::Failed;
   if (!wellFormed(*of, peerPublic)) return Agreement::InvalidShare;
+  // Before a key is made: a share that is refused costs no curve arithmetic of ours.
   const Owned<EVP_PKEY> peer = importPeer(group, *of, peerPublic);
   if (peer == nullptr) return finish(Agreement::InvalidShare, out);
-  EVP_PKEY* made = nullptr;
-  if (tools(group).generator == nullptr || EVP_PKEY_generate(tools(group).generator.get(), &made) != 1)
-    return finish(Agreement::Failed, out);
-  const Owned<EVP_PKEY> own(made);
-  if (EVP_PKEY_get_octet_string_param(made, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, out.publicKey.data(), out.publicKey.size(),
-                                      &out.publicLength) != 1 ||
-      out.publicLength != of->publicLength)
-    return finish(Agreement::Failed, out);
-  return finish(derive(*of, made, peer.get(), out), out);
+  const Owned<EVP_PKEY> own = generateKey(group, *of, out.publicKey, out.publicLength);
+  if (own == nullptr) return finish(Agreement::Failed, out);
+  return finish(derive(*of, own.get(), peer.get(), out), out);
+}
+
+void EphemeralKey::FreeKey::operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
+EphemeralKey::~EphemeralKey() = default;
+
+std::optional<EphemeralKey> EphemeralKey::generate(Group group) noexcept {
+  const GroupFacts* of = facts(group);
+  if (of == nullptr) return std::nullopt;
+  EphemeralKey key;
+  key.group_ = group;
+  key.key_.reset(generateKey(group, *of, key.publicKey_, key.publicLength_).release());
+  if (key.key_ != nullptr) return key;
+  ERR_clear_error();
+  return std::nullopt;
+}
+
+Agreement EphemeralKey::agree(View peerPublic, KeyShare& out) const noexcept {
+  const GroupFacts* of = facts(group_);
+  if (!wellFormed(*of, peerPublic)) return Agreement::InvalidShare;
+  const Owned<EVP_PKEY> peer = importPeer(group_, *of, peerPublic);
+  if (peer == nullptr) return finish(Agreement::InvalidShare, out);
+  return finish(derive(*of, key_.get(), peer.get(), out), out);
 }
 
 Agreement agree(Group group, View privateKey, View peerPublic, KeyShare& out) noexcept {

@@ -1,4 +1,4 @@
-// Hashes and HKDF. HMAC is written over the hash (RFC 2104): EVP_MAC and HMAC() fetch, allocate and
+// Hashes, HKDF and what TLS makes of them. HMAC is written over the hash (RFC 2104): EVP_MAC and HMAC() fetch, allocate and
 // parse parameters on every call, and a handshake makes some thirty of them.
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -125,6 +125,27 @@ bool hkdfExpandLabel(Hash hash, View secret, std::string_view label, View contex
   if (!context.empty()) std::memcpy(info + n, context.data(), context.size());
   n += context.size();
   return hkdfExpand(hash, secret, {info, n}, out);
+}
+
+bool prf12(Hash hash, View secret, std::string_view label, View seed, std::span<uint8_t> out) noexcept {
+  const size_t length = hashLength(hash);
+  if (label.size() + seed.size() > kMaxInfo) return false;
+  // RFC 5246 5: A(0) = label + seed, A(i) = HMAC(A(i-1)); the output is HMAC(A(i) + label + seed) for i = 1, 2, …
+  uint8_t message[kMaxHash + kMaxInfo];
+  label.copy(reinterpret_cast<char*>(message + length), label.size());
+  if (!seed.empty()) std::memcpy(message + length + label.size(), seed.data(), seed.size());
+  const View labelled{message + length, label.size() + seed.size()};
+  uint8_t block[kMaxHash];
+  bool good = hmacInto(hash, secret, labelled, message);
+  for (size_t at = 0; good && at < out.size(); at += length) {
+    good = hmacInto(hash, secret, {message, length + labelled.size()}, block);
+    if (good) std::memcpy(out.data() + at, block, std::min(length, out.size() - at));
+    good = good && hmacInto(hash, secret, {message, length}, message);
+  }
+  ocf::wipe(block, sizeof block);
+  ocf::wipe(message, length);
+  if (!good) ocf::wipe(out.data(), out.size());
+  return good;
 }
 
 }  // namespace socrypt::key

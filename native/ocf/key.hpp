@@ -50,6 +50,28 @@ struct Digest {
 [[nodiscard]] bool hkdfExpandLabel(Hash hash, View secret, std::string_view label, View context,
                                    std::span<uint8_t> out) noexcept;
 
+/// RFC 5246 5: the PRF of TLS 1.2 with this hash. `label` and `seed` at most 1024 bytes together.
+[[nodiscard]] bool prf12(Hash hash, View secret, std::string_view label, View seed, std::span<uint8_t> out) noexcept;
+
+// One stage of the key schedule of RFC 8446 7.1 with all that is made of it, in one go. What is written, in this
+// order, each secret as long as the hash:
+//   handshake    Handshake Secret; client secret, finished key, key, iv; server secret, finished key, key, iv
+//   application  Master Secret; client secret, key, iv; server secret, key, iv; exporter master secret
+inline constexpr size_t kIvLength = 12;
+[[nodiscard]] constexpr size_t handshakeStageLength(Hash hash, size_t keyLength) noexcept {
+  return hashLength(hash) + 2 * (2 * hashLength(hash) + keyLength + kIvLength);
+}
+[[nodiscard]] constexpr size_t applicationStageLength(Hash hash, size_t keyLength) noexcept {
+  return hashLength(hash) + 2 * (hashLength(hash) + keyLength + kIvLength) + hashLength(hash);
+}
+/// `salt`: Derive-Secret(Early Secret, "derived", ""); `transcript`: the hash of ClientHello to ServerHello. `out` is
+/// handshakeStageLength() long, and wiped on failure.
+[[nodiscard]] bool handshakeStage(Hash hash, size_t keyLength, View salt, View sharedSecret, View transcript,
+                                  std::span<uint8_t> out) noexcept;
+/// `transcript`: the hash of ClientHello to the server's Finished. `out` is applicationStageLength() long.
+[[nodiscard]] bool applicationStage(Hash hash, size_t keyLength, View handshakeSecret, View transcript,
+                                    std::span<uint8_t> out) noexcept;
+
 /// TLS NamedGroup code points.
 enum class Group : uint16_t { P256 = 0x0017, P384 = 0x0018, X25519 = 0x001d };
 
@@ -73,6 +95,31 @@ enum class Agreement : uint8_t { Ok, InvalidShare, Failed };
 /// The same with a given private key (its fixed-length big-endian scalar, or X25519's 32 bytes); for
 /// test vectors. `out.publicKey` stays empty.
 [[nodiscard]] Agreement agree(Group group, View privateKey, View peerPublic, KeyShare& out) noexcept;
+
+/// An ephemeral key of ours for which the peer's share is still to come: a client's.
+class EphemeralKey {
+ public:
+  /// Empty: libcrypto failed.
+  [[nodiscard]] static std::optional<EphemeralKey> generate(Group group) noexcept;
+  EphemeralKey(EphemeralKey&&) noexcept = default;
+  EphemeralKey& operator=(EphemeralKey&&) noexcept = default;
+  ~EphemeralKey();
+
+  /// Our share as it goes on the wire.
+  [[nodiscard]] View publicKey() const noexcept { return {publicKey_.data(), publicLength_}; }
+  /// `out.secret`; InvalidShare as keyShare() has it.
+  [[nodiscard]] Agreement agree(View peerPublic, KeyShare& out) const noexcept;
+
+ private:
+  struct FreeKey {
+    void operator()(EVP_PKEY* key) const noexcept;  // libcrypto clears the private part
+  };
+  EphemeralKey() = default;
+  Group group_ = Group::X25519;
+  std::array<uint8_t, 97> publicKey_{};
+  size_t publicLength_ = 0;
+  std::unique_ptr<EVP_PKEY, FreeKey> key_;
+};
 
 /// A private key held by libcrypto. One thread at a time; another thread signs with a share() of it.
 class PrivateKey {

@@ -160,6 +160,7 @@ test('a key that cannot sign any more fails its handshake with internal_error, a
             if (broken) throw new Error('the token was pulled');
             return key.sign(scheme, data);
           },
+          signAsync: (scheme, data) => key.signAsync(scheme, data),
         };
       },
     }),

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "ocf/key.hpp"
@@ -178,4 +180,24 @@ TEST_CASE("HKDF bounds") {
   CHECK_FALSE(key::hkdfExpandLabel(key::Hash::Sha256, secret, "x", Bytes(256), out));
   out.resize(255 * 32 + 1);
   CHECK_FALSE(key::hkdfExpandLabel(key::Hash::Sha256, secret, "x", {}, out));
+}
+
+TEST_CASE("keys that are shared sign in several threads at once") {
+  for (const auto& [key, scheme] : {std::pair{generate("RSA"), 0x0804}, {generate("EC", "P-256"), 0x0403}, {generate("ED25519"), 0x0807}}) {
+    std::string why;
+    auto own = key::PrivateKey::fromPkcs8(pkcs8(key.get()), why);
+    REQUIRE(own.has_value());
+    const Bytes text(100, 7);
+    std::vector<Bytes> signatures(4);
+    std::vector<std::thread> threads;
+    for (auto& signature : signatures)
+      threads.emplace_back([&signature, &text, shared = own->share(), scheme = scheme]() mutable {
+        for (int i = 0; i < 10; ++i) (void)shared.sign(static_cast<uint16_t>(scheme), text, signature);
+      });
+    own.reset();
+    for (auto& thread : threads) thread.join();
+    const int padding = scheme == 0x0804 ? RSA_PKCS1_PSS_PADDING : 0;
+    for (const auto& signature : signatures)
+      CHECK(verifies(key.get(), scheme == 0x0807 ? nullptr : "SHA256", padding, text, signature));
+  }
 }
