@@ -64,7 +64,7 @@ export interface NativeCrypto {
     context: Uint8Array,
     length: number,
   ): Uint8Array;
-  /** RFC 5246 5, at most 65536 bytes; `label` and `seed` at most 1024 bytes together. */
+  /** RFC 5246 5, at most 65536 bytes. */
   prf12(hash: HashName, secret: Uint8Array, label: string, seed: Uint8Array, length: number): Uint8Array;
   /**
    * The handshake stage of RFC 8446 7.1, all in a row: Handshake Secret; client secret, finished key, key, iv; server

@@ -22,8 +22,6 @@ Napi::Value prf12(const Napi::CallbackInfo& info) {
   const std::string label = arguments.text(2, "label");
   const Bytes seed = arguments.bytes(3, "seed");
   const uint64_t length = arguments.integer(4, "length", 0, 65536);
-  if (arguments.good() && label.size() + seed.size() > 1024)
-    arguments.refuse("label and seed", "at most 1024 bytes", std::to_string(label.size() + seed.size()) + " bytes");
   if (!arguments.good()) return info.Env().Undefined();
   return filled(info, length, "prf12",
                 [&](std::span<uint8_t> out) { return key::prf12(which, secret, label, seed, out); });

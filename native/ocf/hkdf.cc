@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <initializer_list>
 
 #include "ocf/key.hpp"
 #include "ocf/key_internal.hpp"
@@ -31,20 +32,22 @@ struct Contexts {
   }
 };
 
-bool run(Hash hash, View first, View second, uint8_t* out) noexcept {
+// The hash of these in a row.
+using Parts = std::initializer_list<View>;
+
+bool run(Hash hash, View first, Parts rest, uint8_t* out) noexcept {
   thread_local const Contexts contexts;
   EVP_MD_CTX* context = contexts.context[static_cast<size_t>(hash)];
-  if (context != nullptr && EVP_DigestInit_ex2(context, md(hash), nullptr) == 1 &&
-      EVP_DigestUpdate(context, first.data(), first.size()) == 1 &&
-      (second.empty() || EVP_DigestUpdate(context, second.data(), second.size()) == 1) &&
-      EVP_DigestFinal_ex(context, out, nullptr) == 1)
-    return true;
+  bool good = context != nullptr && EVP_DigestInit_ex2(context, md(hash), nullptr) == 1 &&
+              EVP_DigestUpdate(context, first.data(), first.size()) == 1;
+  for (const View part : rest) good = good && (part.empty() || EVP_DigestUpdate(context, part.data(), part.size()) == 1);
+  if (good && EVP_DigestFinal_ex(context, out, nullptr) == 1) return true;
   ERR_clear_error();
   return false;
 }
 
 // out may overlap data.
-bool hmacInto(Hash hash, View key, View data, uint8_t* out) noexcept {
+bool hmacInto(Hash hash, View key, Parts data, uint8_t* out) noexcept {
   const size_t length = hashLength(hash);
   const size_t block = blockLength(hash);
   uint8_t pad[kMaxBlock] = {};
@@ -58,7 +61,7 @@ bool hmacInto(Hash hash, View key, View data, uint8_t* out) noexcept {
   for (size_t i = 0; i < block; ++i) pad[i] ^= 0x36;
   good = good && run(hash, {pad, block}, data, inner);
   for (size_t i = 0; i < block; ++i) pad[i] ^= 0x36 ^ 0x5c;
-  good = good && run(hash, {pad, block}, {inner, length}, out);
+  good = good && run(hash, {pad, block}, {{inner, length}}, out);
   ocf::wipe(pad, block);
   ocf::wipe(inner, length);
   return good;
@@ -81,7 +84,7 @@ bool digest(Hash hash, View data, Digest& out) noexcept {
 
 bool hmac(Hash hash, View key, View data, Digest& out) noexcept {
   out.length = hashLength(hash);
-  return hmacInto(hash, key, data, out.bytes.data());
+  return hmacInto(hash, key, {data}, out.bytes.data());
 }
 
 bool hkdfExtract(Hash hash, View salt, View ikm, Digest& out) noexcept { return hmac(hash, salt, ikm, out); }
@@ -99,7 +102,7 @@ bool hkdfExpand(Hash hash, View secret, View info, std::span<uint8_t> out) noexc
   for (size_t at = 0; good && at < out.size(); at += length) {
     const size_t skip = counter == 0 ? length : 0;
     ++counter;
-    good = hmacInto(hash, secret, {message + skip, length - skip + info.size() + 1}, t);
+    good = hmacInto(hash, secret, {{message + skip, length - skip + info.size() + 1}}, t);
     std::memcpy(out.data() + at, t, std::min(length, out.size() - at));
     std::memcpy(message, t, length);
   }
@@ -129,21 +132,17 @@ bool hkdfExpandLabel(Hash hash, View secret, std::string_view label, View contex
 
 bool prf12(Hash hash, View secret, std::string_view label, View seed, std::span<uint8_t> out) noexcept {
   const size_t length = hashLength(hash);
-  if (label.size() + seed.size() > kMaxInfo) return false;
   // RFC 5246 5: A(0) = label + seed, A(i) = HMAC(A(i-1)); the output is HMAC(A(i) + label + seed) for i = 1, 2, …
-  uint8_t message[kMaxHash + kMaxInfo];
-  label.copy(reinterpret_cast<char*>(message + length), label.size());
-  if (!seed.empty()) std::memcpy(message + length + label.size(), seed.data(), seed.size());
-  const View labelled{message + length, label.size() + seed.size()};
-  uint8_t block[kMaxHash];
-  bool good = hmacInto(hash, secret, labelled, message);
+  const View labelBytes{reinterpret_cast<const uint8_t*>(label.data()), label.size()};
+  uint8_t a[kMaxHash], block[kMaxHash];
+  bool good = hmacInto(hash, secret, {labelBytes, seed}, a);
   for (size_t at = 0; good && at < out.size(); at += length) {
-    good = hmacInto(hash, secret, {message, length + labelled.size()}, block);
+    good = hmacInto(hash, secret, {{a, length}, labelBytes, seed}, block);
     if (good) std::memcpy(out.data() + at, block, std::min(length, out.size() - at));
-    good = good && hmacInto(hash, secret, {message, length}, message);
+    good = good && hmacInto(hash, secret, {{a, length}}, a);
   }
   ocf::wipe(block, sizeof block);
-  ocf::wipe(message, length);
+  ocf::wipe(a, sizeof a);
   if (!good) ocf::wipe(out.data(), out.size());
   return good;
 }

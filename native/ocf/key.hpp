@@ -50,7 +50,7 @@ struct Digest {
 [[nodiscard]] bool hkdfExpandLabel(Hash hash, View secret, std::string_view label, View context,
                                    std::span<uint8_t> out) noexcept;
 
-/// RFC 5246 5: the PRF of TLS 1.2 with this hash. `label` and `seed` at most 1024 bytes together.
+/// RFC 5246 5: the PRF of TLS 1.2 with this hash.
 [[nodiscard]] bool prf12(Hash hash, View secret, std::string_view label, View seed, std::span<uint8_t> out) noexcept;
 
 // One stage of the key schedule of RFC 8446 7.1 with all that is made of it, in one go. What is written, in this

@@ -3,8 +3,6 @@ import { randomFillSync } from 'node:crypto';
 import type { NativeCrypto, NativeGroup, NativeSuite } from '../native.ts';
 import type { CryptoProvider } from '../tls/index.ts';
 import { verifySignature } from '../x509/verify/signature.ts';
-import { generateEphemeralKey } from './ephemeral-key.ts';
-import { prf12 } from './prf12.ts';
 
 /** One pool per provider: a draw of 32 bytes costs more in the call than in the bytes. */
 const POOL_BYTES = 4096;
@@ -26,13 +24,13 @@ export function nativeCryptoProvider(crypto: NativeCrypto): CryptoProvider {
       return bytes;
     },
     keyShare: (group, peerPublic) => crypto.keyShare(group as NativeGroup, peerPublic),
-    generateKeyShare: generateEphemeralKey,
+    generateKeyShare: (group) => crypto.generateKeyShare(group as NativeGroup),
     hash: (hash, data) => crypto.hash(hash, data),
     hmac: (hash, key, data) => crypto.hmac(hash, key, data),
     hkdfExtract: (hash, salt, ikm) => crypto.hkdfExtract(hash, salt, ikm),
     hkdfExpandLabel: (hash, secret, label, context, length) =>
       crypto.hkdfExpandLabel(hash, secret, label, context, length),
-    prf12: (hash, secret, label, seed, length) => prf12(crypto.hmac, hash, secret, label, seed, length),
+    prf12: (hash, secret, label, seed, length) => crypto.prf12(hash, secret, label, seed, length),
     aeadSeal: (suite, key, nonce, aad, plaintext) =>
       crypto.aeadSeal(suite as NativeSuite, key, nonce, aad, plaintext),
     aeadOpen: (suite, key, nonce, aad, sealed) =>

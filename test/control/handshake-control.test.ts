@@ -156,11 +156,12 @@ test('a key that cannot sign any more fails its handshake with internal_error, a
           curve: key.curve,
           bits: key.bits,
           publicKey: () => key.publicKey(),
+          handle: () => key.handle(),
           sign(scheme: number, data: Uint8Array) {
             if (broken) throw new Error('the token was pulled');
             return key.sign(scheme, data);
           },
-          signAsync: (scheme, data) => key.signAsync(scheme, data),
+          signAsync: (scheme: number, data: Uint8Array) => key.signAsync(scheme, data),
         };
       },
     }),

@@ -72,7 +72,7 @@ describe('the PRF of TLS 1.2', () => {
       createHmac(hash, key).update(Buffer.concat(parts)).digest();
     for (const length of [0, 1, 12, hashLength, hashLength + 1, 48, 104, 500]) {
       const secret = random.bytes(random.below(200));
-      const seed = random.bytes(random.below(100));
+      const seed = random.bytes(random.below(length === 500 ? 70_000 : 100));
       const labelled = Buffer.concat([Buffer.from('key expansion'), seed]);
       const blocks: Buffer[] = [];
       let a = hmac(secret, labelled);
@@ -95,6 +95,5 @@ it('arguments are refused with what was expected', () => {
   expect(() => crypto.applicationStage('sha256', 16, some, some.subarray(1))).toThrow(
     /32 bytes for transcript/,
   );
-  expect(() => crypto.prf12('sha256', some, 'x'.repeat(1000), some, 1)).toThrow(/1024 bytes/);
   expect(() => crypto.prf12('sha256', some, 'x', some, 70_000)).toThrow(/65536/);
 });
