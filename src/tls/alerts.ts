@@ -73,6 +73,7 @@ const ALERT_OF_REASON = {
   bad_compression_method: Alert.illegalParameter,
   extension_not_offered: Alert.unsupportedExtension,
   extension_in_wrong_message: Alert.illegalParameter,
+  duplicate_extension_in_retry: Alert.illegalParameter,
   retry_changes_nothing: Alert.illegalParameter,
   retry_for_bad_group: Alert.illegalParameter,
   second_hello_retry: Alert.unexpectedMessage,

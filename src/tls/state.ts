@@ -115,6 +115,16 @@ export class Connection<Config extends HandshakeConfig> {
     this.writer.writeChangeCipherSpec(parts);
   }
 
+  /**
+   * RFC 8446 D.4: a client's goes right before its second flight, "either before its second ClientHello or before its
+   * encrypted handshake flight", also when all of that is an alert.
+   */
+  oweCompatibilityChangeCipherSpec(sessionId: Uint8Array): void {
+    if (this.#sentChangeCipherSpec || sessionId.length === 0) return;
+    this.#sentChangeCipherSpec = true;
+    this.writer.oweChangeCipherSpec();
+  }
+
   dropChangeCipherSpec(): void {
     if (++this.#droppedChangeCipherSpecs > MAX_CHANGE_CIPHER_SPECS) {
       throw new TlsError('too_many_change_cipher_specs');

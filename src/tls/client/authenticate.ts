@@ -75,8 +75,6 @@ function finish(connection: Connection, finishing: Finishing): ClientState {
   const { writer } = transcript;
   writeFinished(writer, secret.client.finished(transcript.hash()));
   const parts: Uint8Array[] = [];
-  // RFC 8446 D.4: right before the second flight, which a second hello may have been already.
-  connection.writeCompatibilityChangeCipherSpec(offer.sessionId, parts);
   connection.writeHandshake(writer.view(flightAt), parts);
   connection.send(parts);
 

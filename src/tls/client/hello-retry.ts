@@ -31,7 +31,7 @@ export function retry(connection: Connection, requested: RetryRequested): Client
 
   const second = makeSecondOffer(offer, connection.provider, group, cookie);
   const parts: Uint8Array[] = [];
-  connection.writeCompatibilityChangeCipherSpec(offer.sessionId, parts);
+  connection.oweCompatibilityChangeCipherSpec(offer.sessionId);
   const message = helloMessage(second);
   transcript.add(message);
   connection.writeHandshake(message, parts);

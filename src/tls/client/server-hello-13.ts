@@ -60,6 +60,7 @@ export function acceptServerHello13(connection: Connection, accepted: Accepted):
   // A server has its keys from here on.
   connection.takesPlaintextAlerts = false;
   connection.reader.install(secret.server.keys(), aligned);
+  connection.oweCompatibilityChangeCipherSpec(offer.sessionId);
   connection.writer.install(secret.client.keys());
   return new ExpectEncryptedExtensions({ secret, transcript, offer, suite, group, helloRetry });
 }

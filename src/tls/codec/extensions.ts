@@ -1,5 +1,5 @@
 /** The bodies of the ClientHello extensions that are understood (RFC 8446 4.2, RFC 6066 3, RFC 7301 3.1). */
-import { TlsError } from '../alerts.ts';
+import { type Reason, TlsError } from '../alerts.ts';
 import { ExtensionType } from '../codepoints.ts';
 import type { Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
@@ -12,13 +12,13 @@ export interface KeyShareEntry {
 /** Each with its content, in the order in which they came. */
 export type Extensions = ReadonlyMap<number, Reader>;
 
-/** `list`: the content of an extensions vector. */
-export function readExtensions(list: Reader): Extensions {
+/** `list`: the content of an extensions vector. `duplicate`: why one that comes twice is refused. */
+export function readExtensions(list: Reader, duplicate: Reason = 'duplicate_extension'): Extensions {
   const extensions = new Map<number, Reader>();
   while (list.remaining > 0) {
     const type = list.u16();
     // RFC 8446 4.2: "There MUST NOT be more than one extension of the same type in a given extension block."
-    if (extensions.has(type)) throw new TlsError('duplicate_extension');
+    if (extensions.has(type)) throw new TlsError(duplicate);
     extensions.set(type, list.nested16(0));
   }
   return extensions;

@@ -110,12 +110,14 @@ export function readServerHello(body: Uint8Array): ReceivedServerHello {
   const reader = new Reader(body);
   const legacyVersion = reader.u16();
   const random = reader.bytes(32);
+  const isRetryRequest = HELLO_RETRY_RANDOM.every((byte, i) => byte === random[i]);
   const sessionId = reader.bytes8(0, 32);
   const suite = reader.u16();
   const compressionMethod = reader.u8();
+  const duplicate = isRetryRequest ? 'duplicate_extension_in_retry' : 'duplicate_extension';
   // RFC 5246 7.4.1.3: before TLS 1.3 the message may end here.
-  const extensions: Extensions = reader.remaining === 0 ? new Map() : readExtensions(reader.nested16(0));
+  const extensions: Extensions =
+    reader.remaining === 0 ? new Map() : readExtensions(reader.nested16(0), duplicate);
   reader.expectEnd();
-  const isRetryRequest = HELLO_RETRY_RANDOM.every((byte, i) => byte === random[i]);
   return { legacyVersion, random, isRetryRequest, sessionId, suite, compressionMethod, extensions };
 }

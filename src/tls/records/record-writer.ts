@@ -11,6 +11,7 @@ export class RecordWriter {
   readonly #provider: CryptoProvider;
   #protection: Protection | undefined;
   #plaintextVersion = TLS12;
+  #changeCipherSpecDue = false;
 
   constructor(provider: CryptoProvider) {
     this.#provider = provider;
@@ -38,6 +39,10 @@ export class RecordWriter {
 
   /** `content` as one record or, if it is too long for one, several. `parts` takes them. */
   write(type: number, content: Uint8Array, parts: Uint8Array[]): void {
+    if (this.#changeCipherSpecDue) {
+      this.#changeCipherSpecDue = false;
+      this.writeChangeCipherSpec(parts);
+    }
     for (let at = 0; at < content.length; at += MAX_PLAINTEXT) {
       const fragment = content.subarray(at, Math.min(at + MAX_PLAINTEXT, content.length));
       if (this.#protection === undefined) {
@@ -56,6 +61,11 @@ export class RecordWriter {
     this.#plaintextVersion = TLS10;
     this.write(ContentType.handshake, message, parts);
     this.#plaintextVersion = TLS12;
+  }
+
+  /** A ChangeCipherSpec goes before the next record, whatever that is. */
+  oweChangeCipherSpec(): void {
+    this.#changeCipherSpecDue = true;
   }
 
   /** TLS 1.2's, or the one for middleboxes (RFC 8446 D.4); never protected. */

@@ -338,8 +338,8 @@ describe('a HelloRetryRequest', () => {
     [
       'with an extension twice',
       { group: P256, edit: add(51, u16(P256)) },
-      'duplicate_extension',
-      'decode_error',
+      'duplicate_extension_in_retry',
+      'illegal_parameter',
     ],
     [
       'with a whole share',
@@ -765,6 +765,15 @@ describe('records', () => {
       'unexpected_change_cipher_spec',
       'unexpected_message',
     );
+  });
+  test.each([
+    ['in compatibility mode, after a ChangeCipherSpec', true, [22, 20]],
+    ['else, by itself', false, [22]],
+  ])('our first protected record is an alert: %s', (_name, compatibilityMode, plain) => {
+    const stage = reach('EncryptedExtensions', { compatibilityMode });
+    const input = stage.server.seal(22, message(8, Buffer.alloc(0)));
+    expectRefusal(stage, input, 'truncated_message', 'decode_error');
+    expect(stage.server.plainRecords).toEqual(plain);
   });
   test('a plaintext alert once records are protected', () => {
     const stage = reach('EncryptedExtensions');
