@@ -172,6 +172,7 @@ export class HandshakeControl implements HandshakeHandler {
           wipe(event.tx);
           wipe(event.rx);
           wipe(event.update);
+          event.exporter.wipe();
           return;
         }
         case 'fail':

@@ -1,5 +1,6 @@
 /** What a caller gives to, and gets from, a handshake of either role. */
 import type { Reason } from './alerts.ts';
+import type { Resumption } from './session/api.ts';
 import type { TrafficSecret, UpdateSecrets } from './traffic.ts';
 
 /** A chain and what its key can sign; the key itself stays with the caller, who answers 'sign' events. */
@@ -13,6 +14,21 @@ export interface Credential {
    * read in any case, for the curve of the key.
    */
   readonly schemes12?: readonly number[];
+  /** DER OCSPResponse for the leaf, sent to peers that ask for one. */
+  readonly ocspResponse?: Uint8Array | undefined;
+  /** SignedCertificateTimestampList of the leaf (RFC 6962 3.3), likewise. */
+  readonly sctList?: Uint8Array | undefined;
+}
+
+/** Keying material for other protocols, bound to the connection (RFC 8446 7.5, RFC 5705). */
+export interface Exporter {
+  /**
+   * `label`: 1 to 249 ASCII characters; `length`: 1 to 255 times the length of the suite's hash, in bytes. Throws
+   * RangeError for others, and Error after `wipe`.
+   */
+  export(label: string, context: Uint8Array | undefined, length: number): Uint8Array;
+  /** Zeroises the secret. Whoever takes the 'established' event must call it. */
+  wipe(): void;
 }
 
 /** What both roles are configured with. */
@@ -40,6 +56,14 @@ export interface HandshakeInfo {
   /** SignatureScheme the server proved itself with. */
   readonly scheme: number;
   readonly helloRetry: boolean;
+  /** Whether a session was resumed, and why one that was offered was not. */
+  readonly resumption: Resumption;
+  /** NewSessionTicket messages that were sent, or received, within the handshake. */
+  readonly tickets: number;
+  /** The peer's certificates as they were verified, DER, leaf first; of a resumed session: those it began with. */
+  readonly peerCertificates: readonly Uint8Array[];
+  /** Bytes of content that a record to the peer may have (RFC 8449): 63 to 16384. */
+  readonly maxFragment: number;
 }
 
 /** Why a caller refuses a peer's certificate; each has its alert (RFC 8446 6.2). */
@@ -74,6 +98,7 @@ export type HandshakeEvent =
       readonly leftover: Uint8Array;
       /** What KeyUpdate needs; empty in TLS 1.2, which has none. */
       readonly update: UpdateSecrets;
+      readonly exporter: Exporter;
     }
   /** The last event of one that did not. `bytes`: the alert to send, empty when the peer has ended it. */
   | {

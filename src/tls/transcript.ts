@@ -22,10 +22,15 @@ export class Transcript {
     this.writer.bytes(message);
   }
 
-  /** In place of the first ClientHello when there is a HelloRetryRequest: a message_hash of it. */
+  /** In place of the first ClientHello when there is a HelloRetryRequest. */
   addHashOf(message: Uint8Array): void {
+    this.addMessageHash(this.#provider.hash(this.#hash, message));
+  }
+
+  /** The same, where only its hash is left. */
+  addMessageHash(hash: Uint8Array): void {
     const start = this.writer.openMessage(HandshakeType.messageHash);
-    this.writer.bytes(this.#provider.hash(this.#hash, message));
+    this.writer.bytes(hash);
     this.writer.closeMessage(start);
   }
 

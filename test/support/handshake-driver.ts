@@ -1,6 +1,7 @@
 /** Runs a ServerHandshake against bytes, answering its requests for signatures at once. */
 import { generateKeyPairSync, sign } from 'node:crypto';
 import {
+  type CertificateRefusal,
   type Credential,
   type HandshakeEvent,
   type ServerConfig,
@@ -35,6 +36,8 @@ export class Driver {
   readonly events: HandshakeEvent[] = [];
   established: Established | undefined;
   failed: Failed | undefined;
+  /** The answer to 'verify' events. */
+  verdict: CertificateRefusal | undefined;
   #sent: Uint8Array[] = [];
 
   constructor(changes: Partial<ServerConfig> = {}, provider = nodeCryptoProvider()) {
@@ -54,6 +57,7 @@ export class Driver {
       this.events.push(event);
       if (event.type === 'send') this.#sent.push(event.bytes);
       if (event.type === 'sign') this.#take(this.handshake.provideSignature(signature(event.data)));
+      if (event.type === 'verify') this.#take(this.handshake.provideVerification(this.verdict));
       if (event.type === 'established') this.established = event;
       if (event.type === 'fail') {
         this.failed = event;

@@ -8,6 +8,7 @@ import { Ephemeral, nodeCryptoProvider, X25519 } from './node-crypto-provider.ts
 const crypto = nodeCryptoProvider();
 export const u16 = (...values: number[]) =>
   Buffer.from(values.flatMap((value) => [value >> 8, value & 0xff]));
+const u24 = (value: number) => Buffer.of(value >> 16, value >> 8, value);
 export const vector8 = (...parts: Uint8Array[]) => {
   const content = Buffer.concat(parts);
   return Buffer.concat([Uint8Array.of(content.length), content]);
@@ -36,6 +37,21 @@ export interface HelloOptions {
   readonly compression?: readonly number[];
   /** Changes the list of extensions at will. */
   readonly edit?: (extensions: Extension[]) => Extension[];
+  /** Offers to resume these, as the last extension. */
+  readonly sessions?: readonly Session[];
+  /** psk_key_exchange_modes. */
+  readonly pskModes?: readonly number[];
+  /** Spoils a binder. */
+  readonly editBinders?: (binders: Buffer[]) => Uint8Array[];
+}
+
+/** What a NewSessionTicket gives. */
+export interface Session {
+  readonly ticket: Uint8Array;
+  readonly psk: Uint8Array;
+  readonly hash: 'sha256' | 'sha384';
+  readonly lifetime: number;
+  readonly nonce: Uint8Array;
 }
 
 export interface Keys {
@@ -54,6 +70,10 @@ export class TestClient {
   readonly keyUpdateRequests: number[] = [];
   suite = 0;
   retriedGroup: number | undefined;
+  retryCookie: Buffer | undefined;
+  readonly sessions: Session[] = [];
+  /** Which of the offered sessions the server took. */
+  selectedIdentity: number | undefined;
   tx: Keys | undefined;
   rx: Keys | undefined;
   clientApplicationSecret = new Uint8Array(0);
@@ -66,7 +86,9 @@ export class TestClient {
   #handshakeSecret = new Uint8Array(0);
   #joined = Buffer.alloc(0);
   #input = Buffer.alloc(0);
-  #finished: Buffer | undefined;
+  #offered: readonly Session[] = [];
+  #master: Uint8Array = new Uint8Array(0);
+  #exporterSecret: Uint8Array = new Uint8Array(0);
 
   constructor(options: HelloOptions = {}) {
     this.#options = options;
@@ -104,8 +126,18 @@ export class TestClient {
     if (options.alpn !== undefined) {
       extensions.push([16, vector16(...options.alpn.map((name) => vector8(Buffer.from(name, 'latin1'))))]);
     }
+    if (this.retryCookie !== undefined) extensions.push([44, vector16(this.retryCookie)]);
+    if (options.pskModes !== undefined) extensions.push([45, vector8(Uint8Array.from(options.pskModes))]);
     if (options.edit !== undefined) extensions = options.edit(extensions);
-    const hello = message(
+    const sessions = options.sessions ?? [];
+    const lengths = sessions.map(({ hash }) => (hash === 'sha384' ? 48 : 32));
+    if (sessions.length > 0) {
+      const identities = sessions.map(({ ticket }) => Buffer.concat([vector16(ticket), Buffer.alloc(4, 7)]));
+      const zeros = lengths.map((length) => vector8(Buffer.alloc(length)));
+      extensions.push([41, Buffer.concat([vector16(...identities), vector16(...zeros)])]);
+    }
+    this.#offered = sessions;
+    let hello = message(
       1,
       Buffer.concat([
         u16(options.legacyVersion ?? 0x0303),
@@ -116,8 +148,64 @@ export class TestClient {
         vector16(...extensions.map(([type, body]) => Buffer.concat([u16(type), vector16(body)]))),
       ]),
     );
+    if (sessions.length > 0) {
+      const bindersLength = 2 + lengths.reduce((sum, length) => sum + 1 + length, 0);
+      const truncated = hello.subarray(0, hello.length - bindersLength);
+      const binders = sessions.map((session) => this.#binder(session, truncated));
+      const edited = options.editBinders?.(binders) ?? binders;
+      hello = Buffer.concat([truncated, vector16(...edited.map((binder) => vector8(binder)))]);
+    }
     this.#transcript.push(hello);
     return hello;
+  }
+
+  #binder({ psk, hash }: Session, truncated: Buffer): Buffer {
+    const empty = crypto.hash(hash, Buffer.alloc(0));
+    const early = crypto.hkdfExtract(hash, Buffer.alloc(empty.length), psk);
+    const key = crypto.hkdfExpandLabel(hash, early, 'res binder', empty, empty.length);
+    const finished = crypto.hkdfExpandLabel(hash, key, 'finished', Buffer.alloc(0), empty.length);
+    return Buffer.from(
+      crypto.hmac(hash, finished, crypto.hash(hash, Buffer.concat([...this.#transcript, truncated]))),
+    );
+  }
+
+  /** A Certificate message of the client's; counts as sent. */
+  certificate(
+    chain: readonly Uint8Array[],
+    context: Uint8Array = Buffer.alloc(0),
+    extensions = Buffer.alloc(0),
+  ): Buffer {
+    const entries = Buffer.concat(
+      chain.map((der) => Buffer.concat([u24(der.length), der, vector16(extensions)])),
+    );
+    return this.#say(message(11, Buffer.concat([vector8(context), u24(entries.length), entries])));
+  }
+
+  /** `sign` gets what is to be signed. Counts as sent. */
+  certificateVerify(scheme: number, sign: (data: Buffer) => Uint8Array): Buffer {
+    const data = Buffer.concat([
+      Buffer.alloc(64, 0x20),
+      Buffer.from('TLS 1.3, client CertificateVerify\0'),
+      crypto.hash(this.hash, Buffer.concat(this.#transcript)),
+    ]);
+    return this.#say(message(15, Buffer.concat([u16(scheme), vector16(sign(data))])));
+  }
+
+  #say(bytes: Buffer): Buffer {
+    this.#transcript.push(bytes);
+    return bytes;
+  }
+
+  /** TLS-Exporter of RFC 8446 7.5, from the master secret. */
+  exportKey(label: string, context: Uint8Array, length: number): Uint8Array {
+    const derived = crypto.hkdfExpandLabel(
+      this.hash,
+      this.#exporterSecret,
+      label,
+      crypto.hash(this.hash, Buffer.alloc(0)),
+      this.#exporterSecret.length,
+    );
+    return crypto.hkdfExpandLabel(this.hash, derived, 'exporter', crypto.hash(this.hash, context), length);
   }
 
   helloRecord(more: HelloOptions = {}): Buffer {
@@ -147,8 +235,8 @@ export class TestClient {
 
   /** Its own Finished message, once the server's has come. */
   finished(): Buffer {
-    if (this.#finished === undefined) throw new Error('the server has not finished');
-    return this.#finished;
+    if (this.#master.length === 0) throw new Error('the server has not finished');
+    return message(20, this.#verifyData(this.#clientSecret));
   }
 
   /** A protected record under the present keys. */
@@ -224,7 +312,8 @@ export class TestClient {
       this.rx = this.keysOf(this.serverApplicationSecret);
       return;
     }
-    if (type === 20) this.#serverFinished(whole, body);
+    if (type === 4) this.#newSessionTicket(body);
+    else if (type === 20) this.#serverFinished(whole, body);
     else this.#transcript.push(whole);
     if (type === 2) this.#serverHello(body);
   }
@@ -237,6 +326,9 @@ export class TestClient {
     while (at < body.length) {
       const length = body.readUInt16BE(at + 2);
       if (body.readUInt16BE(at) === 51) share = body.subarray(at + 4, at + 4 + length);
+      if (body.readUInt16BE(at) === 44)
+        this.retryCookie = Buffer.from(body.subarray(at + 6, at + 4 + length));
+      if (body.readUInt16BE(at) === 41) this.selectedIdentity = body.readUInt16BE(at + 4);
       at += 4 + length;
     }
     if (share === undefined) throw new Error('ServerHello without key_share');
@@ -249,7 +341,8 @@ export class TestClient {
     }
     const zeros = Buffer.alloc(this.hash === 'sha384' ? 48 : 32);
     const shared = this.#ephemeral.get(group)!.combine(share.subarray(4));
-    const early = crypto.hkdfExtract(this.hash, zeros, zeros);
+    const session = this.selectedIdentity === undefined ? undefined : this.#offered[this.selectedIdentity];
+    const early = crypto.hkdfExtract(this.hash, zeros, session?.psk ?? zeros);
     this.#handshakeSecret = Uint8Array.from(
       crypto.hkdfExtract(this.hash, this.#derive(early, 'derived', []), shared),
     );
@@ -266,9 +359,10 @@ export class TestClient {
   #serverFinished(whole: Buffer, body: Buffer): void {
     if (!this.#verifyData(this.#serverSecret).equals(body)) throw new Error("the server's Finished is wrong");
     this.#transcript.push(whole);
-    this.#finished = message(20, this.#verifyData(this.#clientSecret));
     const zeros = Buffer.alloc(body.length);
     const master = crypto.hkdfExtract(this.hash, this.#derive(this.#handshakeSecret, 'derived', []), zeros);
+    this.#master = Uint8Array.from(master);
+    this.#exporterSecret = Uint8Array.from(this.#derive(master, 'exp master', this.#transcript));
     this.clientApplicationSecret = Uint8Array.from(this.#derive(master, 'c ap traffic', this.#transcript));
     this.serverApplicationSecret = Uint8Array.from(this.#derive(master, 's ap traffic', this.#transcript));
     this.rx = this.keysOf(this.serverApplicationSecret);
@@ -278,6 +372,21 @@ export class TestClient {
     return Uint8Array.from(
       crypto.hkdfExpandLabel(this.hash, secret, 'traffic upd', Buffer.alloc(0), secret.length),
     );
+  }
+
+  #newSessionTicket(body: Buffer): void {
+    const nonce = body.subarray(9, 9 + body[8]!);
+    const at = 9 + nonce.length;
+    const ticket = Buffer.from(body.subarray(at + 2, at + 2 + body.readUInt16BE(at)));
+    if (at + 4 + ticket.length !== body.length || body.readUInt16BE(body.length - 2) !== 0) {
+      throw new Error('a NewSessionTicket with extensions, or too long');
+    }
+    const resumption = this.#derive(this.#master, 'res master', [...this.#transcript, this.finished()]);
+    const psk = Uint8Array.from(
+      crypto.hkdfExpandLabel(this.hash, resumption, 'resumption', nonce, resumption.length),
+    );
+    const lifetime = body.readUInt32BE(0);
+    this.sessions.push({ ticket, psk, hash: this.hash, lifetime, nonce: Buffer.from(nonce) });
   }
 
   #verifyData(secret: Uint8Array): Buffer {

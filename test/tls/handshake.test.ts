@@ -39,6 +39,10 @@ describe.each([0x1301, 0x1302, 0x1303])('suite %i', (suite) => {
       scheme: 0x0403,
       version: 0x0304,
       helloRetry: false,
+      resumption: 'none',
+      tickets: 0,
+      peerCertificates: [],
+      maxFragment: 16_384,
     });
     for (const [ours, theirs] of [
       [established.tx, client.keysOf(client.serverApplicationSecret)],

@@ -320,7 +320,21 @@ describe('Finished', () => {
 const without = (type: number) => (list: Extension[]) => list.filter(([of]) => of !== type);
 const replace = (type: number, body: Uint8Array) => (list: Extension[]) =>
   without(type)(list).concat([[type, body]]);
-const psk: Extension = [41, Buffer.alloc(50)];
+const psk: Extension = [
+  41,
+  Buffer.concat([
+    vector16(vector16(Buffer.alloc(8, 1)), Buffer.alloc(4)),
+    vector16(vector8(Buffer.alloc(32))),
+  ]),
+];
+const psks = (identities: number, binders: number): Extension => [
+  41,
+  Buffer.concat([
+    vector16(...Array.from({ length: identities }, () => Buffer.from('0001aa00000000', 'hex'))),
+    vector16(...Array.from({ length: binders }, () => vector8(Buffer.alloc(32)))),
+  ]),
+];
+const modes: Extension = [45, vector8(Buffer.of(1))];
 
 describe('ClientHello', () => {
   const cases: [string, HelloOptions, Reason, string][] = [
@@ -360,6 +374,36 @@ describe('ClientHello', () => {
       'a PSK without modes',
       { edit: (list) => [...list, psk] },
       'missing_psk_key_exchange_modes',
+      'missing_extension',
+    ],
+    [
+      'fewer binders than PSKs',
+      { edit: (list) => [...list, modes, psks(2, 1)] },
+      'psk_without_binder',
+      'illegal_parameter',
+    ],
+    [
+      'more binders than PSKs',
+      { edit: (list) => [...list, modes, psks(1, 2)] },
+      'psk_without_binder',
+      'illegal_parameter',
+    ],
+    [
+      'a record size limit of 63',
+      { edit: (list) => [...list, [28, u16(63)]] },
+      'bad_record_size_limit',
+      'illegal_parameter',
+    ],
+    [
+      'a cookie that is not ours',
+      { edit: (list) => [...list, [44, vector16(Buffer.alloc(100, 1))]] },
+      'bad_cookie',
+      'illegal_parameter',
+    ],
+    [
+      'a PSK that is not taken and no schemes',
+      { edit: (list) => [...without(13)(list), modes, psk] },
+      'missing_signature_algorithms',
       'missing_extension',
     ],
     ['a share twice', { shares: [X25519, X25519] }, 'duplicate_key_share', 'illegal_parameter'],

@@ -1,13 +1,13 @@
 /**
  * The traces of RFC 8448, replayed with this server in the place of theirs. Two things of theirs this server does
- * not say are put in its mouth: their EncryptedExtensions (supported_groups, record_size_limit), and the cookie in
- * their HelloRetryRequest. All else, and every record, is made here from their keys and randomness.
+ * not say are put in its mouth: the supported_groups of their EncryptedExtensions, and their cookie. All else, and every record, is made here from their keys and randomness.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import type { Writer } from '../../src/tls/codec/writer.ts';
 import { type HandshakeEvent, type ServerConfig, ServerHandshake } from '../../src/tls/index.ts';
 import { ApplicationTrafficSecret } from '../../src/tls/schedule/traffic-secret.ts';
+import type { RetryState } from '../../src/tls/server/retry-cookie.ts';
 import { suiteById } from '../../src/tls/suites.ts';
 import { nodeCryptoProvider, P256, X25519 } from '../support/node-crypto-provider.ts';
 
@@ -20,19 +20,26 @@ const toHex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 const dictated = vi.hoisted(() => ({
   encryptedExtensions: new Uint8Array(0),
-  helloRetryRequest: new Uint8Array(0),
+  cookie: new Uint8Array(0),
+  retryState: undefined as RetryState | undefined,
 }));
 vi.mock('../../src/tls/codec/encrypted-extensions.ts', () => ({
   writeEncryptedExtensions: (writer: Writer) => writer.bytes(dictated.encryptedExtensions),
 }));
-vi.mock(import('../../src/tls/codec/server-hello.ts'), async (original) => ({
+vi.mock(import('../../src/tls/server/retry-cookie.ts'), async (original) => ({
   ...(await original()),
-  writeHelloRetryRequest: (writer: Writer) => writer.bytes(dictated.helloRetryRequest),
+  sealCookie: (_, state) => {
+    dictated.retryState = state;
+    return dictated.cookie;
+  },
+  openCookie: (_, cookie) => (Buffer.from(cookie).equals(dictated.cookie) ? dictated.retryState : undefined),
 }));
 
 function replay(trace: Trace, group: number) {
   dictated.encryptedExtensions = hex(trace.encryptedExtensions!);
-  dictated.helloRetryRequest = hex(trace.helloRetryRequestMessage ?? '');
+  // The HelloRetryRequest ends with the cookie and supported_versions.
+  const retry = hex(trace.helloRetryRequestMessage ?? '');
+  dictated.cookie = retry.slice(56, -6);
   const provider = nodeCryptoProvider({
     // record header 5, message header 4, legacy_version 2
     randomBytes: () => hex(trace.serverHello!).subarray(11, 43),

@@ -19,12 +19,15 @@ export interface TicketSecrets {
 }
 
 export class TicketSealer implements Sealer {
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
   readonly #provider: CryptoProvider;
   #current: SealingKey;
   #keys: readonly SealingKey[];
 
   /** Copies. Throws RangeError for a secret that is not 32 bytes or is all zeros. */
-  constructor(provider: CryptoProvider, secrets: TicketSecrets) {
+  constructor(provider: CryptoProvider, secrets: TicketSecrets, now: () => number = Date.now) {
+    this.now = now;
     this.#provider = provider;
     [this.#current, this.#keys] = this.#import(secrets);
   }

@@ -3,7 +3,7 @@ import { TlsError } from '../alerts.ts';
 import type { Credential } from '../api.ts';
 import { signatureInput, writeCertificate, writeCertificateVerify } from '../codec/certificate.ts';
 import { writeFinished } from '../codec/finished.ts';
-import { signsIn13 } from '../codepoints.ts';
+import { MAX_PLAINTEXT, signsIn13 } from '../codepoints.ts';
 import type { Aligned } from '../handshake-joiner.ts';
 import type { FinishedVerified } from '../schedule/traffic-secret.ts';
 import { Closed } from '../state.ts';
@@ -78,7 +78,7 @@ function finish(connection: Connection, finishing: Finishing): ClientState {
   connection.writeHandshake(writer.view(flightAt), parts);
   connection.send(parts);
 
-  const { client, server } = secret.application(finishing.transcriptHash);
+  const { client, server, exporter, master } = secret.application(finishing.transcriptHash);
   connection.emit({
     type: 'established',
     tx: trafficSecret(client, 0),
@@ -91,10 +91,16 @@ function finish(connection: Connection, finishing: Finishing): ClientState {
       serverName: offer.config.serverName,
       scheme: finishing.scheme,
       helloRetry: finishing.helloRetry,
+      resumption: 'none',
+      tickets: 0,
+      peerCertificates: finishing.peerCertificates,
+      maxFragment: MAX_PLAINTEXT,
     },
     leftover: connection.reader.takeRest(),
     update: packUpdateState({ rx: server, tx: client, rxEpoch: 0, txEpoch: 0, partial: new Uint8Array(0) }),
+    exporter,
   });
+  master.wipe();
   secret.wipe();
   client.wipe();
   server.wipe();

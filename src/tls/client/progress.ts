@@ -27,6 +27,8 @@ export interface Requested extends Extended {
 export interface Proven extends Requested {
   /** SignatureScheme that the server proved itself with. */
   readonly scheme: number;
+  /** The server's, DER, leaf first. */
+  readonly peerCertificates: readonly Uint8Array[];
 }
 
 /** A state in the server's protected flight. */

@@ -1,5 +1,7 @@
+import { ExtensionType, HandshakeType } from '../codepoints.ts';
 import { type Extensions, readExtensions } from './extensions.ts';
 import { Reader } from './reader.ts';
+import type { Writer } from './writer.ts';
 
 export interface CertificateRequestMessage {
   readonly requestContext: Uint8Array;
@@ -22,4 +24,28 @@ export function readCertificateAuthorities(reader: Reader): Uint8Array[] {
   const names: Uint8Array[] = [];
   while (list.remaining > 0) names.push(list.bytes16(1));
   return names;
+}
+
+/** RFC 8446 4.3.2: within a handshake the request context "SHALL be zero length". `authorities`: none is any. */
+export function writeCertificateRequest(
+  writer: Writer,
+  request: { readonly schemes: readonly number[]; readonly authorities: readonly Uint8Array[] },
+): void {
+  const message = writer.openMessage(HandshakeType.certificateRequest);
+  writer.u8(0);
+  const extensions = writer.open(2);
+  writer.u16(ExtensionType.signatureAlgorithms);
+  const schemes = writer.open(2);
+  writer.list16(2, request.schemes);
+  writer.close(schemes, 2);
+  if (request.authorities.length > 0) {
+    writer.u16(ExtensionType.certificateAuthorities);
+    const extension = writer.open(2);
+    const list = writer.open(2);
+    for (const name of request.authorities) writer.vector(2, name);
+    writer.close(list, 2);
+    writer.close(extension, 2);
+  }
+  writer.close(extensions, 2);
+  writer.closeMessage(message);
 }

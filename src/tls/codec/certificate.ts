@@ -1,26 +1,55 @@
 import { joinBytes } from '../bytes.ts';
-import { HandshakeType } from '../codepoints.ts';
+import { ExtensionType, HandshakeType } from '../codepoints.ts';
 import { readExtensions } from './extensions.ts';
 import { Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
+/** What may go with the leaf, when the peer has asked for it (RFC 8446 4.4.2.1). */
+export interface LeafExtensions {
+  /** DER OCSPResponse. */
+  readonly ocspResponse?: Uint8Array | undefined;
+  /** SignedCertificateTimestampList (RFC 6962 3.3). */
+  readonly sctList?: Uint8Array | undefined;
+}
+
 /**
- * A Certificate message (RFC 8446 4.4.2): DER, leaf first, no extensions, an empty request context, as in every
- * handshake that is not post-handshake authentication.
+ * A Certificate message (RFC 8446 4.4.2): DER, leaf first, an empty request context, as in every handshake that is
+ * not post-handshake authentication.
  */
-export function writeCertificate(writer: Writer, chain: readonly Uint8Array[]): void {
+export function writeCertificate(
+  writer: Writer,
+  chain: readonly Uint8Array[],
+  leaf: LeafExtensions = {},
+): void {
   const message = writer.openMessage(HandshakeType.certificate);
   writer.u8(0);
   const list = writer.open(3);
-  for (const certificate of chain) {
-    const data = writer.open(3);
-    writer.bytes(certificate);
-    writer.close(data, 3);
-    writer.u16(0);
+  for (const [depth, certificate] of chain.entries()) {
+    writer.vector(3, certificate);
+    const extensions = writer.open(2);
+    if (depth === 0) writeLeafExtensions(writer, leaf);
+    writer.close(extensions, 2);
   }
   writer.close(list, 3);
   writer.closeMessage(message);
 }
+
+function writeLeafExtensions(writer: Writer, { ocspResponse, sctList }: LeafExtensions): void {
+  if (ocspResponse !== undefined) {
+    writer.u16(ExtensionType.statusRequest);
+    const status = writer.open(2);
+    writer.u8(OCSP);
+    writer.vector(3, ocspResponse);
+    writer.close(status, 2);
+  }
+  if (sctList !== undefined) {
+    writer.u16(ExtensionType.signedCertificateTimestamp);
+    writer.vector(2, sctList);
+  }
+}
+
+/** CertificateStatusType (RFC 6066 8). */
+const OCSP = 1;
 
 export function writeCertificateVerify(writer: Writer, scheme: number, signature: Uint8Array): void {
   const message = writer.openMessage(HandshakeType.certificateVerify);

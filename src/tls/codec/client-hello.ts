@@ -1,6 +1,8 @@
 import { TlsError } from '../alerts.ts';
 import { ExtensionType } from '../codepoints.ts';
+import { readCertificateAuthorities } from './certificate-request.ts';
 import { type KeyShareEntry, readAlpn, readKeyShares, readList16, readServerName } from './extensions.ts';
+import { type OfferedPsks, readOfferedPsks } from './pre-shared-key.ts';
 import { Reader } from './reader.ts';
 
 /** RFC 8446 4.1.2. Byte fields alias the message. An extension that was not there is undefined. */
@@ -19,7 +21,8 @@ export interface ClientHello {
   readonly supportedVersions: readonly number[] | undefined;
   readonly keyShares: readonly KeyShareEntry[] | undefined;
   readonly pskModes: Uint8Array | undefined;
-  readonly offersPsk: boolean;
+  /** pre_shared_key. */
+  readonly psks: OfferedPsks | undefined;
   readonly offersEarlyData: boolean;
   /** TLS 1.2: ECPointFormats (RFC 8422 5.1.2). */
   readonly pointFormats: Uint8Array | undefined;
@@ -29,7 +32,18 @@ export interface ClientHello {
   readonly renegotiationInfo: Uint8Array | undefined;
   /** TLS 1.2: a ticket, or empty to ask for one (RFC 5077 3.2). */
   readonly sessionTicket: Uint8Array | undefined;
+  readonly cookie: Uint8Array | undefined;
+  /** status_request: a stapled OCSP response is wanted (RFC 6066 8). */
+  readonly wantsOcsp: boolean;
+  /** signed_certificate_timestamp (RFC 6962 3.3.1). */
+  readonly wantsScts: boolean;
+  readonly recordSizeLimit: number | undefined;
+  /** Distinguished names, DER. */
+  readonly certificateAuthorities: readonly Uint8Array[] | undefined;
+  readonly signatureAlgorithmsCert: readonly number[] | undefined;
 }
+
+const OCSP = 1;
 
 /** Reads the body of a ClientHello: its form only; what it means is the states' business. */
 export function readClientHello(body: Uint8Array): ClientHello {
@@ -49,12 +63,18 @@ export function readClientHello(body: Uint8Array): ClientHello {
   let supportedVersions: number[] | undefined;
   let keyShares: KeyShareEntry[] | undefined;
   let pskModes: Uint8Array | undefined;
-  let offersPsk = false;
+  let psks: OfferedPsks | undefined;
   let offersEarlyData = false;
   let pointFormats: Uint8Array | undefined;
   let offersExtendedMasterSecret = false;
   let renegotiationInfo: Uint8Array | undefined;
   let sessionTicket: Uint8Array | undefined;
+  let cookie: Uint8Array | undefined;
+  let wantsOcsp = false;
+  let wantsScts = false;
+  let recordSizeLimit: number | undefined;
+  let certificateAuthorities: readonly Uint8Array[] | undefined;
+  let signatureAlgorithmsCert: number[] | undefined;
 
   // A hello older than TLS 1.2 may end here (RFC 5246 7.4.1.2); the version check answers it.
   if (reader.remaining > 0) {
@@ -63,7 +83,7 @@ export function readClientHello(body: Uint8Array): ClientHello {
     const seen = new Set<number>();
     while (extensions.remaining > 0) {
       // RFC 8446 4.2.11: pre_shared_key "MUST be the last extension in the ClientHello".
-      if (offersPsk) throw new TlsError('pre_shared_key_not_last');
+      if (psks !== undefined) throw new TlsError('pre_shared_key_not_last');
       const type = extensions.u16();
       const content = extensions.nested16(0);
       // RFC 8446 4.2: "There MUST NOT be more than one extension of the same type".
@@ -94,7 +114,7 @@ export function readClientHello(body: Uint8Array): ClientHello {
           content.expectEnd();
           break;
         case ExtensionType.preSharedKey:
-          offersPsk = true;
+          psks = readOfferedPsks(content);
           break;
         case ExtensionType.earlyData:
           content.expectEnd();
@@ -115,6 +135,28 @@ export function readClientHello(body: Uint8Array): ClientHello {
         case ExtensionType.sessionTicket:
           sessionTicket = content.bytes(content.remaining);
           break;
+        case ExtensionType.cookie:
+          cookie = content.bytes16(1);
+          content.expectEnd();
+          break;
+        case ExtensionType.statusRequest:
+          // RFC 6066 8: other types of status are passed over, and so is which responders are liked.
+          wantsOcsp = content.remaining > 0 && content.u8() === OCSP;
+          break;
+        case ExtensionType.signedCertificateTimestamp:
+          content.expectEnd();
+          wantsScts = true;
+          break;
+        case ExtensionType.recordSizeLimit:
+          recordSizeLimit = content.u16();
+          content.expectEnd();
+          break;
+        case ExtensionType.certificateAuthorities:
+          certificateAuthorities = readCertificateAuthorities(content);
+          break;
+        case ExtensionType.signatureAlgorithmsCert:
+          signatureAlgorithmsCert = readList16(content, 2);
+          break;
         default: // RFC 8446 4.1.2: "Servers MUST ignore unrecognized extensions."
       }
     }
@@ -133,11 +175,17 @@ export function readClientHello(body: Uint8Array): ClientHello {
     supportedVersions,
     keyShares,
     pskModes,
-    offersPsk,
+    psks,
     offersEarlyData,
     pointFormats,
     offersExtendedMasterSecret,
     renegotiationInfo,
     sessionTicket,
+    cookie,
+    wantsOcsp,
+    wantsScts,
+    recordSizeLimit,
+    certificateAuthorities,
+    signatureAlgorithmsCert,
   };
 }

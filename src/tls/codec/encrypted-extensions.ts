@@ -7,6 +7,8 @@ export interface EncryptedExtensions {
   readonly alpn: string | undefined;
   /** RFC 6066 3: a server that used the name "SHALL include an extension of type server_name". */
   readonly acknowledgesServerName: boolean;
+  /** Bytes of a record's inner plaintext that we take, type included (RFC 8449 4); undefined: not negotiated. */
+  readonly recordSizeLimit: number | undefined;
 }
 
 export function writeEncryptedExtensions(writer: Writer, extensions: EncryptedExtensions): void {
@@ -17,6 +19,11 @@ export function writeEncryptedExtensions(writer: Writer, extensions: EncryptedEx
     writer.u16(0);
   }
   if (extensions.alpn !== undefined) writeAlpn(writer, extensions.alpn);
+  if (extensions.recordSizeLimit !== undefined) {
+    writer.u16(ExtensionType.recordSizeLimit);
+    writer.u16(2);
+    writer.u16(extensions.recordSizeLimit);
+  }
   writer.close(list, 2);
   writer.closeMessage(message);
 }

@@ -46,6 +46,8 @@ export interface ServerHello {
   readonly suite: number;
   readonly group: number;
   readonly publicKey: Uint8Array;
+  /** Which of the client's PSKs is used. */
+  readonly selectedIdentity: number | undefined;
 }
 
 export function writeServerHello(writer: Writer, hello: ServerHello): void {
@@ -58,19 +60,33 @@ export function writeServerHello(writer: Writer, hello: ServerHello): void {
   writer.bytes(hello.publicKey);
   writer.close(key, 2);
   writer.close(share, 2);
+  if (hello.selectedIdentity !== undefined) {
+    writer.u16(ExtensionType.preSharedKey);
+    writer.u16(2);
+    writer.u16(hello.selectedIdentity);
+  }
   closeHello(writer, extensions, message);
 }
 
-/** Asks for a share of `group` (RFC 8446 4.1.4). No cookie: the server keeps its state. */
-export function writeHelloRetryRequest(
-  writer: Writer,
-  request: { readonly sessionId: Uint8Array; readonly suite: number; readonly group: number },
-): void {
+export interface HelloRetryRequest {
+  readonly sessionId: Uint8Array;
+  readonly suite: number;
+  readonly group: number;
+  /** What the client brings back, so that nobody has to remember its first hello. */
+  readonly cookie: Uint8Array;
+}
+
+/** Asks for a share of `group` (RFC 8446 4.1.4). */
+export function writeHelloRetryRequest(writer: Writer, request: HelloRetryRequest): void {
   const message = openHello(writer, HELLO_RETRY_RANDOM, request.sessionId, request.suite);
   const extensions = writer.open(2);
   writer.u16(ExtensionType.keyShare);
   writer.u16(2);
   writer.u16(request.group);
+  writer.u16(ExtensionType.cookie);
+  const cookie = writer.open(2);
+  writer.vector(2, request.cookie);
+  writer.close(cookie, 2);
   closeHello(writer, extensions, message);
 }
 

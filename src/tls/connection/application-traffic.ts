@@ -54,6 +54,7 @@ export class ApplicationTraffic {
     this.#installTx(tx);
     this.#postHandshake = info.version === TLS13 ? PostHandshake.open(update, provider) : undefined;
     wipe(update);
+    established.exporter.wipe();
     this.#recordLimit = options.recordLimit ?? defaultRecordLimit(info.suite);
   }
 

@@ -12,6 +12,7 @@ export class RecordWriter {
   #protection: Protection | undefined;
   #plaintextVersion = TLS12;
   #changeCipherSpecDue = false;
+  #maxFragment = MAX_PLAINTEXT;
 
   constructor(provider: CryptoProvider) {
     this.#provider = provider;
@@ -37,14 +38,20 @@ export class RecordWriter {
     this.#protection = protectionFor(this.#provider, keys, recordSeq);
   }
 
+  /** Bytes of content in a protected record at most, from here on (RFC 8449); unprotected ones are not bound by it. */
+  limitFragments(bytes: number): void {
+    this.#maxFragment = bytes;
+  }
+
   /** `content` as one record or, if it is too long for one, several. `parts` takes them. */
   write(type: number, content: Uint8Array, parts: Uint8Array[]): void {
     if (this.#changeCipherSpecDue) {
       this.#changeCipherSpecDue = false;
       this.writeChangeCipherSpec(parts);
     }
-    for (let at = 0; at < content.length; at += MAX_PLAINTEXT) {
-      const fragment = content.subarray(at, Math.min(at + MAX_PLAINTEXT, content.length));
+    const max = this.#protection === undefined ? MAX_PLAINTEXT : this.#maxFragment;
+    for (let at = 0; at < content.length; at += max) {
+      const fragment = content.subarray(at, Math.min(at + max, content.length));
       if (this.#protection === undefined) {
         parts.push(recordHeader(type, fragment.length, this.#plaintextVersion), fragment);
       } else {

@@ -4,6 +4,7 @@
  */
 import type { CryptoProvider, HashName } from '../crypto-provider.ts';
 import type { Suite } from '../suites.ts';
+import { Tls13Exporter } from './exporter.ts';
 import { ApplicationTrafficSecret, EMPTY, HandshakeTrafficSecret } from './traffic-secret.ts';
 
 interface HashFacts {
@@ -39,20 +40,52 @@ function makeFacts(provider: CryptoProvider, hash: HashName, hashLength: number)
 export class EarlySecret {
   readonly #provider: CryptoProvider;
   readonly #suite: Suite;
+  /** undefined: without a PSK, where everything that is made of it is known beforehand. */
+  readonly #secret: Uint8Array | undefined;
 
-  /** Without a PSK. */
-  constructor(provider: CryptoProvider, suite: Suite) {
+  /** `psk`: of a resumption; it is left to the caller to wipe. */
+  constructor(provider: CryptoProvider, suite: Suite, psk?: Uint8Array) {
     this.#provider = provider;
     this.#suite = suite;
+    this.#secret =
+      psk && provider.hkdfExtract(suite.hash, factsOf(provider, suite.hash, suite.hashLength).zeros, psk);
+  }
+
+  /**
+   * The PskBinderEntry (RFC 8446 4.2.11.2) of a resumption PSK; `transcriptHash` covers everything to the ClientHello
+   * without its binders.
+   */
+  binder(transcriptHash: Uint8Array): Uint8Array {
+    const key = new HandshakeTrafficSecret(this.#provider, this.#suite, this.#derive('res binder'));
+    const binder = key.finished(transcriptHash);
+    key.wipe();
+    return binder;
   }
 
   /** Mixes in the (EC)DHE secret, which is wiped; `transcriptHash` covers ClientHello to ServerHello. */
   handshake(sharedSecret: Uint8Array, transcriptHash: Uint8Array): HandshakeSecret {
     const suite = this.#suite;
-    const { derivedFromEarly } = factsOf(this.#provider, suite.hash, suite.hashLength);
-    const secret = this.#provider.hkdfExtract(suite.hash, derivedFromEarly, sharedSecret);
+    const salt =
+      this.#secret === undefined
+        ? factsOf(this.#provider, suite.hash, suite.hashLength).derivedFromEarly
+        : this.#derive('derived');
+    const secret = this.#provider.hkdfExtract(suite.hash, salt, sharedSecret);
     sharedSecret.fill(0);
+    if (this.#secret !== undefined) salt.fill(0);
+    this.wipe();
     return new HandshakeSecret(this.#provider, suite, secret, transcriptHash);
+  }
+
+  wipe(): void {
+    this.#secret?.fill(0);
+  }
+
+  /** Derive-Secret with an empty transcript. */
+  #derive(label: string): Uint8Array {
+    const { hash, hashLength } = this.#suite;
+    const { emptyHash, zeros } = factsOf(this.#provider, hash, hashLength);
+    const secret = this.#secret ?? this.#provider.hkdfExtract(hash, zeros, zeros);
+    return this.#provider.hkdfExpandLabel(hash, secret, label, emptyHash, hashLength);
   }
 }
 
@@ -101,8 +134,13 @@ export class HandshakeSecret {
         suite,
         provider.hkdfExpandLabel(hash, master, 's ap traffic', transcriptHash, hashLength),
       ),
+      exporter: new Tls13Exporter(
+        provider,
+        suite,
+        provider.hkdfExpandLabel(hash, master, 'exp master', transcriptHash, hashLength),
+      ),
+      master: new MasterSecret(provider, suite, master),
     };
-    master.fill(0);
     return secrets;
   }
 
@@ -116,4 +154,67 @@ export class HandshakeSecret {
 export interface ApplicationSecrets {
   readonly client: ApplicationTrafficSecret;
   readonly server: ApplicationTrafficSecret;
+  readonly exporter: Tls13Exporter;
+  /** Kept until the client's Finished, for what resumption needs of it. */
+  readonly master: MasterSecret;
+}
+
+export function wipeApplication({ client, server, exporter, master }: ApplicationSecrets): void {
+  client.wipe();
+  server.wipe();
+  exporter.wipe();
+  master.wipe();
+}
+
+export class MasterSecret {
+  readonly #provider: CryptoProvider;
+  readonly #suite: Suite;
+  readonly #secret: Uint8Array;
+
+  constructor(provider: CryptoProvider, suite: Suite, secret: Uint8Array) {
+    this.#provider = provider;
+    this.#suite = suite;
+    this.#secret = secret;
+  }
+
+  /** `transcriptHash` covers ClientHello to the client's Finished. Wipes this stage. */
+  resumption(transcriptHash: Uint8Array): ResumptionSecret {
+    const { hash, hashLength } = this.#suite;
+    const secret = this.#provider.hkdfExpandLabel(
+      hash,
+      this.#secret,
+      'res master',
+      transcriptHash,
+      hashLength,
+    );
+    this.wipe();
+    return new ResumptionSecret(this.#provider, this.#suite, secret);
+  }
+
+  wipe(): void {
+    this.#secret.fill(0);
+  }
+}
+
+/** resumption_master_secret. */
+export class ResumptionSecret {
+  readonly #provider: CryptoProvider;
+  readonly #suite: Suite;
+  readonly #secret: Uint8Array;
+
+  constructor(provider: CryptoProvider, suite: Suite, secret: Uint8Array) {
+    this.#provider = provider;
+    this.#suite = suite;
+    this.#secret = secret;
+  }
+
+  /** The PSK that goes with a ticket (RFC 8446 4.6.1). */
+  psk(nonce: Uint8Array): Uint8Array {
+    const { hash, hashLength } = this.#suite;
+    return this.#provider.hkdfExpandLabel(hash, this.#secret, 'resumption', nonce, hashLength);
+  }
+
+  wipe(): void {
+    this.#secret.fill(0);
+  }
 }

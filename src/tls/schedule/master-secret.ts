@@ -1,8 +1,10 @@
 /** The key schedule of TLS 1.2: RFC 5246 8.1, 6.3 and 7.4.9, RFC 7627 4, RFC 5705 4. */
+import type { Exporter } from '../api.ts';
 import { joinBytes } from '../bytes.ts';
 import { VERIFY_DATA_12 } from '../codepoints.ts';
 import type { CryptoProvider } from '../crypto-provider.ts';
 import type { Suite } from '../suites.ts';
+import { checkExport } from './exporter.ts';
 import { FINISHED_VERIFIED, type FinishedVerified, type RecordKeys } from './traffic-secret.ts';
 
 export const MASTER_SECRET = 48;
@@ -90,6 +92,18 @@ export class MasterSecret {
     return this.#provider.equal(expected, received) ? FINISHED_VERIFIED : undefined;
   }
 
+  /** Lives on after this secret is wiped. */
+  exporter(randoms: Randoms): Exporter {
+    return new Tls12Exporter(new MasterSecret(this.#provider, this.#suite, this.copy()), randoms);
+  }
+
+  /** For exporters (RFC 5705 4): any label, the randoms, and the context where there is one. */
+  expand(label: string, randoms: Randoms, context: Uint8Array | undefined, length: number): Uint8Array {
+    const parts = [randoms.client, randoms.server];
+    if (context !== undefined) parts.push(Uint8Array.of(context.length >> 8, context.length & 0xff), context);
+    return this.#prf(label, joinBytes(parts), length);
+  }
+
   /** A copy, for a session that is kept; the keeper wipes it. */
   copy(): Uint8Array {
     return new Uint8Array(this.#secret);
@@ -103,3 +117,31 @@ export class MasterSecret {
     return this.#provider.prf12(this.#suite.hash, this.#secret, label, seed, length);
   }
 }
+
+/** RFC 5705: unlike in TLS 1.3, no context and an empty one give different values. */
+class Tls12Exporter implements Exporter {
+  readonly #master: MasterSecret;
+  readonly #randoms: Randoms;
+  #wiped = false;
+
+  constructor(master: MasterSecret, randoms: Randoms) {
+    this.#master = master;
+    this.#randoms = randoms;
+  }
+
+  export(label: string, context: Uint8Array | undefined, length: number): Uint8Array {
+    checkExport(this.#wiped, label, length, MAX_EXPORT);
+    if (context !== undefined && context.length > 0xffff) {
+      throw new RangeError(`expected a context of at most 65535 bytes, received ${context.length}`);
+    }
+    return this.#master.expand(label, this.#randoms, context, length);
+  }
+
+  wipe(): void {
+    this.#wiped = true;
+    this.#master.wipe();
+  }
+}
+
+/** As with the shorter hash in TLS 1.3. */
+const MAX_EXPORT = 255 * 32;

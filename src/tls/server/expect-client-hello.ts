@@ -1,20 +1,23 @@
 import { TlsError } from '../alerts.ts';
-import { copyBytes } from '../bytes.ts';
 import { type ClientHello, readClientHello } from '../codec/client-hello.ts';
 import { writeHelloRetryRequest } from '../codec/server-hello.ts';
 import { HandshakeType, TLS12, TLS13 } from '../codepoints.ts';
-import type { HandshakeMessage } from '../handshake-joiner.ts';
+import type { Aligned, HandshakeMessage } from '../handshake-joiner.ts';
+import type { Sealer } from '../session/api.ts';
 import { requireType, State, Tls13State } from '../state.ts';
-import type { Suite } from '../suites.ts';
+import { type Suite, suiteById } from '../suites.ts';
 import { Transcript } from '../transcript.ts';
 import type { ServerConfig } from './api.ts';
-import { checkHello, chooseGroup, chooseSuite, chooseVersion, sameHello } from './negotiate.ts';
+import { checkHello, chooseGroup, chooseSuite, chooseVersion } from './negotiate.ts';
 import { respond } from './respond.ts';
+import { ephemeralSealer, fingerprintOf, openCookie, sealCookie } from './retry-cookie.ts';
 import type { Connection, ServerState } from './state.ts';
 import { respond12 } from './tls12/respond.ts';
 
 /** Skipped early data at most, in bytes of ciphertext; as BoringSSL. */
 const MAX_SKIPPED_EARLY_DATA = 16_384;
+/** Of our own messages, on top of the client's. */
+const TRANSCRIPT_ROOM = 2048;
 
 export class ExpectClientHello extends State<ServerConfig> {
   readonly name = 'ExpectClientHello';
@@ -23,44 +26,30 @@ export class ExpectClientHello extends State<ServerConfig> {
     requireType(message, HandshakeType.clientHello);
     const aligned = connection.joiner.requireAligned();
     const hello = readClientHello(message.body);
-    if (chooseVersion(connection.config, hello) === TLS12) return respond12(connection, hello, message.whole);
+    const { config, provider } = connection;
+    if (chooseVersion(config, hello) === TLS12) return respond12(connection, hello, message.whole);
     const offer = checkHello(hello);
-    const suite = chooseSuite(connection.config, hello);
-    const { group, share } = chooseGroup(connection.config, offer);
-    if (hello.offersEarlyData && hello.offersPsk) connection.reader.skipEarlyData(MAX_SKIPPED_EARLY_DATA);
-
-    const transcript = new Transcript(connection.provider, suite.hash, message.whole.length + 2048);
-    if (share !== undefined) {
-      transcript.add(message.whole);
-      return respond(connection, { offer, suite, share, transcript, helloRetry: false, aligned });
+    if (hello.cookie !== undefined) {
+      // The first hello went to another handshake, which keeps nothing of it.
+      return continueAfterRetry(connection, message, hello, config.cookies, aligned);
     }
-    transcript.addHashOf(message.whole);
-    const start = transcript.writer.length;
-    writeHelloRetryRequest(transcript.writer, { sessionId: hello.sessionId, suite: suite.id, group });
-    const parts: Uint8Array[] = [];
-    connection.writeHandshake(transcript.writer.view(start), parts);
-    connection.writeCompatibilityChangeCipherSpec(hello.sessionId, parts);
-    connection.send(parts);
-    // The hello aliases the input, which is gone by the time of the next one.
-    const first = readClientHello(copyBytes(message.body));
-    return new ExpectSecondClientHello(first, suite, group, transcript);
+    const suite = chooseSuite(config, hello);
+    const { group, share } = chooseGroup(config, offer);
+    if (hello.offersEarlyData) connection.reader.skipEarlyData(MAX_SKIPPED_EARLY_DATA);
+    if (share === undefined) return askForShare(connection, message.whole, hello, suite, group);
+    const transcript = new Transcript(provider, suite.hash, message.whole.length + TRANSCRIPT_ROOM);
+    return respond(connection, { message, offer, suite, share, transcript, helloRetry: false, aligned });
   }
 }
 
-/** After a HelloRetryRequest (RFC 8446 4.1.4). */
+/** After a HelloRetryRequest (RFC 8446 4.1.4). What is to be remembered of the first hello is in its cookie. */
 export class ExpectSecondClientHello extends Tls13State<ServerConfig> {
   readonly name = 'ExpectSecondClientHello';
-  readonly #first: ClientHello;
-  readonly #suite: Suite;
-  readonly #group: number;
-  readonly #transcript: Transcript;
+  readonly #sealer: Sealer;
 
-  constructor(first: ClientHello, suite: Suite, group: number, transcript: Transcript) {
+  constructor(sealer: Sealer) {
     super();
-    this.#first = first;
-    this.#suite = suite;
-    this.#group = group;
-    this.#transcript = transcript;
+    this.#sealer = sealer;
   }
 
   override receive(message: HandshakeMessage, connection: Connection): ServerState {
@@ -68,24 +57,64 @@ export class ExpectSecondClientHello extends Tls13State<ServerConfig> {
     const aligned = connection.joiner.requireAligned();
     connection.reader.endEarlyData();
     const hello = readClientHello(message.body);
-    if (chooseVersion(connection.config, hello) !== TLS13) throw new TlsError('second_hello_differs');
-    const offer = checkHello(hello);
-    if (!sameHello(this.#first, offer.hello)) throw new TlsError('second_hello_differs');
-    // RFC 8446 4.2.10: early data is "not permitted" after a HelloRetryRequest.
-    if (offer.hello.offersEarlyData) throw new TlsError('early_data_in_second_hello');
-    // RFC 8446 4.2.8: the list is replaced by "a single KeyShareEntry from the indicated group".
-    const share = offer.shares[0];
-    if (share === undefined || offer.shares.length !== 1 || share.group !== this.#group) {
-      throw new TlsError('second_hello_without_requested_share');
-    }
-    this.#transcript.add(message.whole);
-    return respond(connection, {
-      offer,
-      suite: this.#suite,
-      share,
-      transcript: this.#transcript,
-      helloRetry: true,
-      aligned,
-    });
+    return continueAfterRetry(connection, message, hello, this.#sealer, aligned);
   }
+}
+
+function askForShare(
+  connection: Connection,
+  firstHello: Uint8Array,
+  hello: ClientHello,
+  suite: Suite,
+  group: number,
+): ServerState {
+  const { provider, config } = connection;
+  const sealer = config.cookies ?? ephemeralSealer(provider);
+  const cookie = sealCookie(sealer, {
+    suite: suite.id,
+    group,
+    firstHello: provider.hash(suite.hash, firstHello),
+    fingerprint: fingerprintOf(provider, hello),
+  });
+  if (cookie === undefined) throw new TlsError('internal_error');
+  const { writer } = new Transcript(provider, suite.hash, 256);
+  writeHelloRetryRequest(writer, { sessionId: hello.sessionId, suite: suite.id, group, cookie });
+  const parts: Uint8Array[] = [];
+  connection.writeHandshake(writer.view(), parts);
+  connection.writeCompatibilityChangeCipherSpec(hello.sessionId, parts);
+  connection.send(parts);
+  return new ExpectSecondClientHello(sealer);
+}
+
+function continueAfterRetry(
+  connection: Connection,
+  message: HandshakeMessage,
+  hello: ClientHello,
+  sealer: Sealer | undefined,
+  aligned: Aligned,
+): ServerState {
+  const { config, provider } = connection;
+  // RFC 8446 4.2.2: the client "MUST copy the contents of the extension received in the HelloRetryRequest".
+  if (hello.cookie === undefined) throw new TlsError('missing_cookie');
+  const state = sealer && openCookie(sealer, hello.cookie);
+  const suite = state && suiteById(state.suite);
+  if (state === undefined || suite?.version !== TLS13) throw new TlsError('bad_cookie');
+  if (chooseVersion(config, hello) !== TLS13) throw new TlsError('second_hello_differs');
+  const offer = checkHello(hello);
+  if (!provider.equal(fingerprintOf(provider, hello), state.fingerprint)) {
+    throw new TlsError('second_hello_differs');
+  }
+  // RFC 8446 4.2.10: early data is "not permitted" after a HelloRetryRequest.
+  if (hello.offersEarlyData) throw new TlsError('early_data_in_second_hello');
+  // RFC 8446 4.2.8: the list is replaced by "a single KeyShareEntry from the indicated group".
+  const share = offer.shares[0];
+  if (share === undefined || offer.shares.length !== 1 || share.group !== state.group) {
+    throw new TlsError('second_hello_without_requested_share');
+  }
+  const room = hello.cookie.length + message.whole.length + TRANSCRIPT_ROOM;
+  const transcript = new Transcript(provider, suite.hash, room);
+  transcript.addMessageHash(state.firstHello);
+  const { sessionId, cookie } = hello;
+  writeHelloRetryRequest(transcript.writer, { sessionId, suite: suite.id, group: state.group, cookie });
+  return respond(connection, { message, offer, suite, share, transcript, helloRetry: true, aligned });
 }

@@ -12,7 +12,8 @@ export interface Offer {
   readonly hello: ClientHello;
   readonly groups: readonly number[];
   readonly shares: readonly KeyShareEntry[];
-  readonly signatureSchemes: readonly number[];
+  /** undefined: a session is to be resumed, or nothing. */
+  readonly signatureSchemes: readonly number[] | undefined;
 }
 
 /** The highest version that both speak; with supported_versions the client's legacy_version says nothing. */
@@ -40,13 +41,19 @@ export function checkHello(hello: ClientHello): Offer {
   if (hello.compressionMethods.length !== 1 || hello.compressionMethods[0] !== 0) {
     throw new TlsError('bad_compression_methods');
   }
-  // RFC 8446 9.2; pre_shared_key does not excuse any of them here, since no PSK is taken.
-  if (hello.signatureAlgorithms === undefined) throw new TlsError('missing_signature_algorithms');
+  // RFC 8446 9.2; a PSK is taken only together with a key exchange, so that it excuses from the first one alone.
+  if (hello.signatureAlgorithms === undefined && hello.psks === undefined)
+    throw new TlsError('missing_signature_algorithms');
   if (hello.supportedGroups === undefined) throw new TlsError('missing_supported_groups');
   if (hello.keyShares === undefined) throw new TlsError('missing_key_share');
   // RFC 8446 4.2.9: "If clients offer "pre_shared_key" without a "psk_key_exchange_modes" extension, servers
   // MUST abort the handshake."
-  if (hello.offersPsk && hello.pskModes === undefined) throw new TlsError('missing_psk_key_exchange_modes');
+  if (hello.psks !== undefined && hello.pskModes === undefined)
+    throw new TlsError('missing_psk_key_exchange_modes');
+  // RFC 8449 4: "Endpoints MUST NOT send a "record_size_limit" extension with a value smaller than 64."
+  if (hello.recordSizeLimit !== undefined && hello.recordSizeLimit < MIN_RECORD_SIZE_LIMIT) {
+    throw new TlsError('bad_record_size_limit');
+  }
   return {
     hello,
     groups: hello.supportedGroups,
@@ -55,8 +62,22 @@ export function checkHello(hello: ClientHello): Offer {
   };
 }
 
+const MIN_RECORD_SIZE_LIMIT = 64;
+
+const CHACHA20_POLY1305_SHA256 = 0x1303;
+
+function is13(id: number): boolean {
+  return suiteById(id)?.version === TLS13;
+}
+
+/**
+ * Ours in our order; but a client that puts ChaCha20 first of those we have has no hardware for AES, and gets it (as
+ * BoringSSL, and nginx with PrioritizeChaCha).
+ */
 export function chooseSuite(config: ServerConfig, hello: ClientHello): Suite {
-  for (const id of config.suites) {
+  const clients = hello.cipherSuites.find((id) => config.suites.includes(id) && is13(id));
+  const first = clients === CHACHA20_POLY1305_SHA256 ? [CHACHA20_POLY1305_SHA256] : [];
+  for (const id of [...first, ...config.suites]) {
     if (!hello.cipherSuites.includes(id)) continue;
     const suite = suiteById(id);
     if (suite?.version === TLS13) return suite;
@@ -84,13 +105,24 @@ export function chooseGroup(
   return { group: wanted, share: undefined };
 }
 
+export interface ChosenCredential {
+  readonly credential: Credential;
+  readonly scheme: number;
+}
+
+/** `signatureSchemes`: those of the hello, or, without them, that of the session to resume. */
 export function chooseCredential(
   config: ServerConfig,
-  offer: Offer,
-): { readonly credential: Credential; readonly scheme: number } {
-  const { serverName } = offer.hello;
-  const { signatureSchemes } = offer;
-  const credential = config.selectCredential({ serverName, signatureSchemes });
+  hello: ClientHello,
+  signatureSchemes: readonly number[],
+): ChosenCredential {
+  const { serverName } = hello;
+  const credential = config.selectCredential({
+    serverName,
+    signatureSchemes,
+    certificateSchemes: hello.signatureAlgorithmsCert,
+    certificateAuthorities: hello.certificateAuthorities,
+  });
   if (credential === undefined)
     throw new TlsError(serverName === undefined ? 'no_credential' : 'unrecognized_name');
   for (const scheme of credential.schemes) {
@@ -104,32 +136,4 @@ export function chooseAlpn(config: ServerConfig, hello: ClientHello): string | u
   if (config.alpn.length === 0 || hello.alpn === undefined) return undefined;
   for (const name of config.alpn) if (hello.alpn.includes(name)) return name;
   throw new TlsError('no_common_alpn');
-}
-
-/**
- * RFC 8446 4.1.2: a second hello repeats the first but for the named changes. Compared is what is understood:
- * of other extensions some may change for reasons of their own (padding, encrypted_client_hello).
- */
-export function sameHello(first: ClientHello, second: ClientHello): boolean {
-  return (
-    first.legacyVersion === second.legacyVersion &&
-    sameList(first.random, second.random) &&
-    sameList(first.sessionId, second.sessionId) &&
-    sameList(first.cipherSuites, second.cipherSuites) &&
-    sameList(first.compressionMethods, second.compressionMethods) &&
-    first.namesServer === second.namesServer &&
-    first.serverName === second.serverName &&
-    sameList(first.supportedGroups, second.supportedGroups) &&
-    sameList(first.signatureAlgorithms, second.signatureAlgorithms) &&
-    sameList(first.alpn, second.alpn) &&
-    sameList(first.supportedVersions, second.supportedVersions) &&
-    sameList(first.pskModes, second.pskModes)
-  );
-}
-
-function sameList(a: ArrayLike<unknown> | undefined, b: ArrayLike<unknown> | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

@@ -3,6 +3,8 @@ import type { Purpose } from './sealed.ts';
 
 /** Seals and opens with keys that it alone knows; must not throw. */
 export interface Sealer {
+  /** Milliseconds since the Unix epoch, by the clock that those who share the keys have. */
+  now(): number;
   /** undefined: not now; the ticket or cookie is left out. */
   seal(purpose: Purpose, plaintext: Uint8Array): Uint8Array | undefined;
   /** undefined: of a key that is unknown (or no longer in use), or damaged. The result is the caller's to wipe. */

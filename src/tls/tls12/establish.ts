@@ -1,5 +1,5 @@
 import { TlsError } from '../alerts.ts';
-import type { HandshakeConfig, HandshakeInfo } from '../api.ts';
+import type { Exporter, HandshakeConfig, HandshakeInfo } from '../api.ts';
 import { copyBytes } from '../bytes.ts';
 import type { Aligned } from '../handshake-joiner.ts';
 import type { Protection } from '../records/protection.ts';
@@ -14,6 +14,7 @@ import type { TrafficSecret } from '../traffic.ts';
 export function establish12<Config extends HandshakeConfig>(
   connection: Connection<Config>,
   info: HandshakeInfo,
+  exporter: Exporter,
   _verified: FinishedVerified,
   _aligned: Aligned,
 ): State<Config> {
@@ -24,6 +25,7 @@ export function establish12<Config extends HandshakeConfig>(
     info,
     leftover: connection.reader.takeRest(),
     update: new Uint8Array(0),
+    exporter,
   });
   connection.wipe();
   return new Closed();

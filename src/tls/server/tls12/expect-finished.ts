@@ -43,8 +43,9 @@ export class ExpectFinished extends State<ServerConfig> {
     writeFinished(writer, this.#master.finished('server', transcript.hash()));
     connection.writeHandshake(copyBytes(writer.view(finishedAt)), flight);
     connection.send(flight);
+    const exporter = this.#master.exporter(this.#agreed.randoms);
     this.#master.wipe();
-    return establish12(connection, info, verified, aligned);
+    return establish12(connection, info, exporter, verified, aligned);
   }
 
   override wipe(): void {

@@ -87,7 +87,12 @@ function chooseCredential(
     return suites.some((suite) => suite.authentication === authentication);
   });
   if (signatureSchemes.length === 0) throw new TlsError('no_common_signature_scheme');
-  const credential = config.selectCredential({ serverName, signatureSchemes });
+  const credential = config.selectCredential({
+    serverName,
+    signatureSchemes,
+    certificateSchemes: hello.signatureAlgorithmsCert,
+    certificateAuthorities: undefined,
+  });
   if (credential === undefined)
     throw new TlsError(serverName === undefined ? 'no_credential' : 'unrecognized_name');
   if (!acceptsCurve(hello, credential)) throw new TlsError('no_common_group');

@@ -3,7 +3,7 @@ import type { ClientHello } from '../../codec/client-hello.ts';
 import { writeCertificate12 } from '../../codec/tls12/certificate.ts';
 import { writeServerHello12 } from '../../codec/tls12/hello.ts';
 import { encodeEcdhParams } from '../../codec/tls12/key-exchange.ts';
-import { TLS12 } from '../../codepoints.ts';
+import { MAX_PLAINTEXT, TLS12 } from '../../codepoints.ts';
 import { Transcript } from '../../transcript.ts';
 import type { Connection, ServerState } from '../state.ts';
 import type { Agreed } from './agreed.ts';
@@ -65,6 +65,10 @@ export function respond12(connection: Connection, hello: ClientHello, message: U
       serverName: hello.serverName,
       scheme,
       helloRetry: false,
+      resumption: 'none',
+      tickets: 0,
+      peerCertificates: [],
+      maxFragment: MAX_PLAINTEXT,
     },
   };
   return new AwaitKeyExchangeSignature({ agreed, flightAt, key, params });
