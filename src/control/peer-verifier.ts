@@ -3,7 +3,7 @@ import { SocryptError } from '../errors.ts';
 import type { Reason } from '../tls/alerts.ts';
 import { readCertificates } from '../x509/certificate.ts';
 import { type RevocationList, readRevocationLists } from '../x509/verify/crl.ts';
-import { TrustAnchors } from '../x509/verify/link.ts';
+import { KnownIntermediates, TrustAnchors } from '../x509/verify/link.ts';
 import type { RefusalReason } from '../x509/verify/refusal.ts';
 import type { RevocationPolicy } from '../x509/verify/revocation.ts';
 import type { Purpose } from '../x509/verify/rules.ts';
@@ -89,6 +89,7 @@ export const TLS_REASON_OF: Readonly<Record<RefusalReason, CertificateReason>> =
 export function createPeerVerifier(options: PeerVerifierOptions): PeerVerifier {
   const anchors = options.roots === 'system' ? systemRoots() : rootsOf(listOf(options.roots));
   const { clock = Date.now } = options;
+  const known = new KnownIntermediates();
   const revocation: RevocationPolicy | undefined =
     options.crls === undefined ? undefined : { ...options.revocation, lists: listsOf(listOf(options.crls)) };
   return {
@@ -98,7 +99,7 @@ export function createPeerVerifier(options: PeerVerifierOptions): PeerVerifier {
         return refused('name_mismatch', 'no server name was given that the certificate could be for');
       }
       const now = new Date(clock());
-      const verdict = verifyChain({ chain, anchors, purpose, serverName, now, revocation });
+      const verdict = verifyChain({ chain, anchors, purpose, serverName, now, revocation, known });
       return verdict.ok ? undefined : refused(verdict.reason, verdict.detail);
     },
   };

@@ -1,6 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { parseCertificate } from '../../src/x509/certificate.ts';
 import { parseRevocationList } from '../../src/x509/verify/crl.ts';
+import { KnownIntermediates, Link } from '../../src/x509/verify/link.ts';
 import { REFUSAL_REASONS } from '../../src/x509/verify/refusal.ts';
 import type { RevocationPolicy } from '../../src/x509/verify/revocation.ts';
 import { LIMITS, verifyChain } from '../../src/x509/verify/verify-chain.ts';
@@ -124,6 +126,26 @@ describe('paths', () => {
     const misled = leafOf(middle, { extensions: [ext.authorityKey(keyId(renewed.keys))] });
     expect(judge([misled, first, second])).toBe('ok');
     expect(judge([leaf, first])).toBe('bad_signature');
+  });
+
+  test('known intermediates spare the parse and change no verdict', () => {
+    const known = new KnownIntermediates();
+    for (let round = 0; round < 2; round++) {
+      expect(judge([LEAF, LOW, MIDDLE], { known })).toBe('ok');
+      // Known is not sent: a path needs its certificates each time.
+      expect(judge([LEAF, LOW], { known })).toBe('unknown_issuer');
+      expect(judge([LEAF, LOW, MIDDLE], { known, anchors: anchorsOf(LOW) })).toBe('ok');
+      expect(judge([LEAF, LOW, MIDDLE], { known, now: later(2 * YEAR) })).toBe('expired');
+    }
+    expect(known.find(LOW)?.certificate.commonName).toBe('Low');
+    expect([known.find(LEAF), known.find(ROOT)]).toEqual([undefined, undefined]);
+    // 64 of them, the one used longest ago goes first.
+    const others = Array.from({ length: 63 }, (_, i) =>
+      authority({ ...middle, name: name(`CN=${i}`) }, root),
+    );
+    for (const other of others) known.add(new Link(parseCertificate(other, 'other'), false));
+    expect([LOW, MIDDLE, others[0]!].filter((one) => known.find(one) !== undefined)).toHaveLength(2);
+    expect(judge([LEAF, LOW, MIDDLE], { known })).toBe('ok');
   });
 
   test('every algorithm that is taken', () => {

@@ -91,6 +91,35 @@ export class TrustAnchors {
   }
 }
 
+const MAX_KNOWN = 64;
+const MAX_KNOWN_BYTES = 8 * 1024;
+
+/**
+ * Intermediates of earlier good paths, read. Being known means nothing for trust: it spares the parse, which is most of what a
+ * verification costs. Only good paths put some in, so that a peer without a certificate cannot push others out.
+ */
+export class KnownIntermediates {
+  /** The one used longest ago first. */
+  readonly #links = new Map<string, Link>();
+
+  find(der: Uint8Array): Link | undefined {
+    return der.length <= MAX_KNOWN_BYTES ? this.#links.get(keyOf(der)) : undefined;
+  }
+
+  add(link: Link): void {
+    if (link.isAnchor || link.certificate.der.length > MAX_KNOWN_BYTES) return;
+    const key = keyOf(link.certificate.der);
+    this.#links.delete(key);
+    this.#links.set(key, link);
+    if (this.#links.size > MAX_KNOWN) {
+      for (const oldest of this.#links.keys()) {
+        this.#links.delete(oldest);
+        return;
+      }
+    }
+  }
+}
+
 function keyOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }

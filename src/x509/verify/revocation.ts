@@ -27,20 +27,29 @@ export function checkRevocation(
 ): Refusal | undefined {
   const count = policy.check === 'leaf' ? 1 : path.length - 1;
   for (const [depth, subject] of path.slice(0, count).entries()) {
-    const issuer = path[depth + 1];
-    const refused = issuer && checkOne(subject, issuer, policy, now);
+    // The issuer, and itself under an earlier key when the path goes through that (RFC 5280 6.3.3 (f): the list's own path
+    // must end at the same anchor).
+    const issuers = path
+      .slice(depth + 1)
+      .filter((link) => sameBytes(link.certificate.subjectDer, subject.certificate.issuerDer));
+    const refused = checkOne(subject, issuers, policy, now);
     if (refused !== undefined) return refused;
   }
   return undefined;
 }
 
-function checkOne(subject: Link, issuer: Link, policy: RevocationPolicy, now: Date): Refusal | undefined {
+function checkOne(
+  subject: Link,
+  issuers: readonly Link[],
+  policy: RevocationPolicy,
+  now: Date,
+): Refusal | undefined {
   const { certificate, who } = subject;
   const lists = policy.lists.filter(
     (list) =>
       sameBytes(list.issuerDer, certificate.issuerDer) &&
       covers(list, certificate) &&
-      isGenuine(list, issuer),
+      issuers.some((issuer) => isGenuine(list, issuer)),
   );
   const serial = serialKey(Buffer.from(certificate.serialNumber, 'hex'));
   if (lists.some(({ revoked }) => revoked.has(serial))) {

@@ -2,7 +2,7 @@
 import { SocryptError } from '../../errors.ts';
 import { type Certificate, MAX_CERTIFICATE_BYTES, parseCertificate } from '../certificate.ts';
 import { countElements, sameBytes } from '../der.ts';
-import { Link, type TrustAnchors } from './link.ts';
+import { type KnownIntermediates, Link, type TrustAnchors } from './link.ts';
 import { type ComparisonBudget, checkNames } from './name-constraints.ts';
 import { isRefusal, type Refusal, refusal } from './refusal.ts';
 import { checkRevocation, type RevocationPolicy } from './revocation.ts';
@@ -18,6 +18,8 @@ export interface VerifyOptions {
   readonly serverName?: string | undefined;
   readonly now: Date;
   readonly revocation?: RevocationPolicy | undefined;
+  /** Kept by the caller from one verification to the next. */
+  readonly known?: KnownIntermediates | undefined;
 }
 
 export type Verdict =
@@ -41,9 +43,10 @@ export const LIMITS = {
 /** Whether the peer is who it says. Never throws for what is in `chain`; takes bounded time. */
 export function verifyChain(options: VerifyOptions): Verdict {
   try {
-    const links = readChain(options.chain);
+    const links = readChain(options.chain, options.known);
     const outcome = isRefusal(links) ? links : search(links, options);
     if (isRefusal(outcome)) return { ok: false, ...outcome };
+    for (const link of outcome.slice(1)) options.known?.add(link);
     return { ok: true, path: outcome.map(({ certificate }) => certificate) };
   } catch (error) {
     return {
@@ -53,7 +56,10 @@ export function verifyChain(options: VerifyOptions): Verdict {
   }
 }
 
-function readChain(chain: readonly Uint8Array[]): readonly [Link, ...Link[]] | Refusal {
+function readChain(
+  chain: readonly Uint8Array[],
+  known: KnownIntermediates | undefined,
+): readonly [Link, ...Link[]] | Refusal {
   if (chain.length > LIMITS.certificates) {
     return refusal(
       'chain_too_large',
@@ -79,7 +85,8 @@ function readChain(chain: readonly Uint8Array[]): readonly [Link, ...Link[]] | R
   const links: Link[] = [];
   for (const [index, der] of chain.entries()) {
     try {
-      const link = new Link(parseCertificate(der, 'certificate'), false);
+      const link =
+        (index > 0 ? known?.find(der) : undefined) ?? new Link(parseCertificate(der, 'certificate'), false);
       if (!links.some(({ certificate }) => sameBytes(certificate.der, link.certificate.der)))
         links.push(link);
     } catch (error) {
