@@ -1,0 +1,260 @@
+#include "nic/device/flow.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace socrypt::nic {
+namespace {
+
+using ocf::Status;
+using record::MappedRecord;
+
+// Positions are told apart within half of the sequence space; half of that again is left for the host's
+// stack to run behind or ahead of what acknowledged() was last told.
+constexpr uint64_t kWindow = uint64_t{1} << 30;
+// Each rekey costs the sender a round trip of control traffic; more than these unacknowledged is a fault.
+constexpr size_t kMaxEpochs = 8;
+
+RecordShape shapeOf(const MappedRecord& record, const RecordCipher& cipher) noexcept {
+  return {record.recordSeq(), static_cast<uint32_t>(record.length() - cipher.facts().framing.before - record::kTagLength), record.type()};
+}
+
+}  // namespace
+
+std::shared_ptr<Flow> Flow::make(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence,
+                                 const FlowOptions& options, Counters& counters, record::RetentionBudget& budget) {
+  std::shared_ptr<Flow> flow(new Flow(id, key, keys, tcpSequence, options, counters, budget));
+  return flow->rekey(keys) == Status::Ok ? flow : nullptr;
+}
+
+Flow::Flow(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, const FlowOptions& options,
+           Counters& counters, record::RetentionBudget& budget)
+    : id_(id),
+      key_(key),
+      start_(keys.streamOffset),
+      startSequence_(tcpSequence),
+      options_(options),
+      counters_(counters),
+      map_(keys.streamOffset, options.resync == Resync::OrderFree ? options.retention : record::Retention::UntilAcknowledged,
+           options.limits, budget),
+      acknowledged_(keys.streamOffset),
+      expected_(keys.streamOffset),
+      highest_(keys.streamOffset) {}
+
+Status Flow::rekey(const record::TrafficKeys& keys) {
+  const std::lock_guard lock(mutex_);
+  if (!epochs_.empty() && keys.epoch <= epochs_.back().epoch) return Status::Invalid;
+  if (epochs_.size() == kMaxEpochs) return Status::Full;
+  auto cipher = RecordCipher::make(keys);
+  if (cipher == nullptr) return Status::NoDriver;
+  // An older epoch without records in flight can get no new ones.
+  std::erase_if(epochs_, [](const Epoch& epoch) { return epoch.records == 0; });
+  epochs_.push_back({keys.epoch, 0, std::move(cipher)});
+  return Status::Ok;
+}
+
+RecordCipher* Flow::cipherOf(uint32_t epoch) noexcept {
+  for (auto it = epochs_.rbegin(); it != epochs_.rend(); ++it)
+    if (it->epoch == epoch) return it->cipher.get();
+  return nullptr;
+}
+
+Status Flow::push(std::span<const record::NewRecord> records) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& record : records) {
+    if (record.ref.streamOffset + record.ref.length - acknowledged_ > kWindow) return Status::Full;
+    if (record.sealed) continue;
+    const RecordCipher* cipher = cipherOf(record.ref.epoch);
+    if (cipher == nullptr) return Status::Invalid;
+    // TLS 1.3 has at least its content type in the text.
+    const uint32_t least = cipher->facts().framing.before + static_cast<uint32_t>(record::kTagLength) + (cipher->facts().tls12 ? 0 : 1);
+    if (record.ref.length < least || record.ref.length - least > kMaxText - 1) return Status::Invalid;
+  }
+  const Status status = map_.push(records);
+  if (status != Status::Ok) return status;
+  for (const auto& record : records) {
+    if (record.sealed) continue;
+    for (auto& epoch : epochs_)
+      if (epoch.epoch == record.ref.epoch) ++epoch.records;
+  }
+  if (resyncWanted_ && !records.empty()) {
+    syncPoint_ = records.front().ref.streamOffset;
+    resyncWanted_ = false;
+  }
+  return Status::Ok;
+}
+
+void Flow::acknowledged(uint64_t streamOffset) {
+  const std::lock_guard lock(mutex_);
+  if (streamOffset <= acknowledged_ || streamOffset > map_.end()) return;
+  acknowledged_ = streamOffset;
+  map_.release(streamOffset, [this](const MappedRecord& record) {
+    if (record.context != MappedRecord::kNoContext) closeContext(record.context);
+    if (record.sealed()) return;
+    for (auto& epoch : epochs_)
+      if (epoch.epoch == record.epoch()) --epoch.records;
+  });
+  // RecordCipher's destructor wipes.
+  while (epochs_.size() > 1 && epochs_.front().records == 0) epochs_.erase(epochs_.begin());
+}
+
+void Flow::resync(uint64_t streamOffset) {
+  const std::lock_guard lock(mutex_);
+  const MappedRecord* record = map_.find(streamOffset);
+  if (record == nullptr || record->streamOffset() != streamOffset || inStep_) return;
+  syncPoint_ = streamOffset;
+  resyncWanted_ = false;
+}
+
+void Flow::evict() {
+  const std::lock_guard lock(mutex_);
+  for (auto& open : open_) open = {};
+  inOrder_ = {};
+  if (options_.resync == Resync::NextRecord && inStep_) {
+    inStep_ = false;
+    resyncWanted_ = true;
+    Counters::add(counters_.tx_tls_resync_req);
+  }
+}
+
+Flow::Usage Flow::usage() {
+  const std::lock_guard lock(mutex_);
+  return {map_.records(), static_cast<uint32_t>(open_.size() - freeContexts_.size()), map_.payloadBytes(),
+          static_cast<uint32_t>(epochs_.size()), acknowledged_};
+}
+
+int64_t Flow::unwrap(uint32_t sequence) const noexcept {
+  const uint32_t reference = startSequence_ + static_cast<uint32_t>(acknowledged_ - start_);
+  return static_cast<int64_t>(acknowledged_) + static_cast<int32_t>(sequence - reference);
+}
+
+Flow::Result Flow::seal(uint32_t sequence, std::span<uint8_t> payload) {
+  const std::lock_guard lock(mutex_);
+  const int64_t first = unwrap(sequence);
+  const auto start = static_cast<int64_t>(start_);
+  if (first < start) {
+    // The start is exact to the byte: what is before it was sealed, or needed no sealing, when it was written.
+    const auto before = static_cast<uint64_t>(start - first);
+    if (before > kWindow) {
+      Counters::add(counters_.tx_tls_drop_no_sync_data);
+      return Result::Drop;
+    }
+    if (before >= payload.size()) {
+      Counters::add(counters_.tx_tls_skip_no_sync_data);
+      return Result::Untouched;
+    }
+    payload = payload.subspan(before);
+  }
+  const auto offset = static_cast<uint64_t>(std::max(first, start));
+  const uint64_t end = offset + payload.size();
+  if (offset != expected_) {
+    Counters::add(counters_.tx_tls_ooo);
+    // As in Linux's nfp: a segment from behind is a retransmission and costs no step; one from ahead means
+    // that some never arrived here.
+    if (options_.resync == Resync::NextRecord && inStep_ && offset > expected_) {
+      inStep_ = false;
+      resyncWanted_ = true;
+      Counters::add(counters_.tx_tls_resync_req);
+    }
+  }
+  fellBack_ = false;
+  bool touched = false;
+  if (!sealRecords(offset, payload, touched)) return Result::Drop;
+  if (fellBack_) Counters::add(counters_.tx_tls_fallback_packets);
+  if (offset < highest_) Counters::add(counters_.tx_tls_retransmitted_bytes, std::min(end, highest_) - offset);
+  highest_ = std::max(highest_, end);
+  // NextRecord moves it by itself, and only while it is in step.
+  if (options_.resync != Resync::NextRecord) expected_ = end;
+  if (!touched) return Result::Untouched;
+  Counters::add(counters_.tx_tls_encrypted_bytes, payload.size());
+  return Result::Sealed;
+}
+
+bool Flow::sealRecords(uint64_t streamOffset, std::span<uint8_t> payload, bool& touched) {
+  while (!payload.empty()) {
+    MappedRecord* record = map_.find(streamOffset);
+    if (record == nullptr) {
+      Counters::add(counters_.tx_tls_drop_no_sync_data);
+      return false;
+    }
+    const auto from = static_cast<uint32_t>(streamOffset - record->streamOffset());
+    const size_t n = std::min<size_t>(payload.size(), record->length() - from);
+    if (!record->sealed()) {
+      if (!sealPiece(*record, from, payload.first(n))) return false;
+      touched = true;
+    } else if (options_.resync == Resync::NextRecord && inStep_ && streamOffset == expected_) {
+      expected_ += n;
+    }
+    payload = payload.subspan(n);
+    streamOffset += n;
+  }
+  return true;
+}
+
+bool Flow::headerAsAnnounced(const RecordCipher& cipher, const RecordShape& shape, uint32_t from, std::span<const uint8_t> bytes) const noexcept {
+  if (bytes.empty()) return true;
+  std::array<uint8_t, kMaxBefore> header;
+  cipher.writeBefore(shape, header.data());
+  return std::equal(bytes.begin(), bytes.end(), header.begin() + from);
+}
+
+bool Flow::sealPiece(MappedRecord& record, uint32_t from, std::span<uint8_t> bytes) {
+  RecordCipher* cipher = cipherOf(record.epoch());
+  if (cipher == nullptr) {  // push() saw to it that there is one
+    Counters::add(counters_.tx_tls_drop_no_sync_data);
+    return false;
+  }
+  const RecordShape shape = shapeOf(record, *cipher);
+  const uint32_t before = cipher->facts().framing.before;
+  const uint32_t textEnd = before + shape.textLength;
+  const uint32_t to = from + static_cast<uint32_t>(bytes.size());
+  // The part of [from, to) that lies in [low, high).
+  const auto part = [&](uint32_t low, uint32_t high) {
+    const uint32_t a = std::clamp(from, low, high);
+    const uint32_t b = std::clamp(to, low, high);
+    return a < b ? bytes.subspan(a - from, b - a) : std::span<uint8_t>{};
+  };
+  const Piece piece{
+      .record = record,
+      .cipher = *cipher,
+      .shape = shape,
+      .from = from,
+      .length = static_cast<uint32_t>(bytes.size()),
+      .position = std::clamp(from, before, textEnd) - before,
+      .tagFrom = std::max(from, textEnd) - textEnd,
+      .text = part(before, textEnd),
+      .tag = part(textEnd, record.length()),
+  };
+  const bool headerFits = headerAsAnnounced(*cipher, shape, from, part(0, before));
+  // RFC 8446 5.2: the content type is the last byte of the text, there being no padding here.
+  const bool typeFits = cipher->facts().tls12 || piece.text.empty() || piece.position + piece.text.size() != shape.textLength ||
+                        piece.text.back() == static_cast<uint8_t>(shape.type);
+  if (!headerFits || !typeFits) {
+    Counters::add(counters_.tx_tls_drop_header);
+    return false;
+  }
+  switch (options_.resync) {
+    case Resync::OrderFree: return sealOrderFree(piece);
+    case Resync::PrefixReplay: return sealPrefixReplay(piece);
+    case Resync::NextRecord: return sealNextRecord(piece);
+  }
+  return false;
+}
+
+bool Flow::encrypt(RecordCipher& cipher, const RecordShape& shape, uint32_t at, std::span<uint8_t> text) {
+  Counters::add(counters_.tx_tls_crypto_bytes, text.size());
+  if (cipher.crypt(shape, at, text)) return true;
+  Counters::add(counters_.tx_tls_drop_failed);
+  return false;
+}
+
+bool Flow::readText(const Piece& piece, uint32_t at, std::span<uint8_t> to) noexcept {
+  if (!piece.cipher.facts().tls12 && at + to.size() == piece.shape.textLength) {
+    to.back() = static_cast<uint8_t>(piece.shape.type);
+    to = to.first(to.size() - 1);
+  }
+  return piece.record.readPayload(at, to);
+}
+
+}  // namespace socrypt::nic

@@ -1,0 +1,139 @@
+// One flow of the device: its place in the TCP stream, its keys by epoch, its record map, and the sealing
+// of one segment's payload in the three resync modes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "nic/device/counters.hpp"
+#include "nic/device/device.hpp"
+#include "nic/device/intervals.hpp"
+#include "nic/device/record_cipher.hpp"
+
+namespace socrypt::nic {
+
+struct FlowOptions {
+  Resync resync = Resync::OrderFree;
+  /// Modes other than OrderFree always retain until acknowledged: they need the payload for any segment.
+  record::Retention retention = record::Retention::UntilTag;
+  record::RecordMapLimits limits{};
+  /// For counting what prefix-replay would send through a real device, in packets.
+  uint32_t wireMtu = 1500;
+};
+
+class Flow {
+ public:
+  enum class Result : uint8_t {
+    Sealed,     // some bytes belong to records; all of those are sealed now
+    Untouched,  // no byte does
+    Drop,       // the payload may hold anything and must not leave; the reason is counted
+  };
+
+  /// None: the suite is not ours, or libcrypto failed.
+  [[nodiscard]] static std::shared_ptr<Flow> make(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence,
+                                                  const FlowOptions& options, Counters& counters, record::RetentionBudget& budget);
+
+  // As in Device.
+  [[nodiscard]] ocf::Status rekey(const record::TrafficKeys& keys);
+  [[nodiscard]] ocf::Status push(std::span<const record::NewRecord> records);
+  void acknowledged(uint64_t streamOffset);
+  void resync(uint64_t streamOffset);
+
+  /// Seals, in place, what `payload`, sent with this sequence number, holds of records.
+  [[nodiscard]] Result seal(uint32_t sequence, std::span<uint8_t> payload);
+
+  /// Loses everything that was learned from segments, as a device does whose context was evicted.
+  void evict();
+
+  [[nodiscard]] FlowId id() const noexcept { return id_; }
+  [[nodiscard]] const FlowKey& key() const noexcept { return key_; }
+
+  struct Usage {
+    uint32_t records;       // mapped
+    uint32_t openRecords;   // with state beyond the map's 64 bytes
+    uint64_t payloadBytes;  // retained
+    uint32_t epochs;
+    uint64_t acknowledged;
+  };
+  [[nodiscard]] Usage usage();
+
+ private:
+  struct Epoch {
+    uint32_t epoch;
+    uint64_t records;  // mapped
+    std::unique_ptr<RecordCipher> cipher;
+  };
+  // A record that some, but not all bytes were seen of.
+  struct OpenRecord {
+    RecordSum sum;
+    Intervals seen;
+  };
+  // What a device that works in order has: one place in one record.
+  struct InOrder {
+    uint64_t record = UINT64_MAX;  // its stream offset
+    uint32_t position = 0;         // in its text
+    RecordSum sum;
+  };
+  // One record's part of a segment.
+  struct Piece {
+    record::MappedRecord& record;
+    RecordCipher& cipher;
+    RecordShape shape;
+    uint32_t from;      // in the record
+    uint32_t length;    // of the piece: header, text and tag
+    uint32_t position;  // of `text` in the record's text; its end, when the piece begins behind it
+    uint32_t tagFrom;   // of `tag` in the record's tag
+    std::span<uint8_t> text;
+    std::span<uint8_t> tag;
+  };
+
+  Flow(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, const FlowOptions& options,
+       Counters& counters, record::RetentionBudget& budget);
+
+  [[nodiscard]] RecordCipher* cipherOf(uint32_t epoch) noexcept;
+  [[nodiscard]] int64_t unwrap(uint32_t sequence) const noexcept;
+  [[nodiscard]] bool sealRecords(uint64_t streamOffset, std::span<uint8_t> payload, bool& touched);
+  [[nodiscard]] bool sealPiece(record::MappedRecord& record, uint32_t from, std::span<uint8_t> bytes);
+  [[nodiscard]] bool headerAsAnnounced(const RecordCipher& cipher, const RecordShape& shape, uint32_t from, std::span<const uint8_t> bytes) const noexcept;
+
+  [[nodiscard]] bool sealOrderFree(const Piece& piece);
+  [[nodiscard]] bool fillHoles(const Piece& piece, OpenRecord& open);
+  [[nodiscard]] bool finish(record::MappedRecord& record, RecordCipher& cipher, const RecordShape& shape);
+  [[nodiscard]] OpenRecord& openOf(record::MappedRecord& record);
+  void closeContext(uint32_t context) noexcept;
+
+  [[nodiscard]] bool sealPrefixReplay(const Piece& piece);
+  [[nodiscard]] bool sealNextRecord(const Piece& piece);
+  [[nodiscard]] bool sealInOrder(const Piece& piece, InOrder& state);
+  [[nodiscard]] bool replay(const Piece& piece, InOrder& state, uint32_t to);
+
+  [[nodiscard]] bool encrypt(RecordCipher& cipher, const RecordShape& shape, uint32_t at, std::span<uint8_t> text);
+  [[nodiscard]] static bool readText(const Piece& piece, uint32_t at, std::span<uint8_t> to) noexcept;
+
+  std::mutex mutex_;
+  const FlowId id_;
+  const FlowKey key_;
+  const uint64_t start_;
+  const uint32_t startSequence_;
+  const FlowOptions options_;
+  Counters& counters_;
+  record::RecordMap map_;
+  std::vector<Epoch> epochs_;  // oldest first
+  uint64_t acknowledged_;
+  uint64_t expected_;  // where the next segment in order begins
+  uint64_t highest_;   // behind the last byte ever sealed
+
+  std::vector<OpenRecord> open_;
+  std::vector<uint32_t> freeContexts_;
+
+  InOrder inOrder_;
+  bool inStep_ = true;        // NextRecord
+  bool fellBack_ = false;     // NextRecord: a part of this segment was sealed by software
+  bool resyncWanted_ = false;
+  uint64_t syncPoint_ = UINT64_MAX;
+};
+
+}  // namespace socrypt::nic

@@ -1,0 +1,184 @@
+// The three ways to seal a piece of a record. All give the same bytes; they differ in what they need to
+// know and in how much they encrypt for it.
+#include <algorithm>
+#include <array>
+
+#include "nic/device/flow.hpp"
+
+namespace socrypt::nic {
+namespace {
+
+using record::MappedRecord;
+
+// Payload is read again in pieces of this size.
+constexpr size_t kScratch = 2048;
+
+}  // namespace
+
+// Order-free. The text is encrypted where it stands. As long as the record has no tag, ciphertext that was
+// not seen before is added to the record's sum; when all was seen, the tag is there and stays.
+
+Flow::OpenRecord& Flow::openOf(MappedRecord& record) {
+  if (record.context == MappedRecord::kNoContext) {
+    if (freeContexts_.empty()) {
+      record.context = static_cast<uint32_t>(open_.size());
+      open_.emplace_back();
+    } else {
+      record.context = freeContexts_.back();
+      freeContexts_.pop_back();
+      open_[record.context] = {};
+    }
+  }
+  return open_[record.context];
+}
+
+void Flow::closeContext(uint32_t context) noexcept {
+  open_[context] = {};
+  freeContexts_.push_back(context);
+}
+
+bool Flow::finish(MappedRecord& record, RecordCipher& cipher, const RecordShape& shape) {
+  std::array<uint8_t, record::kTagLength> tag;
+  if (!cipher.tag(openOf(record).sum, shape, tag)) {
+    Counters::add(counters_.tx_tls_drop_failed);
+    return false;
+  }
+  closeContext(record.context);
+  record.context = MappedRecord::kNoContext;
+  map_.setTag(record, tag);
+  Counters::add(counters_.tx_tls_tags);
+  return true;
+}
+
+bool Flow::sealOrderFree(const Piece& piece) {
+  MappedRecord& record = piece.record;
+  const uint32_t from = piece.position;
+  const auto to = static_cast<uint32_t>(from + piece.text.size());
+  if (!record.hasTag()) {
+    OpenRecord& open = openOf(record);
+    if (!open.seen.fits(from, to)) {
+      Counters::add(counters_.tx_tls_drop_hole);
+      return false;
+    }
+    if (!encrypt(piece.cipher, piece.shape, from, piece.text)) return false;
+    const bool added = open.seen.holes(from, to, [&](uint32_t a, uint32_t b) {
+      return piece.cipher.add(open.sum, piece.shape, a, piece.text.subspan(a - from, b - a));
+    });
+    if (!added) {
+      // The sum may hold a part of these bytes: begin anew with this record.
+      open = {};
+      Counters::add(counters_.tx_tls_drop_failed);
+      return false;
+    }
+    static_cast<void>(open.seen.add(from, to));
+    if (!piece.tag.empty() && !open.seen.covers(0, piece.shape.textLength) && !fillHoles(piece, open)) return false;
+    if (open.seen.covers(0, piece.shape.textLength) && !finish(record, piece.cipher, piece.shape)) return false;
+  } else if (!encrypt(piece.cipher, piece.shape, from, piece.text)) {
+    return false;
+  }
+  if (!piece.tag.empty()) std::copy_n(record.tag().data() + piece.tagFrom, piece.tag.size(), piece.tag.data());
+  return true;
+}
+
+// The tag is wanted and bytes in front of it never came by: they were lost between TCP and here. Only
+// those are encrypted from the retained payload; TCP will send them again, with the same content.
+bool Flow::fillHoles(const Piece& piece, OpenRecord& open) {
+  if (!piece.record.hasPayload()) {
+    // TCP has to bring the missing bytes first.
+    Counters::add(counters_.tx_tls_drop_hole);
+    return false;
+  }
+  const bool added = open.seen.holes(0, piece.shape.textLength, [&](uint32_t a, uint32_t b) {
+    std::array<uint8_t, kScratch> scratch;
+    while (a < b) {
+      const std::span<uint8_t> text(scratch.data(), std::min<size_t>(kScratch, b - a));
+      if (!readText(piece, a, text) || !encrypt(piece.cipher, piece.shape, a, text) ||
+          !piece.cipher.add(open.sum, piece.shape, a, text))
+        return false;
+      Counters::add(counters_.tx_tls_resync_bytes, text.size());
+      a += static_cast<uint32_t>(text.size());
+    }
+    return true;
+  });
+  open.seen.clear();
+  if (!added) {
+    open.sum = {};  // it holds a part of a hole
+    Counters::add(counters_.tx_tls_drop_failed);
+    return false;
+  }
+  static_cast<void>(open.seen.add(0, piece.shape.textLength));
+  return true;
+}
+
+// In order, as a device does that keeps one place in one record. `state` stands where the piece begins.
+bool Flow::sealInOrder(const Piece& piece, InOrder& state) {
+  if (!encrypt(piece.cipher, piece.shape, piece.position, piece.text)) return false;
+  if (!piece.cipher.add(state.sum, piece.shape, piece.position, piece.text)) {
+    state = {};
+    Counters::add(counters_.tx_tls_drop_failed);
+    return false;
+  }
+  state.position += static_cast<uint32_t>(piece.text.size());
+  if (piece.tag.empty()) return true;
+  std::array<uint8_t, record::kTagLength> tag;
+  if (!piece.cipher.tag(state.sum, piece.shape, tag)) {
+    Counters::add(counters_.tx_tls_drop_failed);
+    return false;
+  }
+  if (piece.tagFrom == 0) Counters::add(counters_.tx_tls_tags);
+  std::copy_n(tag.data() + piece.tagFrom, piece.tag.size(), piece.tag.data());
+  return true;
+}
+
+// Encrypts the record's text before `to` from the retained payload and throws it away.
+bool Flow::replay(const Piece& piece, InOrder& state, uint32_t to) {
+  state = {piece.record.streamOffset(), 0, {}};
+  std::array<uint8_t, kScratch> scratch;
+  while (state.position < to) {
+    const std::span<uint8_t> text(scratch.data(), std::min<size_t>(kScratch, to - state.position));
+    if (!readText(piece, state.position, text)) {
+      state = {};
+      Counters::add(counters_.tx_tls_drop_no_sync_data);
+      return false;
+    }
+    if (!encrypt(piece.cipher, piece.shape, state.position, text) || !piece.cipher.add(state.sum, piece.shape, state.position, text)) {
+      state = {};
+      return false;
+    }
+    state.position += static_cast<uint32_t>(text.size());
+    Counters::add(counters_.tx_tls_resync_bytes, text.size());
+  }
+  return true;
+}
+
+bool Flow::sealPrefixReplay(const Piece& piece) {
+  if (inOrder_.record != piece.record.streamOffset() || inOrder_.position != piece.position) {
+    if (!replay(piece, inOrder_, piece.position)) return false;
+    // As Linux's mlx5 does it: the prefix goes through the device in packets that are dumped behind it.
+    Counters::add(counters_.tx_tls_dump_bytes, piece.position);
+    Counters::add(counters_.tx_tls_dump_packets, (piece.position + options_.wireMtu - 1) / options_.wireMtu);
+  }
+  return sealInOrder(piece, inOrder_);
+}
+
+bool Flow::sealNextRecord(const Piece& piece) {
+  const uint64_t at = piece.record.streamOffset();
+  if (!inStep_ && piece.from == 0 && at == syncPoint_) {
+    inStep_ = true;
+    syncPoint_ = UINT64_MAX;
+    expected_ = at;
+    Counters::add(counters_.tx_tls_resync_ok);
+  }
+  if (inStep_ && at + piece.from == expected_ && (piece.from == 0 || inOrder_.record == at)) {
+    if (piece.from == 0) inOrder_ = {at, 0, {}};
+    if (!sealInOrder(piece, inOrder_)) return false;
+    expected_ += piece.length;
+    return true;
+  }
+  // tls_device_fallback.c: the prefix and the packet are encrypted by software, the prefix thrown away.
+  InOrder own;
+  fellBack_ = true;
+  return replay(piece, own, piece.position) && sealInOrder(piece, own);
+}
+
+}  // namespace socrypt::nic

@@ -1,0 +1,150 @@
+#include "nic/device/inline_device.hpp"
+
+#include <cstring>
+#include <mutex>
+#include <random>
+
+namespace socrypt::nic {
+namespace {
+
+using ocf::Status;
+
+__extension__ using Wide = unsigned __int128;
+
+uint64_t mix(uint64_t a, uint64_t b) noexcept {
+  const Wide product = Wide{a} * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+uint64_t randomSeed() {
+  std::random_device source;
+  return uint64_t{source()} << 32 | source();
+}
+
+}  // namespace
+
+size_t InlineDevice::Hash::operator()(const FlowKey& key) const noexcept {
+  uint64_t words[4];
+  std::memcpy(words, key.localAddress.data(), 16);
+  std::memcpy(words + 2, key.remoteAddress.data(), 16);
+  uint64_t h = mix(seed ^ (uint64_t{key.localPort} << 16 | key.remotePort), 0x9e3779b97f4a7c15);
+  for (const uint64_t word : words) h = mix(h ^ word, 0xd6e8feb86659fd93 ^ seed);
+  return h;
+}
+
+InlineDevice::InlineDevice(const DeviceOptions& options)
+    : options_(options), budget_(options.payloadBytes), table_(16, Hash{options.hashSeed ? *options.hashSeed : randomSeed()}) {}
+
+InlineDevice::~InlineDevice() = default;
+
+Status InlineDevice::add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, FlowId* flow) {
+  if (!record::factsOf(keys.suite).known) return Status::NoDriver;
+  const std::unique_lock lock(mutex_);
+  // A removed flow of this key has to be seen off first: its plaintext may still be on the way.
+  if (table_.contains(key)) return Status::Invalid;
+  if (table_.size() >= options_.maxFlows) return Status::Full;
+  const FlowId id{++lastId_};
+  auto made = Flow::make(id, key, keys, tcpSequence, options_.flow, counters_, budget_);
+  if (made == nullptr) return Status::NoDriver;
+  byId_.emplace(lastId_, made);
+  table_.emplace(key, std::move(made));
+  Counters::add(counters_.tx_tls_ctx);
+  *flow = id;
+  return Status::Ok;
+}
+
+std::shared_ptr<Flow> InlineDevice::find(FlowId flow) {
+  const std::shared_lock lock(mutex_);
+  const auto it = byId_.find(static_cast<uint64_t>(flow));
+  return it == byId_.end() ? nullptr : it->second;
+}
+
+Status InlineDevice::rekey(FlowId flow, const record::TrafficKeys& keys) {
+  const auto found = find(flow);
+  return found == nullptr ? Status::Invalid : found->rekey(keys);
+}
+
+Status InlineDevice::push(FlowId flow, std::span<const record::NewRecord> records) {
+  const auto found = find(flow);
+  return found == nullptr ? Status::Invalid : found->push(records);
+}
+
+void InlineDevice::acknowledged(FlowId flow, uint64_t streamOffset) {
+  if (const auto found = find(flow)) found->acknowledged(streamOffset);
+}
+
+void InlineDevice::resync(FlowId flow, uint64_t streamOffset) {
+  if (const auto found = find(flow)) found->resync(streamOffset);
+}
+
+void InlineDevice::evict(FlowId flow) {
+  if (const auto found = find(flow)) found->evict();
+}
+
+std::optional<Flow::Usage> InlineDevice::usage(FlowId flow) {
+  const auto found = find(flow);
+  return found == nullptr ? std::nullopt : std::optional(found->usage());
+}
+
+size_t InlineDevice::flows() {
+  const std::shared_lock lock(mutex_);
+  return byId_.size();
+}
+
+void InlineDevice::remove(FlowId flow) {
+  const std::unique_lock lock(mutex_);
+  const auto it = byId_.find(static_cast<uint64_t>(flow));
+  if (it == byId_.end()) return;
+  table_[it->second->key()] = nullptr;
+  byId_.erase(it);
+  Counters::add(counters_.tx_tls_del);
+}
+
+void InlineDevice::release(const FlowKey& key) {
+  const std::unique_lock lock(mutex_);
+  const auto it = table_.find(key);
+  if (it != table_.end() && it->second == nullptr) table_.erase(it);
+}
+
+void InlineDevice::transmit(std::span<uint8_t> frame, const FrameOffload& offload, FrameSink& wire) {
+  const Packet packet = parsePacket(frame);
+  std::shared_ptr<Flow> flow;
+  bool known = false;
+  bool any = false;
+  {
+    const std::shared_lock lock(mutex_);
+    any = !table_.empty();
+    if (any && packet.kind == Packet::Kind::Tcp) {
+      const auto it = table_.find(packet.key);
+      known = it != table_.end();
+      if (known) flow = it->second;
+    }
+  }
+  if (any && packet.kind == Packet::Kind::Unclear) {
+    Counters::add(counters_.tx_drop_unclear);
+    return;
+  }
+  bool sealed = false;
+  if (known && packet.payloadLength() != 0) {
+    if (flow == nullptr) {
+      Counters::add(counters_.tx_tls_drop_removed);
+      return;
+    }
+    if (packet.unsupported || (packet.flags & (kTcpSyn | kTcpUrg)) != 0) {
+      Counters::add(counters_.tx_tls_drop_unsupported);
+      return;
+    }
+    const Flow::Result result = flow->seal(packet.sequence, frame.subspan(packet.payload, packet.payloadLength()));
+    if (result == Flow::Result::Drop) return;
+    sealed = result == Flow::Result::Sealed;
+  } else if (known && flow == nullptr && (packet.flags & (kTcpSyn | kTcpRst)) != 0) {
+    // The host's stack has done with the old connection.
+    release(packet.key);
+  }
+  const SegmentCount count = finishFrame(frame, packet, offload, sealed, wire);
+  Counters::add(sealed ? counters_.tx_tls_encrypted_packets : counters_.tx_pass_packets, count.sent);
+  if (count.lost != 0) Counters::add(counters_.tx_lost_packets, count.lost);
+  if (count.sent + count.lost == 0) Counters::add(counters_.tx_drop_offload);
+}
+
+}  // namespace socrypt::nic

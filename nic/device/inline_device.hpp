@@ -1,0 +1,70 @@
+// The device: a table of flows, and what happens to one frame from the host's stack.
+//
+// Fail closed: a segment of a flow leaves sealed or not at all. What is certainly no offloaded segment
+// passes as it is. State exists only for flows that the host has added; no packet makes any.
+#pragma once
+
+#include <memory>
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "nic/device/counters.hpp"
+#include "nic/device/flow.hpp"
+#include "nic/device/segmenter.hpp"
+
+namespace socrypt::nic {
+
+struct DeviceOptions {
+  FlowOptions flow{};
+  /// Flows and removed flows whose host socket may still live, together.
+  size_t maxFlows = 65536;
+  /// Retained plaintext of all flows, in bytes.
+  uint64_t payloadBytes = 256u << 20;
+  /// Of the flow table's hash, so that peers cannot choose ports that collide; random when left out.
+  std::optional<uint64_t> hashSeed{};
+};
+
+class InlineDevice final : public Device {
+ public:
+  explicit InlineDevice(const DeviceOptions& options);
+  ~InlineDevice() override;
+
+  [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, FlowId* flow) override;
+  [[nodiscard]] ocf::Status rekey(FlowId flow, const record::TrafficKeys& keys) override;
+  [[nodiscard]] ocf::Status push(FlowId flow, std::span<const record::NewRecord> records) override;
+  void acknowledged(FlowId flow, uint64_t streamOffset) override;
+  void resync(FlowId flow, uint64_t streamOffset) override;
+  void remove(FlowId flow) override;
+  void release(const FlowKey& key) override;
+
+  /// One frame from the host's stack: sealed in place where it belongs to a flow, completed, cut, and given
+  /// to `wire`; or dropped. `frame` holds nothing of use afterwards. Any number of threads, each with its
+  /// own frames and sinks.
+  void transmit(std::span<uint8_t> frame, const FrameOffload& offload, FrameSink& wire);
+
+  /// Loses what the flow's segments have taught, as if its context had been evicted.
+  void evict(FlowId flow);
+
+  [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+  [[nodiscard]] std::optional<Flow::Usage> usage(FlowId flow);
+  [[nodiscard]] uint64_t retainedBytes() const noexcept { return budget_.used(); }
+  [[nodiscard]] size_t flows();
+
+ private:
+  struct Hash {
+    uint64_t seed;
+    size_t operator()(const FlowKey& key) const noexcept;
+  };
+  [[nodiscard]] std::shared_ptr<Flow> find(FlowId flow);
+
+  const DeviceOptions options_;
+  Counters counters_;
+  record::RetentionBudget budget_;
+  std::shared_mutex mutex_;
+  // Null: removed, but its host socket may live.
+  std::unordered_map<FlowKey, std::shared_ptr<Flow>, Hash> table_;
+  std::unordered_map<uint64_t, std::shared_ptr<Flow>> byId_;
+  uint64_t lastId_ = 0;
+};
+
+}  // namespace socrypt::nic

@@ -1,0 +1,166 @@
+#include "nic/device/packet.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace socrypt::nic {
+namespace {
+
+constexpr size_t kEthernetHeader = 14;
+constexpr size_t kVlanTag = 4;
+constexpr int kMaxVlanTags = 2;
+constexpr uint16_t kTypeIpv4 = 0x0800, kTypeIpv6 = 0x86dd, kTypeVlan = 0x8100, kTypeServiceVlan = 0x88a8;
+constexpr size_t kIpv4Header = 20, kIpv6Header = 40, kTcpHeader = 20;
+// More extension headers than this are nobody's ordinary traffic.
+constexpr int kMaxExtensions = 8;
+
+bool parseIpv4(std::span<const uint8_t> frame, Packet& p) noexcept {
+  const uint8_t* ip = frame.data() + p.ip;
+  const size_t left = frame.size() - p.ip;
+  p.protocol = kProtocolTcp;  // until shown otherwise
+  if (left < kIpv4Header || ip[0] >> 4 != 4) return false;
+  const size_t header = size_t{ip[0] & 0x0fu} * 4;
+  const size_t total = get16(ip + 2);
+  p.protocol = ip[9];
+  if (header < kIpv4Header || total < header || total > left) return false;
+  p.transport = static_cast<uint16_t>(p.ip + header);
+  p.end = static_cast<uint32_t>(p.ip + total);
+  // Any fragment: more to come, or not the first.
+  if ((get16(ip + 6) & 0x3fff) != 0) return false;
+  p.key.localAddress[10] = p.key.localAddress[11] = p.key.remoteAddress[10] = p.key.remoteAddress[11] = 0xff;
+  std::memcpy(p.key.localAddress.data() + 12, ip + 12, 4);
+  std::memcpy(p.key.remoteAddress.data() + 12, ip + 16, 4);
+  return true;
+}
+
+bool parseIpv6(std::span<const uint8_t> frame, Packet& p) noexcept {
+  const uint8_t* ip = frame.data() + p.ip;
+  const size_t left = frame.size() - p.ip;
+  p.ipv6 = true;
+  p.protocol = kProtocolTcp;  // until shown otherwise
+  if (left < kIpv6Header || ip[0] >> 4 != 6) return false;
+  const size_t total = kIpv6Header + get16(ip + 4);
+  if (total > left) return false;
+  p.end = static_cast<uint32_t>(p.ip + total);
+  std::memcpy(p.key.localAddress.data(), ip + 8, 16);
+  std::memcpy(p.key.remoteAddress.data(), ip + 24, 16);
+  uint8_t next = ip[6];
+  size_t at = kIpv6Header;
+  for (int i = 0; i < kMaxExtensions; ++i) {
+    switch (next) {
+      case 0:    // hop-by-hop options
+      case 60:   // destination options
+      case 43: { // routing: the checksum's destination is the last one, which only a routing header tells
+        if (total - at < 8) return false;
+        if (next == 43 && ip[at + 3] != 0) return false;
+        const size_t length = (size_t{ip[at + 1]} + 1) * 8;
+        if (length > total - at) return false;
+        next = ip[at];
+        at += length;
+        break;
+      }
+      case 44:  // fragment
+        if (total - at < 8) return false;
+        p.protocol = ip[at];
+        return false;
+      default:
+        p.protocol = next;
+        p.transport = static_cast<uint16_t>(p.ip + at);
+        return true;
+    }
+  }
+  return false;
+}
+
+// True when an option covers the payload as TCP sees it, before it is sealed: MD5 (RFC 2385, 19), TCP-AO
+// (RFC 5925, 29), MPTCP (RFC 8684, 30). A list that contradicts itself counts as such.
+bool hasUnsupportedOption(std::span<const uint8_t> options) noexcept {
+  while (!options.empty()) {
+    const uint8_t kind = options[0];
+    if (kind == 0) return false;
+    if (kind == 1) {
+      options = options.subspan(1);
+      continue;
+    }
+    if (options.size() < 2 || options[1] < 2 || options[1] > options.size()) return true;
+    if (kind == 19 || kind == 29 || kind == 30) return true;
+    options = options.subspan(options[1]);
+  }
+  return false;
+}
+
+}  // namespace
+
+Packet parsePacket(std::span<const uint8_t> frame) noexcept {
+  Packet p;
+  if (frame.size() < kEthernetHeader) return p;
+  size_t at = kEthernetHeader;
+  uint16_t type = get16(frame.data() + 12);
+  for (int tags = 0; type == kTypeVlan || type == kTypeServiceVlan; ++tags) {
+    if (tags == kMaxVlanTags || frame.size() < at + kVlanTag) return p;
+    type = get16(frame.data() + at + 2);
+    at += kVlanTag;
+  }
+  p.ip = static_cast<uint16_t>(at);
+  if (type != kTypeIpv4 && type != kTypeIpv6) {
+    p.kind = Packet::Kind::Other;
+    return p;
+  }
+  const bool whole = type == kTypeIpv4 ? parseIpv4(frame, p) : parseIpv6(frame, p);
+  if (p.protocol != kProtocolTcp) {
+    p.kind = Packet::Kind::Other;
+    if (!whole) p.transport = 0;
+    return p;
+  }
+  if (!whole) return p;
+  const uint8_t* tcp = frame.data() + p.transport;
+  if (p.end - p.transport < kTcpHeader) return p;
+  const uint32_t header = uint32_t{tcp[12] & 0xf0u} >> 2;
+  if (header < kTcpHeader || header > p.end - p.transport) return p;
+  p.key.localPort = get16(tcp);
+  p.key.remotePort = get16(tcp + 2);
+  p.sequence = get32(tcp + 4);
+  p.flags = tcp[13];
+  p.payload = p.transport + header;
+  p.unsupported = hasUnsupportedOption(frame.subspan(p.transport + kTcpHeader, header - kTcpHeader));
+  p.kind = Packet::Kind::Tcp;
+  return p;
+}
+
+uint64_t checksumAdd(std::span<const uint8_t> data, uint64_t sum) noexcept {
+  // RFC 1071 2: the sum does not depend on byte order, so words are added as they lie in memory, four
+  // independent sums at a time; 32-bit words cannot overflow 64 bits within any packet.
+  const uint8_t* p = data.data();
+  size_t n = data.size();
+  uint64_t a = 0, b = 0, c = 0, d = 0;
+  for (; n >= 16; n -= 16, p += 16) {
+    uint32_t w[4];
+    std::memcpy(w, p, 16);
+    a += w[0];
+    b += w[1];
+    c += w[2];
+    d += w[3];
+  }
+  uint64_t native = a + b + c + d;
+  for (; n >= 2; n -= 2, p += 2) {
+    uint16_t w;
+    std::memcpy(&w, p, 2);
+    native += w;
+  }
+  if (n == 1) native += p[0];  // little-endian: the missing byte is the upper one
+  return sum + __builtin_bswap16(checksumFold(native));
+}
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+
+uint16_t checksumFold(uint64_t sum) noexcept {
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(sum);
+}
+
+uint64_t pseudoHeaderSum(const Packet& packet, const uint8_t* frame, uint32_t length) noexcept {
+  const uint8_t* ip = frame + packet.ip;
+  const uint64_t addresses = packet.ipv6 ? checksumAdd({ip + 8, 32}) : checksumAdd({ip + 12, 8});
+  return addresses + packet.protocol + (length >> 16) + (length & 0xffff);
+}
+
+}  // namespace socrypt::nic

@@ -1,0 +1,204 @@
+#include "nic/device/record_cipher.hpp"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include <cstring>
+
+namespace socrypt::nic {
+namespace {
+
+using ocf::AlgId;
+using record::ContentType;
+
+constexpr size_t kBlock = 16;
+constexpr size_t kChaChaBlock = 64;
+// SP 800-38D 7.1: J0 has counter 1, the text begins at 2. RFC 8439 2.8: block 0 makes the one-time key.
+constexpr uint32_t kGcmTag = 1;
+constexpr uint32_t kGcmText = 2;
+constexpr uint32_t kChaChaKey = 0;
+constexpr uint32_t kChaChaText = 1;
+constexpr size_t kMaxAad = 13;
+
+// Fetched once, held for the life of the process.
+const EVP_CIPHER* cipherOf(AlgId alg) noexcept {
+  static EVP_CIPHER* const aes128 = EVP_CIPHER_fetch(nullptr, "AES-128-CTR", nullptr);
+  static EVP_CIPHER* const aes256 = EVP_CIPHER_fetch(nullptr, "AES-256-CTR", nullptr);
+  static EVP_CIPHER* const chacha = EVP_CIPHER_fetch(nullptr, "ChaCha20", nullptr);
+  switch (alg) {
+    case AlgId::Aes128Gcm: return aes128;
+    case AlgId::Aes256Gcm: return aes256;
+    case AlgId::ChaCha20Poly1305: return chacha;
+  }
+  return nullptr;
+}
+
+void putBigEndian(uint8_t* to, uint64_t value) noexcept {
+  value = __builtin_bswap64(value);
+  std::memcpy(to, &value, 8);
+}
+
+size_t blocksOf(uint32_t length) noexcept { return (length + kBlock - 1) / kBlock; }
+
+ContentType outerType(const record::SuiteFacts& facts, const RecordShape& shape) noexcept {
+  return facts.tls12 ? shape.type : ContentType::ApplicationData;
+}
+
+// RFC 8446 5.2: the header. RFC 5246 6.2.3.3: number, type, version, length of the plaintext.
+size_t writeAad(const record::SuiteFacts& facts, const RecordShape& shape, uint8_t* aad) noexcept {
+  size_t length = shape.textLength;
+  uint8_t* header = aad;
+  if (facts.tls12) {
+    putBigEndian(aad, shape.recordSeq);
+    header += 8;
+  } else {
+    length += record::kTagLength;
+  }
+  header[0] = static_cast<uint8_t>(outerType(facts, shape));
+  header[1] = header[2] = 3;
+  header[3] = static_cast<uint8_t>(length >> 8);
+  header[4] = static_cast<uint8_t>(length);
+  return static_cast<size_t>(header + 5 - aad);
+}
+
+}  // namespace
+
+// EVP_CIPHER_CTX_free cleanses the key schedule.
+void RecordCipher::FreeContext::operator()(EVP_CIPHER_CTX* context) const noexcept { EVP_CIPHER_CTX_free(context); }
+
+RecordCipher::~RecordCipher() { ocf::wipe(iv_.data(), iv_.size()); }
+
+std::unique_ptr<RecordCipher> RecordCipher::make(const record::TrafficKeys& keys) {
+  const record::SuiteFacts facts = record::factsOf(keys.suite);
+  if (!facts.known) return nullptr;
+  std::unique_ptr<RecordCipher> self(new RecordCipher);
+  self->facts_ = facts;
+  self->gcm_ = facts.alg != AlgId::ChaCha20Poly1305;
+  std::memcpy(self->iv_.data(), keys.iv.data(), facts.ivLength);
+  self->context_.reset(EVP_CIPHER_CTX_new());
+  const EVP_CIPHER* cipher = cipherOf(facts.alg);
+  if (self->context_ == nullptr || cipher == nullptr ||
+      EVP_EncryptInit_ex2(self->context_.get(), cipher, keys.key.data(), nullptr, nullptr) != 1) {
+    ERR_clear_error();
+    return nullptr;
+  }
+  if (self->gcm_) {
+    // SP 800-38D 7.1: H is the encryption of a zero block, which counter mode gives with a zero counter.
+    uint8_t h[kBlock] = {};
+    int n = 0;
+    const uint8_t zero[kBlock] = {};
+    if (EVP_EncryptInit_ex2(self->context_.get(), nullptr, nullptr, zero, nullptr) != 1 ||
+        EVP_EncryptUpdate(self->context_.get(), h, &n, zero, kBlock) != 1) {
+      ERR_clear_error();
+      return nullptr;
+    }
+    self->ghash_.emplace(h);
+    ocf::wipe(h, sizeof h);
+  }
+  return self;
+}
+
+void RecordCipher::nonce(uint64_t recordSeq, uint8_t* to) const noexcept {
+  // RFC 8446 5.3, RFC 7905 2; with zeros in the place of the explicit nonce also RFC 5288 3.
+  std::memcpy(to, iv_.data(), iv_.size());
+  uint64_t low;
+  std::memcpy(&low, to + 4, 8);
+  low ^= __builtin_bswap64(recordSeq);
+  std::memcpy(to + 4, &low, 8);
+}
+
+size_t RecordCipher::writeBefore(const RecordShape& shape, uint8_t* to) const noexcept {
+  const size_t before = facts_.framing.before;
+  const size_t length = before - record::kHeaderLength + shape.textLength + record::kTagLength;
+  to[0] = static_cast<uint8_t>(outerType(facts_, shape));
+  to[1] = to[2] = 3;
+  to[3] = static_cast<uint8_t>(length >> 8);
+  to[4] = static_cast<uint8_t>(length);
+  if (before > record::kHeaderLength) putBigEndian(to + record::kHeaderLength, shape.recordSeq);
+  return before;
+}
+
+bool RecordCipher::keystream(uint64_t recordSeq, uint32_t block, size_t skip, std::span<uint8_t> data) noexcept {
+  uint8_t counter[kBlock];
+  if (gcm_) {
+    nonce(recordSeq, counter);
+    const uint32_t bigEndian = __builtin_bswap32(block);
+    std::memcpy(counter + 12, &bigEndian, 4);
+  } else {
+    std::memcpy(counter, &block, 4);
+    nonce(recordSeq, counter + 4);
+  }
+  int n = 0;
+  uint8_t ignored[kChaChaBlock] = {};
+  const bool good =
+      EVP_EncryptInit_ex2(context_.get(), nullptr, nullptr, counter, nullptr) == 1 &&
+      (skip == 0 || EVP_EncryptUpdate(context_.get(), ignored, &n, ignored, static_cast<int>(skip)) == 1) &&
+      EVP_EncryptUpdate(context_.get(), data.data(), &n, data.data(), static_cast<int>(data.size())) == 1;
+  if (skip != 0) ocf::wipe(ignored, skip);
+  if (!good) {
+    ocf::wipe(data.data(), data.size());
+    ERR_clear_error();
+  }
+  return good;
+}
+
+PolyKey* RecordCipher::polyKey(uint64_t recordSeq) noexcept {
+  if (!poly_ || polySeq_ != recordSeq) {
+    uint8_t key[32] = {};
+    if (!keystream(recordSeq, kChaChaKey, 0, key)) return nullptr;
+    poly_.emplace(key);
+    polySeq_ = recordSeq;
+    ocf::wipe(key, sizeof key);
+  }
+  return &*poly_;
+}
+
+bool RecordCipher::crypt(const RecordShape& shape, uint32_t at, std::span<uint8_t> text) noexcept {
+  if (text.empty()) return true;
+  if (gcm_) return keystream(shape.recordSeq, static_cast<uint32_t>(kGcmText + at / kBlock), at % kBlock, text);
+  return keystream(shape.recordSeq, static_cast<uint32_t>(kChaChaText + at / kChaChaBlock), at % kChaChaBlock, text);
+}
+
+bool RecordCipher::add(RecordSum& sum, const RecordShape& shape, uint32_t at, std::span<const uint8_t> text) noexcept {
+  if (text.empty()) return true;
+  const size_t last = (at + text.size() - 1) / kBlock;
+  // The length block has power 1, the text's last block 2.
+  const size_t power = blocksOf(shape.textLength) + 1 - last;
+  if (gcm_) {
+    const FieldElement share = ghash_->share(text.data(), text.size(), at % kBlock, power);
+    sum.word[0] ^= share.low;
+    sum.word[1] ^= share.high;
+    return true;
+  }
+  const PolyKey* key = polyKey(shape.recordSeq);
+  if (key == nullptr) return false;
+  PolyKey::add(sum.word, key->share(text.data(), text.size(), at % kBlock, power));
+  return true;
+}
+
+bool RecordCipher::tag(RecordSum sum, const RecordShape& shape, std::span<uint8_t, record::kTagLength> to) noexcept {
+  uint8_t aad[kMaxAad];
+  const size_t aadLength = writeAad(facts_, shape, aad);
+  const size_t aadPower = blocksOf(shape.textLength) + 2;
+  uint8_t lengths[kBlock];
+  if (gcm_) {
+    // SP 800-38D 7.1: both lengths in bits, big-endian.
+    putBigEndian(lengths, aadLength * 8);
+    putBigEndian(lengths + 8, uint64_t{shape.textLength} * 8);
+    const FieldElement a = ghash_->share(aad, aadLength, 0, aadPower);
+    const FieldElement l = ghash_->share(lengths, kBlock, 0, 1);
+    GhashKey::store({sum.word[0] ^ a.low ^ l.low, sum.word[1] ^ a.high ^ l.high}, to.data());
+    return keystream(shape.recordSeq, kGcmTag, 0, to);
+  }
+  PolyKey* key = polyKey(shape.recordSeq);
+  if (key == nullptr) return false;
+  // RFC 8439 2.8: both lengths in bytes, little-endian.
+  const uint64_t words[2] = {aadLength, shape.textLength};
+  std::memcpy(lengths, words, kBlock);
+  PolyKey::add(sum.word, key->share(aad, aadLength, 0, aadPower));
+  PolyKey::add(sum.word, key->share(lengths, kBlock, 0, 1));
+  key->finish(sum.word, to.data());
+  return true;
+}
+
+}  // namespace socrypt::nic
