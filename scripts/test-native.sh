@@ -15,4 +15,5 @@ for part in ocf record engine; do
   run_program build/test "$part" "$part (libcrypto)" SOCRYPT_SOFT_DRIVER=libcrypto
 done
 run_program build/test http http
+run_program build/test nic nic
 report native

@@ -141,6 +141,8 @@ void InlineDevice::transmit(std::span<uint8_t> frame, const FrameOffload& offloa
     // The host's stack has done with the old connection.
     release(packet.key);
   }
+  // What follows the datagram is nobody's data; it is not shown to the wire either.
+  if (known) frame = frame.first(packet.end);
   const SegmentCount count = finishFrame(frame, packet, offload, sealed, wire);
   Counters::add(sealed ? counters_.tx_tls_encrypted_packets : counters_.tx_pass_packets, count.sent);
   if (count.lost != 0) Counters::add(counters_.tx_lost_packets, count.lost);

@@ -1,0 +1,197 @@
+// Frames from the host's side into a device with one flow. First byte: what the flow is like. Then frames,
+// each one byte of kind and
+//   raw:     offload (7 bytes), length (1), that many bytes of frame
+//   flow:    a segment of the flow, its headers right but for what the input says: position (3), length
+//            (2), flags (1), fragment field (2), change of the IP length (1), bytes behind (1)
+//   control: acknowledge (3), push, evict, rekey, remove, release
+// Whatever comes: no crash, no state without bound, and what leaves of the flow's records is what the
+// oracle sealed. The plaintext is one canary repeated, which must not be seen in a frame of the flow.
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "../native/nic/sealer.hpp"
+#include "nic/device/inline_device.hpp"
+
+using namespace socrypt;
+
+namespace {
+
+constexpr uint32_t kSequence = 0xffffe000;
+constexpr std::string_view kCanary = "canary-4Zq9";
+
+void require(bool good, const char* what) {
+  if (good) return;
+  std::fprintf(stderr, "fuzz nic: %s\n", what);
+  std::abort();
+}
+
+class Input {
+ public:
+  Input(const uint8_t* data, size_t size) : data_(data), size_(size) {}
+  [[nodiscard]] bool done() const { return at_ >= size_; }
+  uint32_t number(int bytes) {
+    uint32_t value = 0;
+    while (bytes-- > 0) value = value << 8 | (at_ < size_ ? data_[at_++] : 0);
+    return value;
+  }
+  std::vector<uint8_t> bytes(size_t n) {
+    std::vector<uint8_t> out;
+    while (n-- > 0) out.push_back(static_cast<uint8_t>(number(1)));
+    return out;
+  }
+
+ private:
+  const uint8_t* data_;
+  size_t size_;
+  size_t at_ = 0;
+};
+
+struct Record {
+  uint64_t at;
+  uint32_t length;
+  uint32_t epoch;
+  uint64_t number;
+};
+
+// The stream of one kind of flow: three records, the third under a second key.
+struct Stream {
+  std::vector<uint8_t> plain;
+  std::vector<uint8_t> sealed;
+  std::vector<Record> records;
+  record::TrafficKeys keys[2];
+};
+
+const Stream& streamOf(size_t kind) {
+  static const std::vector<Stream> all = [] {
+    std::vector<Stream> streams;
+    for (const auto suite : sealer::kSuites) {
+      Stream s;
+      const size_t lengths[] = {1000, 40, 700};
+      for (size_t i = 0; i < 3; ++i) {
+        const uint32_t epoch = i == 2 ? 1 : 0;
+        auto& keys = s.keys[epoch];
+        keys.suite = suite;
+        keys.epoch = epoch;
+        keys.key.fill(static_cast<uint8_t>(epoch + 1));
+        std::vector<uint8_t> content;
+        while (content.size() < lengths[i]) content.insert(content.end(), kCanary.begin(), kCanary.end());
+        const auto framed = sealer::frame(keys, i, 23, content);
+        s.records.push_back({s.plain.size(), static_cast<uint32_t>(framed.plain.size()), epoch, i});
+        s.plain.insert(s.plain.end(), framed.plain.begin(), framed.plain.end());
+        s.sealed.insert(s.sealed.end(), framed.sealed.begin(), framed.sealed.end());
+      }
+      streams.push_back(std::move(s));
+    }
+    return streams;
+  }();
+  return all[kind % all.size()];
+}
+
+class Wire final : public nic::FrameSink {
+ public:
+  bool send(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept override {
+    std::vector<uint8_t> b(head.begin(), head.end());
+    b.insert(b.end(), rest.begin(), rest.end());
+    frames.push_back(std::move(b));
+    return true;
+  }
+  std::vector<std::vector<uint8_t>> frames;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  Input input(data, size);
+  const uint32_t kind = input.number(1);
+  const Stream& stream = streamOf(kind % 6);
+  nic::DeviceOptions options{.hashSeed = 1};
+  options.flow.resync = static_cast<nic::Resync>(kind / 6 % 3);
+  options.flow.retention = kind & 0x80 ? record::Retention::UntilAcknowledged : record::Retention::UntilTag;
+  nic::InlineDevice device(options);
+  nic::FlowKey key;
+  key.localAddress = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1};
+  key.remoteAddress = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 2};
+  key.localPort = 443;
+  key.remotePort = 50000;
+  nic::FlowId flow{};
+  require(device.add(key, stream.keys[0], kSequence, &flow) == ocf::Status::Ok, "add");
+  require(device.rekey(flow, stream.keys[1]) == ocf::Status::Ok, "rekey");
+  size_t pushed = 0;
+  bool removed = false;
+  Wire wire;
+  for (int steps = 0; steps < 64 && !input.done(); ++steps) {
+    wire.frames.clear();
+    switch (input.number(1) % 9) {
+      case 0: {
+        nic::FrameOffload offload;
+        offload.checksum = static_cast<nic::FrameOffload::Checksum>(input.number(1) % 3);
+        offload.start = static_cast<uint16_t>(input.number(2));
+        offload.offset = static_cast<uint16_t>(input.number(1));
+        offload.segmentSize = static_cast<uint16_t>(input.number(2));
+        offload.tcp = (input.number(1) & 1) != 0;
+        std::vector<uint8_t> frame = input.bytes(input.number(1));
+        device.transmit(frame, offload, wire);
+        break;
+      }
+      case 1:
+        device.acknowledged(flow, input.number(3));
+        break;
+      case 2:
+        if (pushed < stream.records.size()) {
+          const Record& r = stream.records[pushed];
+          record::NewRecord record{.ref = {r.at, r.length, r.epoch, r.number}};
+          if ((kind & 0x40) == 0) {
+            const size_t before = record::factsOf(stream.keys[0].suite).framing.before;
+            record.payload = record::PayloadRef(std::make_unique<record::MemoryPayload>(
+                std::vector<uint8_t>(stream.plain.begin() + static_cast<long>(r.at + before), stream.plain.begin() + static_cast<long>(r.at + r.length))));
+          }
+          if (device.push(flow, {&record, 1}) == ocf::Status::Ok) ++pushed;
+        }
+        break;
+      case 3: device.evict(flow); break;
+      case 4:
+        if (input.number(1) % 8 == 0) device.remove(flow), removed = true;
+        break;
+      case 5: device.resync(flow, input.number(3)); break;
+      default: {
+        const uint32_t at = input.number(3) % static_cast<uint32_t>(stream.plain.size());
+        const uint32_t length = input.number(2) % static_cast<uint32_t>(stream.plain.size() - at + 1);
+        std::vector<uint8_t> frame = {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 8, 0, 0x45, 0, 0, 0, 0x12, 0x34};
+        const uint8_t flags = static_cast<uint8_t>(input.number(1));
+        const uint32_t fragment = input.number(2);
+        const auto change = static_cast<int8_t>(input.number(1));
+        const uint32_t behind = input.number(1) % 32;
+        const auto total = static_cast<uint32_t>(static_cast<int>(40 + length) + (change > 100 ? change : 0));
+        frame[16] = static_cast<uint8_t>(total >> 8);
+        frame[17] = static_cast<uint8_t>(total);
+        frame.insert(frame.end(), {static_cast<uint8_t>(fragment >> 8), static_cast<uint8_t>(fragment), 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2});
+        const uint32_t sequence = kSequence + at;
+        frame.insert(frame.end(), {443 >> 8, 443 & 0xff, 50000 >> 8, 50000 & 0xff, static_cast<uint8_t>(sequence >> 24),
+                                   static_cast<uint8_t>(sequence >> 16), static_cast<uint8_t>(sequence >> 8), static_cast<uint8_t>(sequence),
+                                   0, 0, 0, 0, 0x50, flags, 1, 0, 0, 0, 0, 0});
+        frame.insert(frame.end(), stream.plain.begin() + at, stream.plain.begin() + at + length);
+        frame.insert(frame.end(), stream.plain.begin() + 20, stream.plain.begin() + 20 + behind);
+        nic::FrameOffload offload;
+        offload.segmentSize = static_cast<uint16_t>(flags & 1 ? 300 : 0);
+        device.transmit(frame, offload, wire);
+        size_t done = 0;
+        for (const auto& out : wire.frames) {
+          require(out.size() >= 54, "a frame without headers");
+          require(std::string_view(reinterpret_cast<const char*>(out.data()), out.size()).find(kCanary) == std::string_view::npos,
+                  "plaintext on the wire");
+          require(std::equal(out.begin() + 54, out.end(), stream.sealed.begin() + at + static_cast<long>(done)), "other bytes than the oracle's");
+          done += out.size() - 54;
+        }
+        require(wire.frames.empty() || done == length || length == 0, "bytes went missing");
+        require(!removed || wire.frames.empty() || length == 0 || (flags & 6) != 0, "data of a removed flow");
+      }
+    }
+    if (removed) {
+      // SYN and RST from the host end what a removed flow is guarded by; the rest of the input has no flow.
+      if (device.add(key, stream.keys[0], kSequence, &flow) == ocf::Status::Ok) return 0;
+    }
+  }
+  require(device.flows() <= 1, "flows that nobody added");
+  return 0;
+}

@@ -1,0 +1,296 @@
+// The device's rules, one by one: what it seals, what it passes, what it must not let out.
+#include "frames.hpp"
+#include "nic/device/inline_device.hpp"
+
+using namespace socrypt;
+using oracle::Bytes;
+using oracle::Random;
+
+namespace {
+
+constexpr uint8_t kAck = 0x10;
+constexpr uint32_t kSequence = 1000000;
+
+struct Fixture {
+  Random random{oracle::seed()};
+  nic::InlineDevice device;
+  frames::Path path;
+  frames::Wire wire;
+  record::TrafficKeys keys = oracle::randomKeys(random, record::Suite::Aes128GcmSha256);
+  nic::FlowId flow{};
+  oracle::Framed first;
+
+  explicit Fixture(nic::DeviceOptions options = {}) : device(options) {
+    path.local = {10, 0, 0, 1};
+    path.remote = {10, 0, 0, 2};
+    path.tcpOptions = {1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8};
+    first = oracle::frame(keys, 0, 23, oracle::randomBytes(random, 3000));
+  }
+  void add() {
+    REQUIRE(device.add(path.key(), keys, kSequence, &flow) == ocf::Status::Ok);
+    const record::NewRecord record{.ref = {0, static_cast<uint32_t>(first.plain.size()), 0, 0}};
+    REQUIRE(device.push(flow, {&record, 1}) == ocf::Status::Ok);
+  }
+  /// The number of frames that left.
+  size_t send(frames::Built built) {
+    wire.frames.clear();
+    device.transmit(built.frame, built.offload, wire);
+    return wire.frames.size();
+  }
+  size_t send(uint32_t at, size_t length, uint8_t flags = kAck) {
+    return send(frames::build(path, kSequence + at, flags, part(at, length), true));
+  }
+  Bytes part(size_t at, size_t length) const { return {first.plain.begin() + static_cast<long>(at), first.plain.begin() + static_cast<long>(at + length)}; }
+  uint64_t count(std::string_view name) const {
+    uint64_t found = UINT64_MAX;
+    device.counters().each([&](std::string_view n, std::string_view, uint64_t value) {
+      if (n == name) found = value;
+    });
+    return found;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "a segment before its record is pushed, and behind its acknowledgement, does not leave") {
+  REQUIRE(device.add(path.key(), keys, kSequence, &flow) == ocf::Status::Ok);
+  CHECK(send(0, 100) == 0);
+  const record::NewRecord record{.ref = {0, static_cast<uint32_t>(first.plain.size()), 0, 0}};
+  REQUIRE(device.push(flow, {&record, 1}) == ocf::Status::Ok);
+  CHECK(send(0, 100) == 1);
+  // The whole record is fine, one byte behind it is not.
+  const auto length = static_cast<uint32_t>(first.plain.size());
+  CHECK(send(0, length) == 1);
+  CHECK(send(frames::build(path, kSequence + length - 1, kAck, {0, 0}, true)) == 0);
+  device.acknowledged(flow, first.plain.size());
+  CHECK(send(0, 100) == 0);
+  CHECK(count("tx_tls_drop_no_sync_data") == 3);
+  CHECK(count("tx_tls_encrypted_packets") == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an acknowledgement that nobody could have made changes nothing") {
+  add();
+  device.acknowledged(flow, first.plain.size() + 1);
+  device.acknowledged(flow, UINT64_MAX);
+  CHECK(send(0, 100) == 1);
+  device.acknowledged(flow, 50);  // in the middle of the record: it stays whole
+  CHECK(send(0, 100) == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a removed flow: no data until the host's stack has done with the connection") {
+  add();
+  device.remove(flow);
+  CHECK(send(0, 100) == 0);
+  CHECK(count("tx_tls_drop_removed") == 1);
+  CHECK(send(frames::build(path, kSequence, kAck, {}, true)) == 1);
+  CHECK(send(0, 100) == 0);
+  SUBCASE("a flow of the same key has to wait") { CHECK(device.add(path.key(), keys, 1, &flow) == ocf::Status::Invalid); }
+  SUBCASE("a new SYN") {
+    CHECK(send(frames::build(path, 77, nic::kTcpSyn | kAck, {}, true)) == 1);
+    CHECK(send(0, 100) == 1);
+    CHECK(wire.frames[0].back() == first.plain[99]);
+  }
+  SUBCASE("RST") {
+    CHECK(send(frames::build(path, 77, nic::kTcpRst, {}, true)) == 1);
+    CHECK(device.add(path.key(), keys, 1, &flow) == ocf::Status::Ok);
+  }
+  SUBCASE("release") {
+    device.release(path.key());
+    CHECK(device.add(path.key(), keys, 1, &flow) == ocf::Status::Ok);
+  }
+  CHECK(count("tx_tls_del") == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "SYN, RST and releases do not touch a flow that lives") {
+  add();
+  CHECK(send(frames::build(path, 77, nic::kTcpSyn, {}, true)) == 1);
+  CHECK(send(frames::build(path, 77, nic::kTcpRst, {}, true)) == 1);
+  device.release(path.key());
+  CHECK(send(0, 100) == 1);
+  CHECK(count("tx_tls_encrypted_packets") == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "headers and content types that are not as announced do not leave") {
+  add();
+  first.plain[0] = 22;
+  CHECK(send(0, 100) == 0);
+  first.plain[0] = 23;
+  first.plain[4] ^= 1;
+  CHECK(send(4, 100) == 0);
+  first.plain[4] ^= 1;
+  CHECK(send(0, 100) == 1);
+  const size_t type = first.plain.size() - 17;
+  first.plain[type] = 21;
+  CHECK(send(static_cast<uint32_t>(type) - 10, 11) == 0);
+  first.plain[type] = 23;
+  CHECK(send(static_cast<uint32_t>(type) - 10, 11) == 1);
+  CHECK(count("tx_tls_drop_header") == 3);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what would be wrong once the payload is changed does not leave: MD5, TCP-AO, MPTCP, urgent data, SYN with data") {
+  add();
+  for (const uint8_t kind : {uint8_t{19}, uint8_t{29}, uint8_t{30}}) {
+    path.tcpOptions = {kind, 4, 0, 0};
+    CHECK(send(0, 100) == 0);
+  }
+  path.tcpOptions = {8, 30, 0, 0};  // longer than there is room for
+  CHECK(send(0, 100) == 0);
+  path.tcpOptions = {1, 1, 1, 0};
+  CHECK(send(0, 100, kAck | nic::kTcpUrg) == 0);
+  CHECK(send(0, 100, nic::kTcpSyn) == 0);
+  CHECK(send(0, 100) == 1);
+  CHECK(count("tx_tls_drop_unsupported") == 6);
+}
+
+TEST_CASE_FIXTURE(Fixture, "fragments and contradicting lengths pass only while there are no flows") {
+  const auto hurt = [&](auto change) {
+    auto built = frames::build(path, kSequence, kAck, part(0, 100), false);
+    change(built.frame);
+    return built;
+  };
+  const auto cases = {hurt([](Bytes& b) { b[20] = 0x20; }),       // more fragments
+                      hurt([](Bytes& b) { b[21] = 1; }),          // not the first
+                      hurt([](Bytes& b) { b.resize(60); }),       // cut short
+                      hurt([](Bytes& b) { b[14] = 0x44; }),       // header shorter than a header
+                      hurt([](Bytes& b) { b[46] = 0x40; }),       // TCP header likewise
+                      hurt([](Bytes& b) { b[46] = 0xf0; b[17] = 60; b[16] = 0; })};  // ... or longer than the datagram
+  for (const auto& built : cases) CHECK(send(built) == 1);
+  add();
+  for (const auto& built : cases) CHECK(send(built) == 0);
+  CHECK(count("tx_drop_unclear") == cases.size());
+  // Fragments of anything else are no affair of ours.
+  CHECK(send(hurt([](Bytes& b) { b[20] = 0x20; b[23] = 17; })) == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "bytes behind the datagram stay here") {
+  add();
+  auto built = frames::build(path, kSequence, kAck, part(0, 20), true);
+  built.frame.insert(built.frame.end(), 8, 0x55);
+  CHECK(send(built) == 1);
+  CHECK(frames::take(path, wire.frames[0]).payload == Bytes(first.sealed.begin(), first.sealed.begin() + 20));
+}
+
+TEST_CASE_FIXTURE(Fixture, "TSO: cut, numbered, flagged and summed like separate segments, sealed or not") {
+  for (const bool ipv6 : {false, true}) {
+    path.ipv6 = ipv6;
+    path.local = Bytes(ipv6 ? 16 : 4, 1);
+    path.remote = Bytes(ipv6 ? 16 : 4, 2);
+    for (const bool offloaded : {false, true}) {
+      if (offloaded) add();
+      const uint8_t flags = kAck | nic::kTcpPsh | nic::kTcpFin | nic::kTcpCwr;
+      REQUIRE(send(frames::build(path, kSequence, flags, part(0, 2500), true, 1000)) == 3);
+      for (size_t i = 0; i < 3; ++i) {
+        const auto taken = frames::take(path, wire.frames[i]);
+        CHECK(taken.sequence == kSequence + 1000 * i);
+        const size_t n = i < 2 ? 1000 : 500;
+        const Bytes& expected = offloaded ? first.sealed : first.plain;
+        const auto begin = expected.begin() + static_cast<long>(1000 * i);
+        CHECK(taken.payload == Bytes(begin, begin + static_cast<long>(n)));
+        CHECK(taken.flags == (i == 0 ? kAck | nic::kTcpCwr : i == 1 ? kAck : kAck | nic::kTcpPsh | nic::kTcpFin));
+        if (!ipv6) CHECK(wire.frames[i][19] == 0x34 + i);
+      }
+    }
+  }
+  CHECK(count("tx_tls_encrypted_packets") == 6);
+  CHECK(count("tx_pass_packets") == 6);
+}
+
+TEST_CASE_FIXTURE(Fixture, "checksums of what passes: as asked for, or computed when the port cannot tell") {
+  auto built = frames::build(path, kSequence, kAck, part(0, 101), true);
+  auto unknown = built;
+  unknown.offload = {nic::FrameOffload::Checksum::Unknown};
+  for (const auto& one : {built, unknown}) {
+    REQUIRE(send(one) == 1);
+    CHECK(frames::take(path, wire.frames[0]).payload == part(0, 101));
+  }
+  // Nonsense is not followed out of the frame.
+  built.offload.start = 60000;
+  CHECK(send(built) == 0);
+  built.offload.start = static_cast<uint16_t>(built.frame.size() - 1);
+  CHECK(send(built) == 0);
+  built.offload = {nic::FrameOffload::Checksum::Complete, 0, 0, 100, false};
+  CHECK(send(built) == 0);
+  CHECK(count("tx_drop_offload") == 3);
+}
+
+TEST_CASE("flows, epochs and records are bounded") {
+  Fixture f({.flow = {.limits = {.records = 2, .payloadBytes = 100000}}, .maxFlows = 2, .payloadBytes = 10000});
+  f.add();
+  nic::FlowId second{}, third{};
+  auto key = f.path.key();
+  key.remotePort = 1;
+  REQUIRE(f.device.add(key, f.keys, 0, &second) == ocf::Status::Ok);
+  key.remotePort = 2;
+  CHECK(f.device.add(key, f.keys, 0, &third) == ocf::Status::Full);
+  f.device.remove(second);
+  CHECK(f.device.add(key, f.keys, 0, &third) == ocf::Status::Full);  // what a removed flow guards is still held
+  key.remotePort = 1;
+  f.device.release(key);
+  CHECK(f.device.add(key, f.keys, 0, &third) == ocf::Status::Ok);
+
+  auto unknown = f.keys;
+  unknown.suite = static_cast<record::Suite>(0xc009);
+  CHECK(f.device.add(key, unknown, 0, &third) == ocf::Status::NoDriver);
+
+  const uint64_t at = f.first.plain.size();
+  const auto push = [&](uint32_t length, uint64_t number, uint32_t epoch, uint64_t from) {
+    const record::NewRecord record{.ref = {from, length, epoch, number},
+                                   .payload = record::PayloadRef(std::make_unique<record::MemoryPayload>(Bytes(length)))};
+    return f.device.push(f.flow, {&record, 1});
+  };
+  CHECK(push(21, 1, 0, at) == ocf::Status::Invalid);                 // no room for a content type
+  CHECK(push((1u << 14) + 256 + 6, 1, 0, at) == ocf::Status::Invalid);
+  CHECK(push(100, 1, 9, at) == ocf::Status::Invalid);                // an epoch without keys
+  CHECK(push(12000, 1, 0, at) == ocf::Status::Full);                 // retained bytes of all flows
+  CHECK(push(100, 1, 0, at) == ocf::Status::Ok);
+  CHECK(push(100, 2, 0, at + 100) == ocf::Status::Full);             // records of this flow
+  f.device.acknowledged(f.flow, at);
+  CHECK(push(100, 2, 0, at + 100) == ocf::Status::Ok);
+
+  auto later = f.keys;
+  CHECK(f.device.rekey(f.flow, later) == ocf::Status::Invalid);
+  later.epoch = 5;
+  CHECK(f.device.rekey(f.flow, later) == ocf::Status::Ok);
+  CHECK(f.device.usage(f.flow)->epochs == 2);
+  f.device.acknowledged(f.flow, at + 200);
+  CHECK(f.device.usage(f.flow)->epochs == 1);
+  CHECK(f.device.retainedBytes() == 0);
+}
+
+TEST_CASE("packets make no state: a flood of SYNs and data leaves nothing behind") {
+  Fixture f;
+  f.add();
+  const auto before = f.device.usage(f.flow);
+  for (int i = 0; i < 10000; ++i) {
+    frames::Path other = f.path;
+    other.remotePort = static_cast<uint16_t>(f.random());
+    if (other.remotePort == f.path.remotePort) continue;
+    f.send(frames::build(other, static_cast<uint32_t>(f.random()), i % 2 == 0 ? nic::kTcpSyn : kAck, Bytes(i % 2 == 0 ? 0 : 10), false));
+  }
+  CHECK(f.device.flows() == 1);
+  CHECK(f.device.usage(f.flow)->records == before->records);
+}
+
+TEST_CASE("a tag in front of its record's hole waits for TCP, or is made from the payload, with the same bytes") {
+  for (const bool payload : {false, true}) {
+    Fixture f;
+    const Bytes content(f.first.plain.begin() + 5, f.first.plain.end() - 17);
+    REQUIRE(f.device.add(f.path.key(), f.keys, kSequence, &f.flow) == ocf::Status::Ok);
+    record::NewRecord record{.ref = {0, static_cast<uint32_t>(f.first.plain.size()), 0, 0}};
+    if (payload) record.payload = record::PayloadRef(std::make_unique<record::MemoryPayload>(content));
+    REQUIRE(f.device.push(f.flow, {&record, 1}) == ocf::Status::Ok);
+    record.payload = {};
+    CHECK(f.send(0, 1000) == 1);
+    // 1000 to 2000 is lost on the way to the device.
+    const auto rest = static_cast<uint32_t>(f.first.plain.size() - 2000);
+    CHECK(f.send(2000, rest) == (payload ? 1 : 0));
+    CHECK(f.count("tx_tls_drop_hole") == (payload ? 0 : 1));
+    CHECK(f.count("tx_tls_resync_bytes") == (payload ? 1000 : 0));
+    CHECK(f.device.retainedBytes() == 0);
+    CHECK(f.send(1000, 1000) == 1);
+    CHECK(frames::take(f.path, f.wire.frames[0]).payload == Bytes(f.first.sealed.begin() + 1000, f.first.sealed.begin() + 2000));
+    CHECK(f.send(2000, rest) == 1);
+    CHECK(frames::take(f.path, f.wire.frames[0]).payload == Bytes(f.first.sealed.begin() + 2000, f.first.sealed.end()));
+    CHECK(f.count("tx_tls_tags") == 1);
+  }
+}
