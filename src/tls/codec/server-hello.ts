@@ -53,6 +53,11 @@ export interface ServerHello {
 export function writeServerHello(writer: Writer, hello: ServerHello): void {
   const message = openHello(writer, hello.random, hello.sessionId, hello.suite);
   const extensions = writer.open(2);
+  if (hello.selectedIdentity !== undefined) {
+    writer.u16(ExtensionType.preSharedKey);
+    writer.u16(2);
+    writer.u16(hello.selectedIdentity);
+  }
   writer.u16(ExtensionType.keyShare);
   const share = writer.open(2);
   writer.u16(hello.group);
@@ -60,11 +65,6 @@ export function writeServerHello(writer: Writer, hello: ServerHello): void {
   writer.bytes(hello.publicKey);
   writer.close(key, 2);
   writer.close(share, 2);
-  if (hello.selectedIdentity !== undefined) {
-    writer.u16(ExtensionType.preSharedKey);
-    writer.u16(2);
-    writer.u16(hello.selectedIdentity);
-  }
   closeHello(writer, extensions, message);
 }
 
