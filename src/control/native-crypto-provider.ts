@@ -30,6 +30,10 @@ export function nativeCryptoProvider(crypto: NativeCrypto): CryptoProvider {
     hkdfExtract: (hash, salt, ikm) => crypto.hkdfExtract(hash, salt, ikm),
     hkdfExpandLabel: (hash, secret, label, context, length) =>
       crypto.hkdfExpandLabel(hash, secret, label, context, length),
+    handshakeStage: (hash, keyLength, salt, sharedSecret, transcriptHash) =>
+      crypto.handshakeStage(hash, keyLength, salt, sharedSecret, transcriptHash),
+    applicationStage: (hash, keyLength, handshakeSecret, transcriptHash) =>
+      crypto.applicationStage(hash, keyLength, handshakeSecret, transcriptHash),
     prf12: (hash, secret, label, seed, length) => crypto.prf12(hash, secret, label, seed, length),
     aeadSeal: (suite, key, nonce, aad, plaintext) =>
       crypto.aeadSeal(suite as NativeSuite, key, nonce, aad, plaintext),

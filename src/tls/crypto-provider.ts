@@ -40,6 +40,28 @@ export interface CryptoProvider {
   ): Uint8Array;
   /** RFC 5246 5, the PRF with P_hash: `length` bytes. */
   prf12(hash: HashName, secret: Uint8Array, label: string, seed: Uint8Array, length: number): Uint8Array;
+  /**
+   * Optional, for speed: the handshake stage of RFC 8446 7.1 in one call. Handshake Secret; client secret, finished
+   * key, key, iv; server secret, finished key, key, iv; in a row in memory of their own, which the caller wipes.
+   * `salt`: Derive-Secret(Early Secret, "derived", "").
+   */
+  handshakeStage?(
+    hash: HashName,
+    keyLength: number,
+    salt: Uint8Array,
+    sharedSecret: Uint8Array,
+    transcriptHash: Uint8Array,
+  ): Uint8Array;
+  /**
+   * Optional, the same for the application stage: Master Secret; client secret, key, iv; server secret, key, iv;
+   * exporter master secret.
+   */
+  applicationStage?(
+    hash: HashName,
+    keyLength: number,
+    handshakeSecret: Uint8Array,
+    transcriptHash: Uint8Array,
+  ): Uint8Array;
   /** Returns ciphertext || tag. */
   aeadSeal(
     suite: number,

@@ -5,6 +5,7 @@
 import type { CryptoProvider, HashName } from '../crypto-provider.ts';
 import type { Suite } from '../suites.ts';
 import { Tls13Exporter } from './exporter.ts';
+import { applicationStage, type HandshakeStage, handshakeStage } from './stages.ts';
 import { ApplicationTrafficSecret, EMPTY, HandshakeTrafficSecret } from './traffic-secret.ts';
 
 interface HashFacts {
@@ -69,11 +70,11 @@ export class EarlySecret {
       this.#secret === undefined
         ? factsOf(this.#provider, suite.hash, suite.hashLength).derivedFromEarly
         : this.#derive('derived');
-    const secret = this.#provider.hkdfExtract(suite.hash, salt, sharedSecret);
+    const stage = handshakeStage(this.#provider, suite, salt, sharedSecret, transcriptHash);
     sharedSecret.fill(0);
     if (this.#secret !== undefined) salt.fill(0);
     this.wipe();
-    return new HandshakeSecret(this.#provider, suite, secret, transcriptHash);
+    return new HandshakeSecret(this.#provider, suite, stage);
   }
 
   wipe(): void {
@@ -96,52 +97,31 @@ export class HandshakeSecret {
   readonly #suite: Suite;
   readonly #secret: Uint8Array;
 
-  constructor(provider: CryptoProvider, suite: Suite, secret: Uint8Array, transcriptHash: Uint8Array) {
+  constructor(provider: CryptoProvider, suite: Suite, stage: HandshakeStage) {
     this.#provider = provider;
     this.#suite = suite;
-    this.#secret = secret;
-    const { hash, hashLength } = suite;
-    this.client = new HandshakeTrafficSecret(
-      provider,
-      suite,
-      provider.hkdfExpandLabel(hash, secret, 'c hs traffic', transcriptHash, hashLength),
-    );
-    this.server = new HandshakeTrafficSecret(
-      provider,
-      suite,
-      provider.hkdfExpandLabel(hash, secret, 's hs traffic', transcriptHash, hashLength),
-    );
+    this.#secret = stage.secret;
+    this.client = new HandshakeTrafficSecret(provider, suite, stage.client.secret, stage.client);
+    this.server = new HandshakeTrafficSecret(provider, suite, stage.server.secret, stage.server);
   }
 
   /** `transcriptHash` covers ClientHello to the server's Finished. Wipes this stage, not its traffic secrets. */
   application(transcriptHash: Uint8Array): ApplicationSecrets {
     const provider = this.#provider;
     const suite = this.#suite;
-    const { hash, hashLength } = suite;
-    const { emptyHash, zeros } = factsOf(provider, hash, hashLength);
-    const derived = provider.hkdfExpandLabel(hash, this.#secret, 'derived', emptyHash, hashLength);
-    const master = provider.hkdfExtract(hash, derived, zeros);
-    derived.fill(0);
+    const { secret, client, server, exporter } = applicationStage(
+      provider,
+      suite,
+      this.#secret,
+      transcriptHash,
+    );
     this.#secret.fill(0);
-    const secrets = {
-      client: new ApplicationTrafficSecret(
-        provider,
-        suite,
-        provider.hkdfExpandLabel(hash, master, 'c ap traffic', transcriptHash, hashLength),
-      ),
-      server: new ApplicationTrafficSecret(
-        provider,
-        suite,
-        provider.hkdfExpandLabel(hash, master, 's ap traffic', transcriptHash, hashLength),
-      ),
-      exporter: new Tls13Exporter(
-        provider,
-        suite,
-        provider.hkdfExpandLabel(hash, master, 'exp master', transcriptHash, hashLength),
-      ),
-      master: new MasterSecret(provider, suite, master),
+    return {
+      client: new ApplicationTrafficSecret(provider, suite, client.secret, client),
+      server: new ApplicationTrafficSecret(provider, suite, server.secret, server),
+      exporter: new Tls13Exporter(provider, suite, exporter),
+      master: new MasterSecret(provider, suite, secret),
     };
-    return secrets;
   }
 
   wipe(): void {

@@ -4,6 +4,7 @@
  */
 import type { CryptoProvider } from '../crypto-provider.ts';
 import { IV_LENGTH, type Suite } from '../suites.ts';
+import type { HandshakeParts } from './stages.ts';
 
 export const EMPTY = new Uint8Array(0);
 
@@ -18,16 +19,28 @@ abstract class BaseTrafficSecret {
   // Private names, which neither inspect nor JSON shows.
   readonly #provider: CryptoProvider;
   readonly #secret: Uint8Array;
+  /** Made together with the secret, and not asked for yet. */
+  #made: RecordKeys | undefined;
 
-  /** Takes the secret over; `wipe` zeroises it. */
-  constructor(provider: CryptoProvider, suite: Suite, secret: Uint8Array) {
+  /** Takes the secret over, and its keys where there are some; `wipe` zeroises them. */
+  constructor(
+    provider: CryptoProvider,
+    suite: Suite,
+    secret: Uint8Array,
+    made?: { readonly key: Uint8Array; readonly iv: Uint8Array },
+  ) {
     this.#provider = provider;
     this.suite = suite;
     this.#secret = secret;
+    this.#made = made && { suite, key: made.key, iv: made.iv };
   }
 
+  /** The caller's to wipe. */
   keys(): RecordKeys {
     const { suite } = this;
+    const made = this.#made;
+    this.#made = undefined;
+    if (made !== undefined) return made;
     return {
       suite,
       key: this.expand('key', suite.keyLength),
@@ -37,6 +50,9 @@ abstract class BaseTrafficSecret {
 
   wipe(): void {
     this.#secret.fill(0);
+    this.#made?.key.fill(0);
+    this.#made?.iv.fill(0);
+    this.#made = undefined;
   }
 
   protected get provider(): CryptoProvider {
@@ -58,12 +74,23 @@ export type FinishedVerified = { readonly [finishedVerified]: true };
 export const FINISHED_VERIFIED = Object.freeze({}) as FinishedVerified;
 
 export class HandshakeTrafficSecret extends BaseTrafficSecret {
+  #finishedKey: Uint8Array | undefined;
+
+  constructor(provider: CryptoProvider, suite: Suite, secret: Uint8Array, made?: HandshakeParts) {
+    super(provider, suite, secret, made);
+    this.#finishedKey = made?.finishedKey;
+  }
+
   /** verify_data of a Finished sent under this secret (RFC 8446 4.4.4). */
   finished(transcriptHash: Uint8Array): Uint8Array {
-    const key = this.expand('finished', this.suite.hashLength);
-    const verifyData = this.provider.hmac(this.suite.hash, key, transcriptHash);
-    key.fill(0);
-    return verifyData;
+    this.#finishedKey ??= this.expand('finished', this.suite.hashLength);
+    return this.provider.hmac(this.suite.hash, this.#finishedKey, transcriptHash);
+  }
+
+  override wipe(): void {
+    super.wipe();
+    this.#finishedKey?.fill(0);
+    this.#finishedKey = undefined;
   }
 
   /** undefined: it does not match. */
