@@ -3,6 +3,7 @@ import { randomFillSync } from 'node:crypto';
 import type { NativeCrypto, NativeGroup, NativeSuite } from '../native.ts';
 import type { CryptoProvider } from '../tls/index.ts';
 import { verifySignature } from '../x509/verify/signature.ts';
+import { generateHybridKeyShare, hybridKeyShare, X25519MLKEM768 } from './hybrid-key-exchange.ts';
 
 /** One pool per provider: a draw of 32 bytes costs more in the call than in the bytes. */
 const POOL_BYTES = 4096;
@@ -23,8 +24,14 @@ export function nativeCryptoProvider(crypto: NativeCrypto): CryptoProvider {
       used += length;
       return bytes;
     },
-    keyShare: (group, peerPublic) => crypto.keyShare(group as NativeGroup, peerPublic),
-    generateKeyShare: (group) => crypto.generateKeyShare(group as NativeGroup),
+    keyShare: (group, peerPublic) =>
+      group === X25519MLKEM768
+        ? hybridKeyShare(crypto, peerPublic)
+        : crypto.keyShare(group as NativeGroup, peerPublic),
+    generateKeyShare: (group) =>
+      group === X25519MLKEM768
+        ? generateHybridKeyShare(crypto)
+        : crypto.generateKeyShare(group as NativeGroup),
     hash: (hash, data) => crypto.hash(hash, data),
     hmac: (hash, key, data) => crypto.hmac(hash, key, data),
     hkdfExtract: (hash, salt, ikm) => crypto.hkdfExtract(hash, salt, ikm),
