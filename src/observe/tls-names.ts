@@ -10,4 +10,5 @@ export const GROUP_NAMES: Readonly<Record<number, string>> = {
   23: 'secp256r1',
   24: 'secp384r1',
   29: 'x25519',
+  4588: 'X25519MLKEM768',
 };

@@ -1,9 +1,13 @@
 /** Cipher suites and groups as people write them in options: by their IANA names, curves also by NIST's. */
+import { hybridAvailable, X25519MLKEM768 } from '../control/hybrid-key-exchange.ts';
 import { GROUP_NAMES, SUITE_NAMES } from '../observe/tls-names.ts';
+import { UsageError } from './errors.ts';
 
 /** What there is, in the order of preference. TLS_AES_128_GCM first: the engines seal it fastest. */
 const SUITES = [0x1301, 0x1302, 0x1303];
-const GROUPS = [0x001d, 0x0017, 0x0018];
+/** The hybrid first: what is recorded today cannot be read by a quantum computer of later. */
+const GROUPS = [X25519MLKEM768, 0x001d, 0x0017, 0x0018];
+const AVAILABLE = GROUPS.filter((group) => group !== X25519MLKEM768 || hybridAvailable);
 
 const NIST_NAMES: Readonly<Record<string, number>> = { 'P-256': 0x0017, 'P-384': 0x0018 };
 
@@ -22,8 +26,16 @@ export function suitesNamed(names: readonly string[]): readonly number[] {
 }
 
 export function groupsNamed(names: readonly string[]): readonly number[] {
-  return names.length === 0 ? GROUPS : [...new Set(names.map((name) => groupOf(name)!))];
+  if (names.length === 0) return AVAILABLE;
+  const wanted = new Set(names.map((name) => groupOf(name)!));
+  if (wanted.has(X25519MLKEM768) && !hybridAvailable) {
+    throw new UsageError([
+      `groups (--group): expected a group that node ${process.version} has, received X25519MLKEM768; it takes Node 24 or later`,
+    ]);
+  }
+  return [...wanted];
 }
 
 const suiteOf = (name: string) => suites.get(name.toUpperCase());
-const groupOf = (name: string) => groups.get(name.toLowerCase()) ?? NIST_NAMES[name.toUpperCase()];
+const groupOf = (name: string) =>
+  groups.get(name.toLowerCase()) ?? groups.get(name.toUpperCase()) ?? NIST_NAMES[name.toUpperCase()];

@@ -9,6 +9,7 @@ import {
 } from '../../src/control/hybrid-key-exchange.ts';
 import { nativeCryptoProvider } from '../../src/control/native-crypto-provider.ts';
 import { native } from '../../src/native.ts';
+import { groupsNamed } from '../../src/serve/tls-names.ts';
 
 const { crypto } = native;
 const PREFIX = 22;
@@ -86,4 +87,10 @@ describe.skipIf(!hybridAvailable)('with ML-KEM', () => {
     expect(own.agree(new Uint8Array(1119))).toBe(null);
     expect(own.agree(new Uint8Array(1120))).toBe(null);
   });
+});
+
+test('a server that is asked for it says at its start when node has it not', () => {
+  expect(groupsNamed([])).toEqual([...(hybridAvailable ? [X25519MLKEM768] : []), 0x1d, 0x17, 0x18]);
+  if (hybridAvailable) expect(groupsNamed(['x25519mlkem768', 'P-256'])).toEqual([X25519MLKEM768, 0x17]);
+  else expect(() => groupsNamed(['x25519mlkem768'])).toThrow(/--group.*Node 24/);
 });
