@@ -97,6 +97,7 @@ Napi::Value hkdfExpandLabel(const Napi::CallbackInfo& info) {
     arguments.refuse("context", "at most 255 bytes", std::to_string(context.size()) + " bytes");
   if (!arguments.good()) return info.Env().Undefined();
   Napi::Uint8Array out = Napi::Uint8Array::New(info.Env(), length);
+  if (out.IsEmpty()) return info.Env().Undefined();
   if (info.Env().IsExceptionPending()) return info.Env().Undefined();
   if (!key::hkdfExpandLabel(which, secret, label, context, {out.Data(), length})) return failed(info.Env(), "hkdfExpandLabel");
   return out;
@@ -225,6 +226,7 @@ Napi::Value aeadSeal(const Napi::CallbackInfo& info) {
   if (!one.prepare(info, arguments, ocf::Kind::Seal)) return info.Env().Undefined();
   const auto length = static_cast<uint32_t>(plaintext.size());
   Napi::Uint8Array sealed = Napi::Uint8Array::New(info.Env(), plaintext.size() + 16);
+  if (sealed.IsEmpty()) return info.Env().Undefined();
   if (info.Env().IsExceptionPending()) return info.Env().Undefined();
   one.in = {const_cast<uint8_t*>(plaintext.data()), length};
   one.out = {sealed.Data(), length + 16};
@@ -242,6 +244,7 @@ Napi::Value aeadOpen(const Napi::CallbackInfo& info) {
   if (sealed.size() < 16) return info.Env().Null();
   const auto length = static_cast<uint32_t>(sealed.size() - 16);
   Napi::Uint8Array plaintext = Napi::Uint8Array::New(info.Env(), length);
+  if (plaintext.IsEmpty()) return info.Env().Undefined();
   if (info.Env().IsExceptionPending()) return info.Env().Undefined();
   one.in = {const_cast<uint8_t*>(sealed.data()), length + 16};
   one.out = {plaintext.Data(), length};
@@ -283,6 +286,7 @@ Napi::Value sealRecords(const Napi::CallbackInfo& info) {
   ocf::Framework* with = arguments.good() ? framework(info) : nullptr;
   if (with == nullptr) return info.Env().Undefined();
   Napi::Uint8Array stream = Napi::Uint8Array::New(info.Env(), total);
+  if (stream.IsEmpty()) return info.Env().Undefined();
   if (info.Env().IsExceptionPending()) return info.Env().Undefined();
   std::vector<record::Slot> slots;
   uint8_t* at = stream.Data();

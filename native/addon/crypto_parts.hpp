@@ -22,7 +22,8 @@ inline Napi::Value failed(Napi::Env env, const char* function) {
 
 inline Napi::Value copy(Napi::Env env, Bytes bytes) {
   Napi::Uint8Array array = Napi::Uint8Array::New(env, bytes.size());
-  if (!bytes.empty() && !env.IsExceptionPending()) std::memcpy(array.Data(), bytes.data(), bytes.size());
+  if (array.IsEmpty()) return env.Undefined();  // a worker that is being terminated gets no memory, and no exception
+  if (!bytes.empty()) std::memcpy(array.Data(), bytes.data(), bytes.size());
   return array;
 }
 

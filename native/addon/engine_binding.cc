@@ -104,6 +104,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
       options_.logFormat = log->format();
     }
     wake_ = std::make_unique<Wake>(env, info[2].As<Napi::Function>(), "socrypt-engine", [this] { stopEngine(); });
+    if (!wake_->opened()) return;
     engine_ = std::make_unique<Engine>(options_, std::move(log), wake_->caller());
   }
   ~NativeEngine() override { shutDown(); }

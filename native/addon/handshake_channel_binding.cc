@@ -69,6 +69,7 @@ class NativeHandshakeChannel final : public Napi::ObjectWrap<NativeHandshakeChan
       return;
     }
     wake_ = std::make_unique<Wake>(env, info[1].As<Napi::Function>(), "socrypt-handshakes", [this] { release(); });
+    if (!wake_->opened()) return;
     if (!channel->attach(wake_->caller())) {
       wake_->close();
       raise(env, "ERR_SOCRYPT_CHANNEL",

@@ -10,7 +10,7 @@ using key::Hash;
 template <typename Write>
 Napi::Value filled(const Napi::CallbackInfo& info, size_t length, const char* function, Write&& write) {
   Napi::Uint8Array out = Napi::Uint8Array::New(info.Env(), length);
-  if (info.Env().IsExceptionPending()) return info.Env().Undefined();
+  if (out.IsEmpty()) return info.Env().Undefined();
   if (!write(std::span<uint8_t>(out.Data(), length))) return failed(info.Env(), function);
   return out;
 }

@@ -1,17 +1,29 @@
 /** What the server proves itself with: certificate chains, their keys, and which of them a client gets. */
 import { createPublicKey, verify as verifySignature } from 'node:crypto';
-import { type ErrorCode, SocryptError } from '../errors.ts';
+import { SocryptError } from '../errors.ts';
 import { type Certificate, readCertificates } from '../x509/certificate.ts';
 import { orderChain } from '../x509/chain.ts';
 import { describeKey, type KeyDescription, type PrivateKey, readPrivateKey } from '../x509/private-key.ts';
+import {
+  Credential,
+  type CredentialParts,
+  type CredentialWarning,
+  ECDSA_SECP384R1_SHA384,
+  type Signer,
+  schemesOf,
+} from './credential-store.ts';
 import { readBounded } from './files.ts';
-import { NameTable } from './name-table.ts';
 
-/** A private key that signs and never shows itself; `native.crypto.importPrivateKey` makes them. */
-export interface Signer {
-  /** `scheme`: TLS SignatureScheme code point. */
-  sign(scheme: number, data: Uint8Array): Uint8Array;
-}
+export {
+  Credential,
+  type CredentialParts,
+  type CredentialQuery,
+  CredentialStore,
+  type CredentialWarning,
+  type SharedCredential,
+  type Signer,
+  schemesOf,
+} from './credential-store.ts';
 
 export interface KeyImporter {
   importPrivateKey(pkcs8: Uint8Array): Signer;
@@ -31,72 +43,10 @@ export interface CredentialOptions {
   readonly now?: Date;
 }
 
-export interface CredentialWarning {
-  readonly code: ErrorCode;
-  readonly message: string;
-}
-
-/** SignatureScheme code points, RFC 8446 4.2.3. */
-const ECDSA_SECP256R1_SHA256 = 0x0403;
-const ECDSA_SECP384R1_SHA384 = 0x0503;
-const ED25519 = 0x0807;
-const RSA_PSS_RSAE_SHA256 = 0x0804;
-const RSA_PSS_RSAE_SHA384 = 0x0805;
-const RSA_PSS_RSAE_SHA512 = 0x0806;
-
 const DAY_MS = 24 * 60 * 60 * 1000;
 const WARN_BEFORE_EXPIRY_MS = 14 * DAY_MS;
 const OID_SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 const OID_ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0';
-
-/** The schemes of TLS 1.3 that a key can sign with, the preferred one first. */
-export function schemesOf(key: KeyDescription): readonly number[] {
-  if (key.type === 'rsa') return [RSA_PSS_RSAE_SHA256, RSA_PSS_RSAE_SHA384, RSA_PSS_RSAE_SHA512];
-  if (key.type === 'ed25519') return [ED25519];
-  return [key.curve === 'P-256' ? ECDSA_SECP256R1_SHA256 : ECDSA_SECP384R1_SHA384];
-}
-
-/** One chain and its key. Immutable; the key itself cannot be reached. */
-export class Credential {
-  /** DER, leaf first. */
-  readonly chain: readonly Uint8Array[];
-  readonly schemes: readonly number[];
-  readonly key: KeyDescription;
-  /** Subject of the leaf, for people. */
-  readonly subject: string;
-  /** subjectAltName host names of the leaf, lower case, wildcards included. */
-  readonly names: readonly string[];
-  readonly ipAddresses: readonly string[];
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-  readonly warnings: readonly CredentialWarning[];
-  readonly #signer: Signer;
-
-  constructor(
-    certificates: readonly [Certificate, ...Certificate[]],
-    key: KeyDescription,
-    signer: Signer,
-    warnings: readonly CredentialWarning[] = [],
-  ) {
-    const [leaf] = certificates;
-    this.chain = Object.freeze(certificates.map((certificate) => certificate.der));
-    this.schemes = Object.freeze([...schemesOf(key)]);
-    this.key = Object.freeze({ ...key });
-    this.subject = leaf.subject;
-    this.names = Object.freeze([...leaf.dnsNames]);
-    this.ipAddresses = Object.freeze([...leaf.ipAddresses]);
-    this.notBefore = leaf.notBefore;
-    this.notAfter = leaf.notAfter;
-    this.warnings = Object.freeze([...warnings]);
-    this.#signer = signer;
-    Object.freeze(this);
-  }
-
-  /** Signs `data` as `scheme` (one of `schemes`) says. Throws ERR_SOCRYPT_KEY_SCHEME for another one. */
-  sign(scheme: number, data: Uint8Array): Uint8Array {
-    return this.#signer.sign(scheme, data);
-  }
-}
 
 /**
  * Reads a chain and its key, checks that they belong together and that the key works. Throws SocryptError:
@@ -122,10 +72,26 @@ export function loadCredential(source: CredentialSource, options: CredentialOpti
     checkUsage(leaf, names.cert, warnings);
     const signer = options.crypto.importPrivateKey(key.pkcs8);
     proveKey(signer, key, names);
-    return new Credential(chain.certificates, key.description, signer, warnings);
+    return new Credential(partsOf(chain.certificates, key.description), signer, warnings);
   } finally {
     key.pkcs8.fill(0);
   }
+}
+
+function partsOf(
+  certificates: readonly [Certificate, ...Certificate[]],
+  key: KeyDescription,
+): CredentialParts {
+  const [leaf] = certificates;
+  return {
+    chain: certificates.map((certificate) => certificate.der),
+    key,
+    subject: leaf.subject,
+    names: leaf.dnsNames,
+    ipAddresses: leaf.ipAddresses,
+    notBefore: leaf.notBefore,
+    notAfter: leaf.notAfter,
+  };
 }
 
 function readKey(source: CredentialSource, name: string): PrivateKey {
@@ -252,89 +218,4 @@ function proveKey(
 
 function asBytes(content: string | Uint8Array): Uint8Array {
   return typeof content === 'string' ? new Uint8Array(Buffer.from(content, 'utf8')) : content;
-}
-
-/** ECDSA and Ed25519 before RSA: a signature costs a tenth, the chain is shorter. */
-function preferenceOf(credential: Credential): number {
-  if (credential.key.type === 'rsa') return 2;
-  return credential.key.type === 'ec' ? 0 : 1;
-}
-
-export interface CredentialQuery {
-  /** SNI host_name as it came, in any case; undefined or '' without SNI. */
-  readonly serverName: string | undefined;
-  /** The client's signature_algorithms. */
-  readonly signatureSchemes: ArrayLike<number>;
-}
-
-/** Credentials by name. Immutable: a reload makes a new store. */
-export class CredentialStore {
-  readonly credentials: readonly Credential[];
-  readonly #exact: NameTable<Credential>;
-  /** By what follows the asterisk's label: "*.example.com" under "example.com". */
-  readonly #wildcard: NameTable<Credential>;
-  readonly #fallback: readonly Credential[];
-
-  /** The first one is the default. Throws ERR_SOCRYPT_CREDENTIAL_MISSING for none. */
-  constructor(credentials: readonly Credential[]) {
-    const [first] = credentials;
-    if (first === undefined) {
-      throw new SocryptError(
-        'ERR_SOCRYPT_CREDENTIAL_MISSING',
-        'Expected at least one certificate with its key, but none is configured. Give --cert and --key.',
-      );
-    }
-    this.credentials = Object.freeze([...credentials]);
-    const byPreference = credentials.toSorted((a, b) => preferenceOf(a) - preferenceOf(b));
-    const exact: [string, Credential][] = [];
-    const wildcard: [string, Credential][] = [];
-    for (const credential of byPreference) {
-      for (const name of new Set(credential.names)) {
-        if (name.startsWith('*.')) wildcard.push([name.slice(2), credential]);
-        else exact.push([name, credential]);
-      }
-    }
-    this.#exact = new NameTable(exact);
-    this.#wildcard = new NameTable(wildcard);
-    // The default's other half (RSA beside ECDSA) stands in for it where the client cannot take the default.
-    const names = new Set(first.names);
-    this.#fallback = byPreference.filter(
-      (other) => other === first || other.names.some((name) => names.has(name)),
-    );
-    Object.freeze(this);
-  }
-
-  /**
-   * The credential for a client: by exact name, else by wildcard, else the default; of several the first that the client
-   * can verify, ECDSA before RSA. undefined: the client can verify none (RFC 8446 4.4.2.2: handshake_failure).
-   * Allocates nothing.
-   */
-  select(query: CredentialQuery): Credential | undefined {
-    const { serverName, signatureSchemes } = query;
-    if (serverName !== undefined && serverName !== '') {
-      const exact = firstUsable(this.#exact.find(serverName, 0), signatureSchemes);
-      if (exact !== undefined) return exact;
-      // RFC 9525 6.3: the asterisk stands for exactly one whole label, which is not empty.
-      const dot = serverName.indexOf('.');
-      if (dot > 0) {
-        const wildcard = firstUsable(this.#wildcard.find(serverName, dot + 1), signatureSchemes);
-        if (wildcard !== undefined) return wildcard;
-      }
-    }
-    return firstUsable(this.#fallback, signatureSchemes);
-  }
-}
-
-function firstUsable(
-  credentials: readonly Credential[] | undefined,
-  schemes: ArrayLike<number>,
-): Credential | undefined {
-  if (credentials === undefined) return undefined;
-  for (let i = 0; i < credentials.length; i++) {
-    const own = credentials[i]!.schemes;
-    for (let j = 0; j < schemes.length; j++) {
-      if (own.includes(schemes[j]!)) return credentials[i];
-    }
-  }
-  return undefined;
 }

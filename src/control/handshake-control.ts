@@ -12,7 +12,20 @@ import {
   ServerHandshake,
   wipe,
 } from '../tls/index.ts';
-import type { Credential, CredentialStore } from './credentials.ts';
+import type { Credential, CredentialStore } from './credential-store.ts';
+import {
+  CounterMap,
+  type CounterSink,
+  FAILED,
+  FAILED_AFTER,
+  FULL,
+  type HandshakeCounters,
+  NEGOTIATED,
+  PENDING,
+  readCounters,
+} from './handshake-counters.ts';
+
+export type { HandshakeCounters } from './handshake-counters.ts';
 
 export interface HandshakeControlOptions {
   /** TLS cipher suite code points, preferred first. */
@@ -24,18 +37,11 @@ export interface HandshakeControlOptions {
   readonly maxHandshakeBytes: number;
   /** A handshake that an engine no longer speaks of is forgotten after this long. */
   readonly handshakeTimeoutMs: number;
-}
-
-export interface HandshakeCounters {
-  readonly full: number;
-  /** By reason, as `tls/` names them. */
-  readonly failed: ReadonlyMap<string, number>;
-  /** Connections ended for a message after their handshake, by reason. */
-  readonly failedAfter: ReadonlyMap<string, number>;
-  /** Keys 'suite group alpn' as in the negotiated_total metric's labels, tab-separated. */
-  readonly negotiated: ReadonlyMap<string, number>;
-  /** Handshakes under way. */
-  readonly pending: number;
+  /**
+   * Slow signatures (RSA) are made on libuv's thread pool, so that this thread goes on meanwhile. Without it they are
+   * made here, which costs less in all: right for a thread that has nothing else to do.
+   */
+  readonly signElsewhere: boolean;
 }
 
 const EMPTY = new Uint8Array(0);
@@ -43,24 +49,34 @@ const INTERNAL_ERROR = 80;
 const TLS13 = 0x0304;
 
 interface Pending {
-  readonly handshake: ServerHandshake;
+  /** undefined: forgotten. A signature that comes late, or never, holds on to no more than this. */
+  handshake: ServerHandshake | undefined;
   readonly since: number;
+  /** A signature is being made elsewhere. */
+  signing: boolean;
 }
+type Connections = Map<number, Pending>;
 
 export class HandshakeControl implements HandshakeHandler {
   readonly #provider: CryptoProvider;
   readonly #options: HandshakeControlOptions;
-  readonly #pending = new Map<CryptSockets, Map<number, Pending>>();
+  readonly #counters: CounterSink;
+  readonly #own: CounterMap | undefined;
+  readonly #pending = new Map<CryptSockets, Connections>();
   #config: ServerConfig;
-  #full = 0;
-  #failed = new Map<string, number>();
-  #failedAfter = new Map<string, number>();
-  #negotiated = new Map<string, number>();
   #sweepAt = 0;
 
-  constructor(credentials: CredentialStore, provider: CryptoProvider, options: HandshakeControlOptions) {
+  /** `counters`: where counts go; without it they stay here, for `counters()`. */
+  constructor(
+    credentials: CredentialStore,
+    provider: CryptoProvider,
+    options: HandshakeControlOptions,
+    counters?: CounterSink,
+  ) {
     this.#provider = provider;
     this.#options = options;
+    this.#own = counters === undefined ? new CounterMap() : undefined;
+    this.#counters = counters ?? this.#own!;
     this.#config = this.#configure(credentials);
   }
 
@@ -70,40 +86,49 @@ export class HandshakeControl implements HandshakeHandler {
   }
 
   counters(): HandshakeCounters {
-    let pending = 0;
-    for (const connections of this.#pending.values()) pending += connections.size;
-    return {
-      full: this.#full,
-      failed: this.#failed,
-      failedAfter: this.#failedAfter,
-      negotiated: this.#negotiated,
-      pending,
-    };
+    return readCounters(this.#own === undefined ? [] : [this.#own.values]);
   }
 
-  data(sockets: CryptSockets, connection: number, bytes: Uint8Array): void {
+  data(sockets: CryptSockets, connection: number, bytes: Uint8Array, first = true): void {
     let connections = this.#pending.get(sockets);
-    if (connections === undefined) {
-      connections = new Map();
-      this.#pending.set(sockets, connections);
-    }
-    let pending = connections.get(connection);
+    let pending = connections?.get(connection);
     if (pending === undefined) {
-      pending = { handshake: new ServerHandshake(this.#config, this.#provider), since: Date.now() };
+      // The rest of a handshake that another thread began, which is gone: its connection is being ended.
+      if (!first) return;
+      if (connections === undefined) {
+        connections = new Map();
+        this.#pending.set(sockets, connections);
+      }
+      const since = Date.now();
+      pending = { handshake: new ServerHandshake(this.#config, this.#provider), since, signing: false };
       connections.set(connection, pending);
-      this.#sweep(pending.since);
+      this.#counters.add(PENDING, 1);
+      this.#sweep(since);
     }
-    this.#apply(sockets, connections, connection, pending.handshake, pending.handshake.receive(bytes));
+    this.#guard(sockets, connection, pending, () => {
+      const events = pending.handshake!.receive(bytes);
+      // Input is kept while a signature is made; the engine is answered after it.
+      if (pending.signing && events.length === 0) return;
+      this.#apply(sockets, connection, pending, events, EMPTY);
+    });
   }
 
   closed(sockets: CryptSockets, connection: number): void {
-    const connections = this.#pending.get(sockets);
-    if (connections === undefined) return;
-    connections.get(connection)?.handshake.destroy();
-    this.#forget(sockets, connections, connection);
+    const pending = this.#pending.get(sockets)?.get(connection);
+    if (pending === undefined) return;
+    pending.handshake?.destroy();
+    this.#forget(sockets, connection, pending);
   }
 
   postHandshake(sockets: CryptSockets, connection: number, update: Uint8Array, content: Uint8Array): void {
+    this.#guardAfter(sockets, connection, () => this.#takeMessage(sockets, connection, update, content));
+  }
+
+  rekeyDue(sockets: CryptSockets, connection: number, update: Uint8Array): void {
+    this.#guardAfter(sockets, connection, () => this.#renewKey(sockets, connection, update));
+  }
+
+  #takeMessage(sockets: CryptSockets, connection: number, update: Uint8Array, content: Uint8Array): void {
     const state = PostHandshake.open(update, this.#provider);
     const events = state.receive(content);
     // Both messages of an answer carry the state after both of them.
@@ -112,7 +137,7 @@ export class HandshakeControl implements HandshakeHandler {
     let received = false;
     for (const event of events) {
       if (event.type === 'fail') {
-        count(this.#failedAfter, event.reason);
+        this.#counters.add(FAILED_AFTER + event.reason, 1);
         sockets.postFail(connection, event.alert ?? INTERNAL_ERROR);
         received = true;
       } else if (event.type === 'rxKeys') {
@@ -128,7 +153,7 @@ export class HandshakeControl implements HandshakeHandler {
     wipe(blob);
   }
 
-  rekeyDue(sockets: CryptSockets, connection: number, update: Uint8Array): void {
+  #renewKey(sockets: CryptSockets, connection: number, update: Uint8Array): void {
     const state = PostHandshake.open(update, this.#provider);
     const { message, secret } = state.updateTx(false);
     const blob = state.blob();
@@ -140,34 +165,41 @@ export class HandshakeControl implements HandshakeHandler {
 
   #apply(
     sockets: CryptSockets,
-    connections: Map<number, Pending>,
     connection: number,
-    handshake: ServerHandshake,
+    pending: Pending,
     events: readonly HandshakeEvent[],
+    before: Uint8Array,
   ): void {
-    let flight: Uint8Array = EMPTY;
+    const handshake = pending.handshake!;
+    let flight = before;
     let queue = events;
     for (let i = 0; i < queue.length; ++i) {
       const event = queue[i]!;
       switch (event.type) {
         case 'send':
-          flight = flight.length === 0 ? event.bytes : Buffer.concat([flight, event.bytes]);
+          flight = joined(flight, event.bytes);
           break;
-        case 'sign':
+        case 'sign': {
           // Nothing follows a request for a signature in one batch of events.
-          queue = sign(handshake, event.credential as Credential, event.scheme, event.data);
+          const signature = this.#sign(event.credential as Credential, event.scheme, event.data);
+          if (signature instanceof Promise) {
+            this.#awaitSignature(sockets, connection, pending, signature, flight);
+            return;
+          }
+          queue = signature === undefined ? handshake.abort() : handshake.provideSignature(signature);
           i = -1;
           break;
+        }
         case 'verify':
           // No client is asked for a certificate.
           queue = handshake.abort();
           i = -1;
           break;
         case 'established': {
-          this.#forget(sockets, connections, connection);
-          this.#full += 1;
+          this.#forget(sockets, connection, pending);
+          this.#counters.add(FULL, 1);
           const { suite, group, alpn } = event.info;
-          count(this.#negotiated, `${suite}\t${group}\t${alpn ?? ''}`);
+          this.#counters.add(`${NEGOTIATED}${suite}\t${group}\t${alpn ?? ''}`, 1);
           sockets.establish(connection, flight, event.tx, event.rx, event.update, event.leftover);
           wipe(event.tx);
           wipe(event.rx);
@@ -176,9 +208,9 @@ export class HandshakeControl implements HandshakeHandler {
           return;
         }
         case 'fail':
-          this.#forget(sockets, connections, connection);
-          count(this.#failed, event.reason);
-          sockets.fail(connection, flight.length === 0 ? event.bytes : Buffer.concat([flight, event.bytes]));
+          this.#forget(sockets, connection, pending);
+          this.#counters.add(FAILED + event.reason, 1);
+          sockets.fail(connection, joined(flight, event.bytes));
           return;
       }
     }
@@ -186,21 +218,86 @@ export class HandshakeControl implements HandshakeHandler {
     else sockets.more(connection);
   }
 
+  /** undefined: a key that cannot sign (a token that was pulled, say) fails this handshake and no other. */
+  #sign(
+    credential: Credential,
+    scheme: number,
+    data: Uint8Array,
+  ): Uint8Array | Promise<Uint8Array> | undefined {
+    try {
+      return this.#options.signElsewhere
+        ? credential.signElsewhere(scheme, data)
+        : credential.sign(scheme, data);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The engine is not answered meanwhile, and reads no more of this connection. */
+  #awaitSignature(
+    sockets: CryptSockets,
+    connection: number,
+    pending: Pending,
+    signature: Promise<Uint8Array>,
+    flight: Uint8Array,
+  ): void {
+    pending.signing = true;
+    const resume = (made: Uint8Array | undefined): void => {
+      const { handshake } = pending;
+      if (handshake === undefined) return;
+      pending.signing = false;
+      this.#guard(sockets, connection, pending, () => {
+        const events = made === undefined ? handshake.abort() : handshake.provideSignature(made);
+        this.#apply(sockets, connection, pending, events, flight);
+      });
+    };
+    signature.then(
+      (made) => resume(made instanceof Uint8Array ? made : undefined),
+      () => resume(undefined),
+    );
+  }
+
+  /** What nobody expected to throw ends its own connection and nothing else. */
+  #guard(sockets: CryptSockets, connection: number, pending: Pending, work: () => void): void {
+    try {
+      work();
+    } catch {
+      if (pending.handshake === undefined) return;
+      pending.handshake.destroy();
+      this.#forget(sockets, connection, pending);
+      this.#counters.add(`${FAILED}internal_error`, 1);
+      sockets.fail(connection, EMPTY);
+    }
+  }
+
+  #guardAfter(sockets: CryptSockets, connection: number, work: () => void): void {
+    try {
+      work();
+    } catch {
+      this.#counters.add(`${FAILED_AFTER}internal_error`, 1);
+      sockets.postFail(connection, INTERNAL_ERROR);
+    }
+  }
+
   /** An engine without handshakes is not held on to. */
-  #forget(sockets: CryptSockets, connections: Map<number, Pending>, connection: number): void {
-    connections.delete(connection);
-    if (connections.size === 0) this.#pending.delete(sockets);
+  #forget(sockets: CryptSockets, connection: number, pending: Pending): void {
+    if (pending.handshake === undefined) return;
+    pending.handshake = undefined;
+    this.#counters.add(PENDING, -1);
+    const connections = this.#pending.get(sockets);
+    connections?.delete(connection);
+    if (connections?.size === 0) this.#pending.delete(sockets);
   }
 
   // An engine says when a connection ends during its handshake, unless its ring was full just then.
   #sweep(now: number): void {
     if (now < this.#sweepAt) return;
     this.#sweepAt = now + this.#options.handshakeTimeoutMs;
-    for (const connections of this.#pending.values())
+    for (const [sockets, connections] of this.#pending)
       for (const [connection, pending] of connections)
         if (now - pending.since > 2 * this.#options.handshakeTimeoutMs) {
-          pending.handshake.destroy();
-          connections.delete(connection);
+          pending.handshake?.destroy();
+          this.#forget(sockets, connection, pending);
         }
   }
 
@@ -219,22 +316,5 @@ export class HandshakeControl implements HandshakeHandler {
   }
 }
 
-/** A key that cannot sign (a token that was pulled, say) fails this handshake and no other. */
-function sign(
-  handshake: ServerHandshake,
-  credential: Credential,
-  scheme: number,
-  data: Uint8Array,
-): readonly HandshakeEvent[] {
-  let signature: Uint8Array;
-  try {
-    signature = credential.sign(scheme, data);
-  } catch {
-    return handshake.abort();
-  }
-  return handshake.provideSignature(signature);
-}
-
-function count(counters: Map<string, number>, key: string): void {
-  counters.set(key, (counters.get(key) ?? 0) + 1);
-}
+const joined = (a: Uint8Array, b: Uint8Array): Uint8Array =>
+  a.length === 0 ? b : b.length === 0 ? a : Buffer.concat([a, b]);

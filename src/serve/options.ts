@@ -81,6 +81,14 @@ export const OPTIONS = {
     min: 1,
     max: 256,
   }),
+  /** Threads that do handshakes; 0: the main thread does. */
+  controlWorkers: count({
+    group: 'listen',
+    help: 'Threads that do handshakes, at most one per engine; 0: the main thread does them',
+    default: 0,
+    min: 0,
+    max: 256,
+  }),
   /** Who encrypts records. */
   offload: choice(
     {

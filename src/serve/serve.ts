@@ -1,5 +1,12 @@
 /** serve(): everything joined into one server that starts whole or not at all. */
-import { HandshakeControl } from '../control/handshake-control.ts';
+
+import { ControlWorkers } from '../control/control-workers.ts';
+import type { CredentialStore } from '../control/credentials.ts';
+import {
+  HandshakeControl,
+  type HandshakeControlOptions,
+  type HandshakeCounters,
+} from '../control/handshake-control.ts';
 import { nativeCryptoProvider } from '../control/native-crypto-provider.ts';
 import { SocryptError } from '../errors.ts';
 import { StaticHandler } from '../http/handler.ts';
@@ -76,6 +83,12 @@ export function httpOptionsOf(settings: Settings) {
   });
 }
 
+/** Handshakes in this thread, or in workers. */
+interface Handshakes {
+  counters(): HandshakeCounters;
+  setCredentials(credentials: CredentialStore): void | Promise<void>;
+}
+
 class RunningServer implements Server {
   address = { host: '', port: 0, url: '' };
   settings: Settings;
@@ -89,7 +102,8 @@ class RunningServer implements Server {
   #current: CurrentHandler | undefined;
   #accessLog: NativeAccessLog | null = null;
   #accessLogFailing = false;
-  #handshakes: HandshakeControl | undefined;
+  #handshakes: Handshakes | undefined;
+  #workers: ControlWorkers | undefined;
   #plane: Plane | undefined;
   #redirect: RedirectListener | undefined;
   #admin: AdminListener | undefined;
@@ -124,14 +138,7 @@ class RunningServer implements Server {
     this.#handler = await this.#makeHandler(this.#root, settings);
     this.#current = new CurrentHandler(this.#handler);
     if (settings.accessLog !== null) this.#accessLog = openAccessLog(settings);
-    this.#handshakes = new HandshakeControl(this.credentials.store, nativeCryptoProvider(native.crypto), {
-      suites: suitesNamed(settings.suites),
-      groups: groupsNamed(settings.groups),
-      // HTTP/1.0 has a name of its own: `curl -0` offers no other (IANA ALPN registry).
-      alpn: ['http/1.1', 'http/1.0'],
-      maxHandshakeBytes: settings.maxHandshakeBytes,
-      handshakeTimeoutMs: settings.handshakeTimeout,
-    });
+    await this.#startHandshakes();
     // Engines last: once they accept, nothing can fail any more.
     await this.#startObserving(registry);
     if (settings.redirectPort !== null) {
@@ -148,6 +155,30 @@ class RunningServer implements Server {
     this.#watch.unref();
     this.#listening = true;
     this.#log.info({ url: this.address.url, root: settings.root, offload: this.offload.path }, 'listening');
+  }
+
+  async #startHandshakes(): Promise<void> {
+    const { settings } = this;
+    const { store } = this.credentials;
+    // A worker beyond the number of engines would have nothing to do.
+    const workers = Math.min(settings.controlWorkers, settings.workers);
+    const options: HandshakeControlOptions = {
+      suites: suitesNamed(settings.suites),
+      groups: groupsNamed(settings.groups),
+      // HTTP/1.0 has a name of its own: `curl -0` offers no other (IANA ALPN registry).
+      alpn: ['http/1.1', 'http/1.0'],
+      maxHandshakeBytes: settings.maxHandshakeBytes,
+      handshakeTimeoutMs: settings.handshakeTimeout,
+      // The main thread has unknown paths to look up, and metrics to give; a worker has nothing else to do.
+      signElsewhere: workers === 0,
+    };
+    if (workers === 0) {
+      this.#handshakes = new HandshakeControl(store, nativeCryptoProvider(native.crypto), options);
+      return;
+    }
+    this.#workers = new ControlWorkers(store, { workers, handshakes: options }, this.#log);
+    this.#handshakes = this.#workers;
+    await this.#workers.start();
   }
 
   #openRoot(path: string): ServedRoot {
@@ -225,13 +256,15 @@ class RunningServer implements Server {
           },
         },
         {
-          handshakes: this.#handshakes!,
+          handshakes: this.#handshakes instanceof HandshakeControl ? this.#handshakes : null,
           handler: this.#current!,
           log: this.#log,
           accessLog: this.#accessLog,
         },
       );
-      return await this.#plane.listen();
+      const bound = await this.#plane.listen();
+      this.#workers?.attach(this.#plane.handshakeChannels());
+      return bound;
     } catch (error) {
       throw errnoName(error) === '' ? error : listenError(error, 'HTTPS', host, settings.port);
     } finally {
@@ -372,7 +405,7 @@ class RunningServer implements Server {
     this.#root = root;
     this.credentials = credentials;
     this.settings = next;
-    this.#handshakes!.setCredentials(credentials.store);
+    await this.#handshakes!.setCredentials(credentials.store);
     this.#current!.replace(this.#handler);
     if (root !== oldRoot) this.#giveRoot(root);
     this.#plane!.setHandler(this.#current!);
@@ -405,6 +438,7 @@ class RunningServer implements Server {
     const steps: (() => unknown)[] = [
       () => this.#redirect?.close(),
       () => this.#plane?.close(),
+      () => this.#workers?.close(),
       () => this.#changes,
       () => this.#admin?.close(),
       () => this.#unregister?.(),
@@ -421,7 +455,7 @@ class RunningServer implements Server {
     }
     // What is native lives as long as it is referred to, however long the program keeps this object.
     this.#plane = undefined;
-    this.#handshakes = undefined;
+    this.#handshakes = this.#workers = undefined;
     this.#accessLog = null;
     if (this.#listening) this.#log.info({}, 'closed');
   }

@@ -1,8 +1,14 @@
 /** The join of handshake and data plane: what goes down, what stays, what is wiped. */
-import { expect, test } from 'vitest';
-import { CredentialStore, type KeyImporter, loadCredential } from '../../src/control/credentials.ts';
+import { describe, expect, test } from 'vitest';
+import {
+  Credential,
+  CredentialStore,
+  type KeyImporter,
+  loadCredential,
+  type Signer,
+} from '../../src/control/credentials.ts';
 import { makeDevelopmentCertificate } from '../../src/control/development-certificate.ts';
-import { HandshakeControl } from '../../src/control/handshake-control.ts';
+import { HandshakeControl, type HandshakeControlOptions } from '../../src/control/handshake-control.ts';
 import { nativeCryptoProvider } from '../../src/control/native-crypto-provider.ts';
 import { native } from '../../src/native.ts';
 import type { CryptSockets } from '../../src/plane/engine-link.ts';
@@ -74,13 +80,15 @@ class Engine implements CryptSockets {
 
 const store = (crypto: KeyImporter = native.crypto) =>
   new CredentialStore([loadCredential(makeDevelopmentCertificate('localhost', new Date()), { crypto })]);
-const control = (credentials = store()) =>
+const control = (credentials = store(), more: Partial<HandshakeControlOptions> = {}) =>
   new HandshakeControl(credentials, nativeCryptoProvider(native.crypto), {
     suites: [0x1301],
     groups: [0x001d],
     alpn: [],
     maxHandshakeBytes: 65_536,
     handshakeTimeoutMs: 10_000,
+    signElsewhere: false,
+    ...more,
   });
 
 function establish(handshakes: HandshakeControl, engine: Engine): Said {
@@ -173,6 +181,92 @@ test('a key that cannot sign any more fails its handshake with internal_error, a
   expect(handshakes.counters()).toMatchObject({ full: 0, pending: 0 });
   broken = false;
   establish(handshakes, engine);
+});
+
+/** A control plane whose key signs as a test wants. */
+function controlWith(sign: (scheme: number, data: Uint8Array) => unknown) {
+  const real = store().credentials[0]!;
+  // Signatures that may take long are asked for of RSA keys only.
+  const parts = { ...real, chain: real.chain, key: { type: 'rsa', bits: 2048 } as const };
+  const signer = { sign: () => new Uint8Array(), signAsync: sign as Required<Signer>['signAsync'] };
+  const handshakes = control(new CredentialStore([new Credential(parts, signer)]), { signElsewhere: true });
+  const engine = new Engine();
+  handshakes.data(engine, 1, new TestClient({ suites: [0x1301], schemes: [0x0804] }).helloRecord());
+  return { handshakes, engine };
+}
+const turn = () => new Promise((done) => setImmediate(done));
+
+describe('a signature that is made elsewhere', () => {
+  test('holds back the answer until it is there, and nothing else', async () => {
+    let sign: (signature: Uint8Array) => void = () => {};
+    const { handshakes, engine } = controlWith(() => new Promise((done) => (sign = done)));
+    await turn();
+    expect(engine.take()).toEqual([]);
+    handshakes.data(engine, 2, new TestClient({ suites: [0x1301], schemes: [0x0403] }).helloRecord());
+    expect(engine.take().map(({ what }) => what)).toEqual(['fail']);
+    expect(handshakes.counters().pending).toBe(1);
+    sign(new Uint8Array(256));
+    await turn();
+    expect(engine.take().map(({ what }) => what)).toEqual(['send']);
+  });
+
+  test.each([
+    ['throws', () => raise()],
+    ['rejects', () => Promise.reject(new Error('the token was pulled'))],
+    ['rejects late', () => turn().then(raise)],
+    ['gives something else', () => Promise.resolve('signed, yours truly')],
+  ])('and %s ends its handshake with one internal_error', async (_, sign) => {
+    const { handshakes, engine } = controlWith(sign);
+    await turn();
+    await turn();
+    const [failed, ...more] = engine.take();
+    expect(more).toEqual([]);
+    expect(failed!.what).toBe('fail');
+    expect(failed!.bytes!.subarray(-2)).toEqual(Buffer.of(2, 80));
+    expect(handshakes.counters()).toMatchObject({ full: 0, pending: 0 });
+    expect([...handshakes.counters().failed]).toEqual([['internal_error', 1]]);
+  });
+
+  test('and never comes is forgotten with its connection; and one that comes too late does nothing', async () => {
+    let sign: (signature: Uint8Array) => void = () => {};
+    const { handshakes, engine } = controlWith(() => new Promise((done) => (sign = done)));
+    handshakes.closed(engine, 1);
+    expect(handshakes.counters().pending).toBe(0);
+    sign(new Uint8Array(256));
+    await turn();
+    expect(engine.take()).toEqual([]);
+  });
+
+  test('is not waited for while more comes than a client may send', () => {
+    const { handshakes, engine } = controlWith(() => new Promise(() => {}));
+    const flood = Buffer.concat([Buffer.of(22, 3, 3, 0x40, 0), Buffer.alloc(0x4000)]);
+    for (let i = 0; i < 8; ++i) handshakes.data(engine, 1, flood, false);
+    expect(engine.take().map(({ what }) => what)).toEqual(['fail']);
+    expect(handshakes.counters().pending).toBe(0);
+  });
+});
+
+function raise(): never {
+  throw new Error('the token was pulled');
+}
+
+test('the rest of a handshake that another thread began is left alone', () => {
+  const handshakes = control();
+  const engine = new Engine();
+  handshakes.data(engine, 5, Buffer.of(22, 3, 3, 0, 1, 20), false);
+  expect(engine.take()).toEqual([]);
+  expect(handshakes.counters()).toMatchObject({ pending: 0, failed: new Map() });
+});
+
+test('state that no handshake left behind ends its connection and nothing else', () => {
+  const handshakes = control();
+  const engine = new Engine();
+  handshakes.postHandshake(engine, 1, Buffer.from('nonsense'), Buffer.from('1800000101', 'hex'));
+  handshakes.rekeyDue(engine, 2, Buffer.from('nonsense'));
+  expect(engine.take()).toEqual([
+    { what: 'postFail', alert: 80 },
+    { what: 'postFail', alert: 80 },
+  ]);
 });
 
 test('a handshake whose connection went is forgotten', () => {

@@ -9,15 +9,8 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CredentialStore, loadCredential } from '../../src/control/credentials.ts';
-import { HandshakeControl } from '../../src/control/handshake-control.ts';
-import { nativeCryptoProvider } from '../../src/control/native-crypto-provider.ts';
-import { StaticHandler } from '../../src/http/handler.ts';
-import { resolveHttpOptions } from '../../src/http/options.ts';
-import { ServedRoot } from '../../src/http/root.ts';
 import type { Server } from '../../src/index.ts';
-import { native } from '../../src/native.ts';
-import { Plane } from '../../src/plane/plane.ts';
+import { handshakesOf, planeWith } from './plane.ts';
 import {
   type Credentials,
   exchange,
@@ -368,7 +361,7 @@ describe('KeyUpdate', () => {
 
   it('of our own, well before a key has sealed its share', async () => {
     const limit = 64;
-    const { plane, port, close } = await planeWith({ recordLimit: limit });
+    const { plane, port, close } = await planeWith(site, handshakesOf(credentials), { recordLimit: limit });
     try {
       const captured = await capture(port, credentials, get('big.bin', last), 'TLS_AES_128_GCM_SHA256');
       expect(captured.plaintext.includes(big)).toBe(true);
@@ -392,59 +385,3 @@ describe('KeyUpdate', () => {
     }
   });
 });
-
-/** The data plane without serve(), for an option that only tests set. */
-async function planeWith(limits: { recordLimit: number }) {
-  const root = new ServedRoot(site.root);
-  const handler = new StaticHandler(root, resolveHttpOptions({}));
-  await handler.prepare();
-  const { cert: certFile, key: keyFile } = credentials.ecdsa;
-  const store = new CredentialStore([loadCredential({ certFile, keyFile }, { crypto: native.crypto })]);
-  const handshakes = new HandshakeControl(store, nativeCryptoProvider(native.crypto), {
-    suites: [0x1301, 0x1302, 0x1303],
-    groups: [0x001d, 0x0017],
-    alpn: ['http/1.1'],
-    maxHandshakeBytes: 65536,
-    handshakeTimeoutMs: 10_000,
-  });
-  const lease = root.acquire();
-  const plane = new Plane(
-    {
-      host: '127.0.0.1',
-      port: 0,
-      workers: 1,
-      rootFd: lease.fd,
-      limits: {
-        backlog: 16,
-        congestionControl: null,
-        maxConnections: 16,
-        maxHandshakeBytes: 65536,
-        handshakeTimeoutMs: 10_000,
-        headerTimeoutMs: 10_000,
-        keepAliveTimeoutMs: 10_000,
-        writeTimeoutMs: 10_000,
-        maxHeaderBytes: 16384,
-        maxTargetBytes: 8192,
-        maxRequestsPerConnection: 1000,
-        maxBodyBytes: 65536,
-        cacheEntries: 100,
-        cacheBytes: 1 << 20,
-        cacheFileBytes: 65536,
-        revalidateMs: 500,
-        keyByOrigin: false,
-        ...limits,
-      },
-    },
-    { handshakes, handler, log: { info() {}, warn() {}, error() {} }, accessLog: null },
-  );
-  const { port } = await plane.listen();
-  lease.release();
-  return {
-    plane,
-    port,
-    close: async () => {
-      await plane.close();
-      root.close();
-    },
-  };
-}

@@ -207,6 +207,8 @@ class Server {
   void submit(Message&& message) { submit(message); }
   void submit(Message& message) {
     const auto bytes = message.take();
+    // A ring has one producer, and the test's thread says something now and then.
+    const std::lock_guard lock(submitMutex_);
     while (engine_->submit(bytes) != bytes.size()) std::this_thread::yield();
   }
   [[nodiscard]] uint16_t port() const { return engine_->port(); }
@@ -265,7 +267,7 @@ class Server {
   }
 
   std::unique_ptr<Engine> engine_;
-  std::mutex mutex_;
+  std::mutex mutex_, submitMutex_;
   std::condition_variable wake_;
   bool woken_ = false, stopping_ = false;
   int rekeys_ = 0;

@@ -1,0 +1,189 @@
+/**
+ * Credentials as handshakes use them: a chain with a key that signs, and which of them a client gets. How they are read
+ * and checked is credentials.ts's; a control worker needs no more than this.
+ */
+import { type ErrorCode, SocryptError } from '../errors.ts';
+import type { KeyDescription } from '../x509/private-key.ts';
+import { NameTable } from './name-table.ts';
+
+/** A private key that signs and never shows itself; `native.crypto.importPrivateKey` makes them. */
+export interface Signer {
+  /** `scheme`: TLS SignatureScheme code point. */
+  sign(scheme: number, data: Uint8Array): Uint8Array;
+  /** The same without holding up this thread; absent: `sign` is quick enough, or there is no other way. */
+  signAsync?(scheme: number, data: Uint8Array): Promise<Uint8Array>;
+  /** By which another thread takes a share of the key (native.ts); absent: the key stays in this thread. */
+  handle?(): number;
+}
+
+export interface CredentialWarning {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** SignatureScheme code points, RFC 8446 4.2.3. */
+const ECDSA_SECP256R1_SHA256 = 0x0403;
+export const ECDSA_SECP384R1_SHA384 = 0x0503;
+const ED25519 = 0x0807;
+const RSA_PSS_RSAE_SHA256 = 0x0804;
+const RSA_PSS_RSAE_SHA384 = 0x0805;
+const RSA_PSS_RSAE_SHA512 = 0x0806;
+
+/** The schemes of TLS 1.3 that a key can sign with, the preferred one first. */
+export function schemesOf(key: KeyDescription): readonly number[] {
+  if (key.type === 'rsa') return [RSA_PSS_RSAE_SHA256, RSA_PSS_RSAE_SHA384, RSA_PSS_RSAE_SHA512];
+  if (key.type === 'ed25519') return [ED25519];
+  return [key.curve === 'P-256' ? ECDSA_SECP256R1_SHA256 : ECDSA_SECP384R1_SHA384];
+}
+
+/** What a credential is made of, as another thread can be sent it. */
+export interface CredentialParts {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  readonly key: KeyDescription;
+  readonly subject: string;
+  readonly names: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+export interface SharedCredential extends CredentialParts {
+  /** Of the key; good for as long as the credential that it came from. */
+  readonly keyHandle: number;
+}
+
+/** One chain and its key. Immutable; the key itself cannot be reached. */
+export class Credential implements CredentialParts {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  readonly schemes: readonly number[];
+  readonly key: KeyDescription;
+  /** Subject of the leaf, for people. */
+  readonly subject: string;
+  /** subjectAltName host names of the leaf, lower case, wildcards included. */
+  readonly names: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly warnings: readonly CredentialWarning[];
+  readonly #signer: Signer;
+
+  constructor(parts: CredentialParts, signer: Signer, warnings: readonly CredentialWarning[] = []) {
+    this.chain = Object.freeze([...parts.chain]);
+    this.schemes = Object.freeze([...schemesOf(parts.key)]);
+    this.key = Object.freeze({ ...parts.key });
+    this.subject = parts.subject;
+    this.names = Object.freeze([...parts.names]);
+    this.ipAddresses = Object.freeze([...parts.ipAddresses]);
+    this.notBefore = parts.notBefore;
+    this.notAfter = parts.notAfter;
+    this.warnings = Object.freeze([...warnings]);
+    this.#signer = signer;
+    Object.freeze(this);
+  }
+
+  /** Signs `data` as `scheme` (one of `schemes`) says. Throws ERR_SOCRYPT_KEY_SCHEME for another one. */
+  sign(scheme: number, data: Uint8Array): Uint8Array {
+    return this.#signer.sign(scheme, data);
+  }
+
+  /** The same; a signature that takes long (RSA: some 300 us against 20) is made in another thread where that can be. */
+  signElsewhere(scheme: number, data: Uint8Array): Uint8Array | Promise<Uint8Array> {
+    const signer = this.#signer;
+    if (this.key.type !== 'rsa' || signer.signAsync === undefined) return signer.sign(scheme, data);
+    return signer.signAsync(scheme, data);
+  }
+
+  /** For another thread of this process; undefined: the key cannot leave this one. */
+  share(): SharedCredential | undefined {
+    const keyHandle = this.#signer.handle?.();
+    if (keyHandle === undefined) return undefined;
+    const { chain, key, subject, names, ipAddresses, notBefore, notAfter } = this;
+    return { chain, key, subject, names, ipAddresses, notBefore, notAfter, keyHandle };
+  }
+}
+
+/** ECDSA and Ed25519 before RSA: a signature costs a tenth, the chain is shorter. */
+function preferenceOf(credential: Credential): number {
+  if (credential.key.type === 'rsa') return 2;
+  return credential.key.type === 'ec' ? 0 : 1;
+}
+
+export interface CredentialQuery {
+  /** SNI host_name as it came, in any case; undefined or '' without SNI. */
+  readonly serverName: string | undefined;
+  /** The client's signature_algorithms. */
+  readonly signatureSchemes: ArrayLike<number>;
+}
+
+/** Credentials by name. Immutable: a reload makes a new store. */
+export class CredentialStore {
+  readonly credentials: readonly Credential[];
+  readonly #exact: NameTable<Credential>;
+  /** By what follows the asterisk's label: "*.example.com" under "example.com". */
+  readonly #wildcard: NameTable<Credential>;
+  readonly #fallback: readonly Credential[];
+
+  /** The first one is the default. Throws ERR_SOCRYPT_CREDENTIAL_MISSING for none. */
+  constructor(credentials: readonly Credential[]) {
+    const [first] = credentials;
+    if (first === undefined) {
+      throw new SocryptError(
+        'ERR_SOCRYPT_CREDENTIAL_MISSING',
+        'Expected at least one certificate with its key, but none is configured. Give --cert and --key.',
+      );
+    }
+    this.credentials = Object.freeze([...credentials]);
+    const byPreference = credentials.toSorted((a, b) => preferenceOf(a) - preferenceOf(b));
+    const exact: [string, Credential][] = [];
+    const wildcard: [string, Credential][] = [];
+    for (const credential of byPreference) {
+      for (const name of new Set(credential.names)) {
+        if (name.startsWith('*.')) wildcard.push([name.slice(2), credential]);
+        else exact.push([name, credential]);
+      }
+    }
+    this.#exact = new NameTable(exact);
+    this.#wildcard = new NameTable(wildcard);
+    // The default's other half (RSA beside ECDSA) stands in for it where the client cannot take the default.
+    const names = new Set(first.names);
+    this.#fallback = byPreference.filter(
+      (other) => other === first || other.names.some((name) => names.has(name)),
+    );
+    Object.freeze(this);
+  }
+
+  /**
+   * The credential for a client: by exact name, else by wildcard, else the default; of several the first that the client
+   * can verify, ECDSA before RSA. undefined: the client can verify none (RFC 8446 4.4.2.2: handshake_failure).
+   * Allocates nothing.
+   */
+  select(query: CredentialQuery): Credential | undefined {
+    const { serverName, signatureSchemes } = query;
+    if (serverName !== undefined && serverName !== '') {
+      const exact = firstUsable(this.#exact.find(serverName, 0), signatureSchemes);
+      if (exact !== undefined) return exact;
+      // RFC 9525 6.3: the asterisk stands for exactly one whole label, which is not empty.
+      const dot = serverName.indexOf('.');
+      if (dot > 0) {
+        const wildcard = firstUsable(this.#wildcard.find(serverName, dot + 1), signatureSchemes);
+        if (wildcard !== undefined) return wildcard;
+      }
+    }
+    return firstUsable(this.#fallback, signatureSchemes);
+  }
+}
+
+function firstUsable(
+  credentials: readonly Credential[] | undefined,
+  schemes: ArrayLike<number>,
+): Credential | undefined {
+  if (credentials === undefined) return undefined;
+  for (let i = 0; i < credentials.length; i++) {
+    const own = credentials[i]!.schemes;
+    for (let j = 0; j < schemes.length; j++) {
+      if (own.includes(schemes[j]!)) return credentials[i];
+    }
+  }
+  return undefined;
+}
