@@ -146,7 +146,7 @@ class PrivateKey {
   /// SubjectPublicKeyInfo, DER; empty: libcrypto failed.
   [[nodiscard]] std::vector<uint8_t> publicKey() const;
   /// `scheme`: a TLS SignatureScheme code point: ecdsa_secp256r1_sha256, ecdsa_secp384r1_sha384,
-  /// rsa_pss_rsae_sha256/384/512, rsa_pkcs1_sha256/384/512, ed25519.
+  /// rsa_pss_rsae_sha256/384/512, rsa_pkcs1_sha256/384/512, ed25519. ECDSA hashes with either curve (TLS 1.2).
   [[nodiscard]] SignResult sign(uint16_t scheme, View data, std::vector<uint8_t>& signature) noexcept;
 
  private:

@@ -21,20 +21,20 @@ struct Scheme {
   PrivateKey::Type type;
   Hash hash;
   Padding padding;
-  std::string_view curve;
 };
 
 constexpr uint16_t kEd25519 = 0x0807;
+// Which curve an ECDSA scheme goes with is the caller's to know: TLS 1.3 ties them, TLS 1.2 does not.
 constexpr Scheme kSchemes[] = {
-    {0x0403, PrivateKey::Type::Ec, Hash::Sha256, Padding::None, "P-256"},
-    {0x0503, PrivateKey::Type::Ec, Hash::Sha384, Padding::None, "P-384"},
-    {0x0804, PrivateKey::Type::Rsa, Hash::Sha256, Padding::Pss, ""},
-    {0x0805, PrivateKey::Type::Rsa, Hash::Sha384, Padding::Pss, ""},
-    {0x0806, PrivateKey::Type::Rsa, Hash::Sha512, Padding::Pss, ""},
-    {0x0401, PrivateKey::Type::Rsa, Hash::Sha256, Padding::Pkcs1, ""},
-    {0x0501, PrivateKey::Type::Rsa, Hash::Sha384, Padding::Pkcs1, ""},
-    {0x0601, PrivateKey::Type::Rsa, Hash::Sha512, Padding::Pkcs1, ""},
-    {kEd25519, PrivateKey::Type::Ed25519, Hash::Sha512, Padding::None, ""},
+    {0x0403, PrivateKey::Type::Ec, Hash::Sha256, Padding::None},
+    {0x0503, PrivateKey::Type::Ec, Hash::Sha384, Padding::None},
+    {0x0804, PrivateKey::Type::Rsa, Hash::Sha256, Padding::Pss},
+    {0x0805, PrivateKey::Type::Rsa, Hash::Sha384, Padding::Pss},
+    {0x0806, PrivateKey::Type::Rsa, Hash::Sha512, Padding::Pss},
+    {0x0401, PrivateKey::Type::Rsa, Hash::Sha256, Padding::Pkcs1},
+    {0x0501, PrivateKey::Type::Rsa, Hash::Sha384, Padding::Pkcs1},
+    {0x0601, PrivateKey::Type::Rsa, Hash::Sha512, Padding::Pkcs1},
+    {kEd25519, PrivateKey::Type::Ed25519, Hash::Sha512, Padding::None},
 };
 
 const Scheme* find(uint16_t code) noexcept {
@@ -142,7 +142,7 @@ std::vector<uint8_t> PrivateKey::publicKey() const {
 
 bool PrivateKey::fits(uint16_t code) const noexcept {
   const Scheme* scheme = find(code);
-  return scheme != nullptr && scheme->type == type_ && (type_ != Type::Ec || scheme->curve == curve_);
+  return scheme != nullptr && scheme->type == type_;
 }
 
 EVP_PKEY_CTX* PrivateKey::signer(uint16_t code) noexcept {

@@ -94,8 +94,8 @@ void check(const Owned& made, key::PrivateKey::Type type, const std::string& cur
 }  // namespace
 
 TEST_CASE("private keys sign what fits them and nothing else") {
-  check(generate("EC", "P-256"), key::PrivateKey::Type::Ec, "P-256", {0x0403});
-  check(generate("EC", "P-384"), key::PrivateKey::Type::Ec, "P-384", {0x0503});
+  check(generate("EC", "P-256"), key::PrivateKey::Type::Ec, "P-256", {0x0403, 0x0503});
+  check(generate("EC", "P-384"), key::PrivateKey::Type::Ec, "P-384", {0x0403, 0x0503});
   check(generate("RSA"), key::PrivateKey::Type::Rsa, "", {0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601});
   check(generate("ED25519"), key::PrivateKey::Type::Ed25519, "", {0x0807});
 }
