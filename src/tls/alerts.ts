@@ -41,6 +41,8 @@ const ALERT_OF_REASON = {
   ssl30_offered: Alert.protocolVersion,
   no_common_version: Alert.protocolVersion,
   inappropriate_fallback: Alert.inappropriateFallback,
+  bad_curve_type: Alert.illegalParameter,
+  session_id_of_nothing: Alert.illegalParameter,
   bad_point_formats: Alert.illegalParameter,
   bad_renegotiation_info: Alert.handshakeFailure,
   duplicate_extension: Alert.decodeError,

@@ -89,6 +89,11 @@ export const FALLBACK_SCSV = 0x5600;
 
 export const NamedGroup = { secp256r1: 0x0017, secp384r1: 0x0018, x25519: 0x001d } as const;
 
+/** Elliptic curves alone: of hybrid groups TLS 1.2 knows nothing. */
+export function isGroupOf12(group: number): boolean {
+  return group === NamedGroup.secp256r1 || group === NamedGroup.secp384r1 || group === NamedGroup.x25519;
+}
+
 /** Bytes of the random of a hello. */
 export const HELLO_RANDOM = 32;
 /** The end of the random of a server that knows TLS 1.3 and speaks TLS 1.2 (RFC 8446 4.1.3). */

@@ -1,20 +1,22 @@
 /** Self-signed certificates for tests, by the openssl command: one per kind of key, made when first asked for. */
 import { execFileSync } from 'node:child_process';
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Credential } from '../../src/tls/index.ts';
 
 export const NAME = 'interop.example';
 
+const PSS = [0x0804, 0x0805, 0x0806];
+const ec = (curve: string) => ['ec', '-pkeyopt', `ec_paramgen_curve:${curve}`];
 const KINDS = {
-  'ecdsa-p256': { newkey: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'], schemes: [0x0403] },
-  'ecdsa-p384': { newkey: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-384'], schemes: [0x0503] },
-  ed25519: { newkey: ['ed25519'], schemes: [0x0807] },
-  rsa: { newkey: ['rsa:2048'], schemes: [0x0804, 0x0805, 0x0806] },
+  'ecdsa-p256': { newkey: ec('P-256'), schemes: [0x0403], schemes12: [0x0403, 0x0503] },
+  'ecdsa-p384': { newkey: ec('P-384'), schemes: [0x0503], schemes12: [0x0503, 0x0403] },
+  ed25519: { newkey: ['ed25519'], schemes: [0x0807], schemes12: [0x0807] },
+  rsa: { newkey: ['rsa:2048'], schemes: PSS, schemes12: [...PSS, 0x0401, 0x0501, 0x0601] },
   /** Too short to be taken. */
-  'rsa-1024': { newkey: ['rsa:1024'], schemes: [0x0804] },
+  'rsa-1024': { newkey: ['rsa:1024'], schemes: [0x0804], schemes12: [0x0804] },
 } as const;
 
 export type KeyKind = keyof typeof KINDS;
@@ -39,7 +41,7 @@ export function testCredential(kind: KeyKind): TestCredential {
 }
 
 function make(kind: KeyKind): TestCredential {
-  const { newkey, schemes } = KINDS[kind];
+  const { newkey, schemes, schemes12 } = KINDS[kind];
   const folder = mkdtempSync(join(tmpdir(), 'socrypt-credential-'));
   try {
     const [key, certificate] = [join(folder, 'key'), join(folder, 'crt')];
@@ -55,11 +57,33 @@ function make(kind: KeyKind): TestCredential {
     return {
       chain: [new X509Certificate(certificatePem).raw],
       schemes: [...schemes],
+      schemes12: [...schemes12],
       key: createPrivateKey(keyPem),
       certificatePem,
       keyPem,
     };
   } finally {
     rmSync(folder, { recursive: true });
+  }
+}
+
+/** The credentials as files, for programs. */
+export class CredentialFiles {
+  readonly folder = mkdtempSync(join(tmpdir(), 'socrypt-credentials-'));
+
+  constructor() {
+    for (const kind of KEY_KINDS) {
+      const { certificatePem, keyPem } = testCredential(kind);
+      writeFileSync(this.file(kind, 'crt'), certificatePem);
+      writeFileSync(this.file(kind, 'key'), keyPem);
+    }
+  }
+
+  file(kind: KeyKind, what: 'crt' | 'key'): string {
+    return join(this.folder, `${kind}.${what}`);
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true });
   }
 }

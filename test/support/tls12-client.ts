@@ -62,6 +62,25 @@ export function prf(
   return Buffer.concat(blocks).subarray(0, length);
 }
 
+/** The keys of both sides (RFC 5246 6.3). */
+export function keyBlock(
+  suite: number,
+  master: Uint8Array,
+  clientRandom: Uint8Array,
+  serverRandom: Uint8Array,
+): { client: Keys; server: Keys } {
+  const [hash, keyLength] = FACTS[suite]!;
+  const ivLength = suite >> 8 === 0xcc ? 12 : 4;
+  const seed = Buffer.concat([serverRandom, clientRandom]);
+  const block = prf(hash, master, 'key expansion', seed, 2 * (keyLength + ivLength));
+  const keys = (index: number): Keys => ({
+    key: block.subarray(index * keyLength, (index + 1) * keyLength),
+    iv: block.subarray(2 * keyLength + index * ivLength, 2 * keyLength + (index + 1) * ivLength),
+    seq: 0n,
+  });
+  return { client: keys(0), server: keys(1) };
+}
+
 /** A protected record of TLS 1.2, its explicit nonce (of AES-GCM) the sequence number unless given. */
 export function seal12(
   suite: number,
@@ -235,16 +254,7 @@ export class TestClient12 {
 
   #keys(): { client: Keys; server: Keys } {
     if (this.#pending !== undefined) return this.#pending;
-    const [hash, keyLength] = FACTS[this.suite]!;
-    const ivLength = this.suite >> 8 === 0xcc ? 12 : 4;
-    const seed = Buffer.concat([this.serverRandom, this.random]);
-    const block = prf(hash, this.master, 'key expansion', seed, 2 * (keyLength + ivLength));
-    const keys = (index: number): Keys => ({
-      key: block.subarray(index * keyLength, (index + 1) * keyLength),
-      iv: block.subarray(2 * keyLength + index * ivLength, 2 * keyLength + (index + 1) * ivLength),
-      seq: 0n,
-    });
-    this.#pending = { client: keys(0), server: keys(1) };
+    this.#pending = keyBlock(this.suite, this.master, this.random, this.serverRandom);
     return this.#pending;
   }
 

@@ -359,7 +359,7 @@ export class TestServer {
   }
 }
 
-function parseHello(whole: Buffer): ParsedHello {
+export function parseHello(whole: Buffer): ParsedHello {
   let at = 4;
   const take = (length: number) => {
     if (at + length > whole.length) throw new Error('a ClientHello that is too short');

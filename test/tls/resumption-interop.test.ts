@@ -10,15 +10,14 @@ import { type ConnectionServer, connectionServer } from '../support/connection-s
 import { P256, X25519 } from '../support/node-crypto-provider.ts';
 import { runClient } from '../support/run-client.ts';
 import { sessionTickets } from '../support/session-tickets.ts';
-import { NAME, TestCertificates } from '../support/test-certificates.ts';
+import { CredentialFiles, NAME, testCredential } from '../support/test-credentials.ts';
 
 const has = (program: string) => spawnSync(program, ['--version']).error === undefined;
-const certificates = new TestCertificates();
+const certificates = new CredentialFiles();
 let server: ConnectionServer | undefined;
 let clients: ClientVerifier;
 
 beforeAll(() => {
-  for (const kind of ['ecdsa-p256', 'rsa'] as const) certificates.get(kind);
   clients = new ClientVerifier({
     required: true,
     roots: [readFileSync(certificates.file('ecdsa-p256', 'crt'))],
@@ -37,7 +36,7 @@ async function serve(changes: Partial<ServerConfig> = {}): Promise<ConnectionSer
       groups: [X25519, P256],
       alpn: ['http/1.1'],
       maxHandshakeBytes: 65_536,
-      selectCredential: () => certificates.get('ecdsa-p256'),
+      selectCredential: () => testCredential('ecdsa-p256'),
       tickets,
       cookies: tickets,
       ...changes,
@@ -116,7 +115,7 @@ describe('openssl s_client', () => {
     expect(full).toMatchObject({ resumption: 'none' });
     expect(resumed).toMatchObject({ resumption: 'resumed' });
     expect(resumed?.peerCertificates.map((der) => Buffer.from(der))).toEqual([
-      Buffer.from(certificates.get('ecdsa-p256').chain[0]!),
+      Buffer.from(testCredential('ecdsa-p256').chain[0]!),
     ]);
   });
 

@@ -9,6 +9,7 @@ import { retry } from './hello-retry.ts';
 import { type Offer, wipeKeys } from './offer.ts';
 import { acceptServerHello13, checkSuite13 } from './server-hello-13.ts';
 import type { ClientState, Connection } from './state.ts';
+import { acceptServerHello12 } from './tls12/server-hello-12.ts';
 
 /** The first ServerHello, or a HelloRetryRequest: here the version is decided. */
 export class ExpectServerHello extends State<ClientConfig> {
@@ -27,8 +28,9 @@ export class ExpectServerHello extends State<ClientConfig> {
     requireType(message, HandshakeType.serverHello);
     const offer = this.#offer;
     const hello = readServerHello(message.body);
-    const version = versionOf(offer, hello);
-    if (version !== TLS13) throw new TlsError('version_not_offered');
+    if (versionOf(offer, hello) === TLS12) {
+      return acceptServerHello12(connection, { offer, hello, sent: this.#sent, received: message.whole });
+    }
     // A ServerHello changes the keys; nothing follows a HelloRetryRequest before our second hello.
     const aligned = connection.joiner.requireAligned();
     const suite = checkSuite13(offer, hello);

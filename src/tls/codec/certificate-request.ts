@@ -17,9 +17,9 @@ export function readCertificateRequest(body: Uint8Array): CertificateRequestMess
   return { requestContext, extensions };
 }
 
-/** RFC 8446 4.2.4: DistinguishedNames, DER. */
-export function readCertificateAuthorities(reader: Reader): Uint8Array[] {
-  const list = reader.nested16(3);
+/** RFC 8446 4.2.4: DistinguishedNames, DER. `min`: bytes of the list; in TLS 1.2 it may be empty. */
+export function readCertificateAuthorities(reader: Reader, min = 3): Uint8Array[] {
+  const list = reader.nested16(min);
   reader.expectEnd();
   const names: Uint8Array[] = [];
   while (list.remaining > 0) names.push(list.bytes16(1));

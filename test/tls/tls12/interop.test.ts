@@ -1,4 +1,4 @@
-/** TLS 1.2 with real clients over loopback: openssl s_client, node:tls, gnutls-cli, curl. */
+/** TLS 1.2 over loopback with real clients (openssl s_client, node:tls, gnutls-cli, curl). */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:tls';
@@ -7,28 +7,26 @@ import type { ServerConfig } from '../../../src/tls/index.ts';
 import { type ConnectionServer, connectionServer } from '../../support/connection-server.ts';
 import { P256, P384, X25519 } from '../../support/node-crypto-provider.ts';
 import { runClient } from '../../support/run-client.ts';
-import { type Kind, kinds, NAME, TestCertificates } from '../../support/test-certificates.ts';
+import {
+  CredentialFiles,
+  KEY_KINDS,
+  type KeyKind,
+  NAME,
+  testCredential,
+} from '../../support/test-credentials.ts';
+import { SUITES } from './support.ts';
 
 const has = (program: string) => spawnSync(program, ['--version']).error === undefined;
-const SUITES = {
-  'ECDHE-ECDSA-AES128-GCM-SHA256': 0xc02b,
-  'ECDHE-ECDSA-AES256-GCM-SHA384': 0xc02c,
-  'ECDHE-ECDSA-CHACHA20-POLY1305': 0xcca9,
-  'ECDHE-RSA-AES128-GCM-SHA256': 0xc02f,
-  'ECDHE-RSA-AES256-GCM-SHA384': 0xc030,
-  'ECDHE-RSA-CHACHA20-POLY1305': 0xcca8,
-} as const;
-
-let certificates: TestCertificates;
+let certificates: CredentialFiles;
 let server: ConnectionServer | undefined;
 beforeAll(() => {
-  certificates = new TestCertificates();
+  certificates = new CredentialFiles();
 });
 afterAll(() => certificates.remove());
 afterEach(() => server?.close());
 
-async function serve(kind: Kind, changes: Partial<ServerConfig> = {}): Promise<ConnectionServer> {
-  const credential = certificates.get(kind);
+async function serve(kind: KeyKind, changes: Partial<ServerConfig> = {}): Promise<ConnectionServer> {
+  const credential = testCredential(kind);
   server = await connectionServer({
     versions: [0x0304, 0x0303],
     suites: [0x1301, 0x1302, 0x1303, ...Object.values(SUITES)],
@@ -41,7 +39,7 @@ async function serve(kind: Kind, changes: Partial<ServerConfig> = {}): Promise<C
   return server;
 }
 
-const openssl = (port: number, kind: Kind, ...more: string[]) => [
+const openssl = (port: number, kind: KeyKind, ...more: string[]) => [
   ...['s_client', '-connect', `127.0.0.1:${port}`, '-tls1_2', '-servername', NAME, '-verify_hostname', NAME],
   ...['-CAfile', certificates.file(kind, 'crt'), '-verify_return_error', ...more],
 ];
@@ -59,7 +57,7 @@ describe('openssl s_client', () => {
     expect(outcomes[0]).toMatchObject({ ...ESTABLISHED_12, info: { suite } });
   });
 
-  test.each(kinds)('%s certificate', async (kind) => {
+  test.each(KEY_KINDS)('%s certificate', async (kind) => {
     const { port, outcomes } = await serve(kind);
     const output = await runClient('openssl', openssl(port, kind), ['ping'], 'PING');
     expect(output).toContain('Verify return code: 0 (ok)');
@@ -120,7 +118,7 @@ describe('openssl s_client', () => {
 });
 
 describe('node:tls', () => {
-  test.each(kinds)('%s', async (kind) => {
+  test.each(KEY_KINDS)('%s', async (kind) => {
     const { port, outcomes } = await serve(kind);
     const socket = connect({
       port,

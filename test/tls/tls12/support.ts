@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { ServerConfig } from '../../../src/tls/index.ts';
+import type { ClientConfig, ServerConfig } from '../../../src/tls/index.ts';
 import { Driver } from '../../support/handshake-driver.ts';
 import { P256, P384, X25519 } from '../../support/node-crypto-provider.ts';
 import { FACTS, type Hello12, TestClient12 } from '../../support/tls12-client.ts';
@@ -9,6 +9,22 @@ export const CONFIG_12: Partial<ServerConfig> = {
   versions: [0x0304, 0x0303],
   suites: [0x1301, ...ALL_SUITES],
   groups: [X25519, P256, P384],
+};
+
+/** By the names of openssl. */
+export const SUITES = {
+  'ECDHE-ECDSA-AES128-GCM-SHA256': 0xc02b,
+  'ECDHE-ECDSA-AES256-GCM-SHA384': 0xc02c,
+  'ECDHE-ECDSA-CHACHA20-POLY1305': 0xcca9,
+  'ECDHE-RSA-AES128-GCM-SHA256': 0xc02f,
+  'ECDHE-RSA-AES256-GCM-SHA384': 0xc030,
+  'ECDHE-RSA-CHACHA20-POLY1305': 0xcca8,
+} as const;
+
+export const CLIENT_12: Partial<ClientConfig> = {
+  versions: [0x0304, 0x0303],
+  suites: [0x1301, ...Object.values(SUITES)],
+  signatureSchemes: [0x0403, 0x0503, 0x0807, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601],
 };
 
 /** A full handshake, in portions of `portion` bytes. */

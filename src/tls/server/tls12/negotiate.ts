@@ -6,6 +6,7 @@ import {
   type Authentication,
   authenticationOf,
   EMPTY_RENEGOTIATION_INFO_SCSV,
+  isGroupOf12,
   NamedGroup,
   TLS12,
   UNCOMPRESSED_POINT,
@@ -61,16 +62,13 @@ function commonSuites(config: ServerConfig, hello: ClientHello): Suite[] {
   return suites;
 }
 
-/** Elliptic curves alone: of hybrid groups TLS 1.2 knows nothing. */
-const GROUPS_12 = new Set<number>([NamedGroup.x25519, NamedGroup.secp256r1, NamedGroup.secp384r1]);
-
 /**
  * RFC 8422 4 would leave the choice to us where the client does not say; but who does not say may as well not know
  * our curves, and has to be a very old client.
  */
 function chooseGroup(config: ServerConfig, hello: ClientHello): number {
   for (const group of config.groups) {
-    if (GROUPS_12.has(group) && hello.supportedGroups?.includes(group)) return group;
+    if (isGroupOf12(group) && hello.supportedGroups?.includes(group)) return group;
   }
   throw new TlsError('no_common_group');
 }
