@@ -198,6 +198,27 @@ export class TestClient12 {
     }
   }
 
+  /** Resumes the session of another connection: the hello has its ticket, or its id. */
+  resume(session: TestClient12, by: 'ticket' | 'id', more: Hello12 = {}): Buffer {
+    this.master = session.master;
+    const offer =
+      by === 'id'
+        ? { sessionId: session.sessionId }
+        : { ticket: session.ticket!, sessionId: Buffer.alloc(32, 0x1d) };
+    return this.helloRecord({ ...offer, ...more });
+  }
+
+  /** ChangeCipherSpec and Finished, which is all that is left to say in a resumed handshake. */
+  resumedFlight(): Buffer {
+    return Buffer.concat([CCS, this.seal(22, this.finished())]);
+  }
+
+  /** RFC 5705 4. */
+  exported(label: string, context: Uint8Array | undefined, length: number): Buffer {
+    const seed = context === undefined ? this.randoms : Buffer.concat([this.randoms, vector16(context)]);
+    return prf(this.hash, this.master, label, seed, length);
+  }
+
   /** A ClientKeyExchange for the group of the server; makes the keys. `point`: sent in place of our share. */
   keyExchange(point?: Uint8Array): Buffer {
     const ephemeral = new Ephemeral(this.group);
@@ -298,7 +319,7 @@ export class TestClient12 {
     }
     this.transcript.push(whole);
     if (type === 2) this.#serverHello(body);
-    if (type === 4) this.ticket = body.subarray(6);
+    if (type === 4 && body.length > 6) this.ticket = body.subarray(6);
     if (type === 12) {
       this.group = body.readUInt16BE(1);
       this.#peerPublic = body.subarray(4, 4 + body[3]!);

@@ -3,7 +3,7 @@ import { TlsError } from '../alerts.ts';
 import { copyBytes } from '../bytes.ts';
 import { ContentType, MAX_CIPHERTEXT, MAX_CIPHERTEXT_12, MAX_PLAINTEXT, TLS12 } from '../codepoints.ts';
 import type { CryptoProvider } from '../crypto-provider.ts';
-import type { RecordKeys } from '../schedule/traffic-secret.ts';
+import { type RecordKeys, wipeKeys } from '../schedule/traffic-secret.ts';
 import { IV_LENGTH, TAG_LENGTH } from '../suites.ts';
 import { recordHeader } from './record-header.ts';
 
@@ -48,8 +48,7 @@ export abstract class Protection {
   abstract open(header: Uint8Array, sealed: Uint8Array): Opened | null;
 
   wipe(): void {
-    this.keys.key.fill(0);
-    this.keys.iv.fill(0);
+    wipeKeys(this.keys);
     this.#nonce.fill(0);
   }
 

@@ -14,6 +14,11 @@ export interface RecordKeys {
   readonly iv: Uint8Array;
 }
 
+export function wipeKeys({ key, iv }: RecordKeys): void {
+  key.fill(0);
+  iv.fill(0);
+}
+
 abstract class BaseTrafficSecret {
   readonly suite: Suite;
   // Private names, which neither inspect nor JSON shows.

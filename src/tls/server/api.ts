@@ -1,6 +1,7 @@
 /** What a server is configured with. */
 import type { Credential, HandshakeConfig } from '../api.ts';
 import type { Sealer, SessionTickets } from '../session/api.ts';
+import type { SessionCache } from '../session/cache.ts';
 
 export interface ClientOffer {
   /** Lower case, without a final dot. */
@@ -28,6 +29,8 @@ export interface ServerConfig extends HandshakeConfig {
   selectCredential(offer: ClientOffer): Credential | undefined;
   /** undefined: no sessions are resumed. */
   readonly tickets?: SessionTickets | undefined;
+  /** TLS 1.2, for clients that take no tickets; undefined: they resume nothing. */
+  readonly sessionCache?: SessionCache | undefined;
   /**
    * SHA-256 over what a session must not be carried across: who may connect, above all. Two configurations that share
    * ticket keys and have the same value here take each other's sessions. undefined: 32 zeros.

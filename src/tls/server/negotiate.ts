@@ -27,11 +27,11 @@ export function chooseVersion(config: ServerConfig, hello: ClientHello): number 
         version === TLS12 && hello.legacyVersion >= TLS12
       : hello.supportedVersions.includes(version));
   const version = [TLS13, TLS12].find(offers);
-  if (version === undefined) throw new TlsError('no_common_version');
   // RFC 7507 3: a client that came back with less than it can, though we can do more, was led to do so.
-  if (hello.cipherSuites.includes(FALLBACK_SCSV) && config.versions.some((ours) => ours > version)) {
+  if (hello.cipherSuites.includes(FALLBACK_SCSV) && config.versions.some((ours) => ours > (version ?? 0))) {
     throw new TlsError('inappropriate_fallback');
   }
+  if (version === undefined) throw new TlsError('no_common_version');
   return version;
 }
 
@@ -50,10 +50,7 @@ export function checkHello(hello: ClientHello): Offer {
   // MUST abort the handshake."
   if (hello.psks !== undefined && hello.pskModes === undefined)
     throw new TlsError('missing_psk_key_exchange_modes');
-  // RFC 8449 4: "Endpoints MUST NOT send a "record_size_limit" extension with a value smaller than 64."
-  if (hello.recordSizeLimit !== undefined && hello.recordSizeLimit < MIN_RECORD_SIZE_LIMIT) {
-    throw new TlsError('bad_record_size_limit');
-  }
+  checkRecordSizeLimit(hello);
   return {
     hello,
     groups: hello.supportedGroups,
@@ -63,6 +60,13 @@ export function checkHello(hello: ClientHello): Offer {
 }
 
 const MIN_RECORD_SIZE_LIMIT = 64;
+
+/** RFC 8449 4: "Endpoints MUST NOT send a "record_size_limit" extension with a value smaller than 64." */
+export function checkRecordSizeLimit({ recordSizeLimit }: ClientHello): void {
+  if (recordSizeLimit !== undefined && recordSizeLimit < MIN_RECORD_SIZE_LIMIT) {
+    throw new TlsError('bad_record_size_limit');
+  }
+}
 
 const CHACHA20_POLY1305_SHA256 = 0x1303;
 

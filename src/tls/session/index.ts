@@ -1,5 +1,6 @@
 /** What holders of ticket keys, and caches of sessions, use. */
 export type { Resumption, ResumptionRefusal, Sealer, SessionTickets } from './api.ts';
+export type { SessionCache } from './cache.ts';
 export { MAX_LIFETIME } from './resumable.ts';
 export {
   open,

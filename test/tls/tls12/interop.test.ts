@@ -3,10 +3,12 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { MemorySessionCache } from '../../../src/control/tickets/session-cache.ts';
 import type { ServerConfig } from '../../../src/tls/index.ts';
 import { type ConnectionServer, connectionServer } from '../../support/connection-server.ts';
 import { P256, P384, X25519 } from '../../support/node-crypto-provider.ts';
 import { runClient } from '../../support/run-client.ts';
+import { sessionTickets } from '../../support/session-tickets.ts';
 import {
   CredentialFiles,
   KEY_KINDS,
@@ -114,6 +116,105 @@ describe('openssl s_client', () => {
     await runClient('openssl', openssl(port, 'rsa'), ['ping', 'R'], 'no such thing');
     expect(outcomes.map(({ type }) => type)).toEqual(['established', 'fail']);
     expect(outcomes[1]).toMatchObject({ reason: 'renegotiation' });
+  });
+});
+
+describe('sessions', () => {
+  const sessions = () => ({
+    tickets: sessionTickets(),
+    sessionCache: new MemorySessionCache({ maxSessions: 8, lifetime: 7200, now: Date.now }),
+  });
+  const resumptions = ({ outcomes }: ConnectionServer) =>
+    outcomes.flatMap((event) => (event.type === 'established' ? [event.info.resumption] : []));
+
+  test.each([
+    ['ticket', []],
+    ['session id', ['-no_ticket']],
+  ])('openssl s_client -reconnect, by %s', async (_name, more) => {
+    const changes = sessions();
+    changes.tickets.clock = Date.now();
+    const echo = await serve('ecdsa-p256', changes);
+    const output = await runClient(
+      'openssl',
+      openssl(echo.port, 'ecdsa-p256', '-reconnect', ...more),
+      ['ping'],
+      'PING',
+    );
+    expect(output.match(/Reused, TLSv1.2/g)).toHaveLength(5);
+    expect(resumptions(echo)).toEqual(['none', ...Array(5).fill('resumed')]);
+  });
+
+  test('node:tls, by ticket', async () => {
+    const changes = sessions();
+    changes.tickets.clock = Date.now();
+    const echo = await serve('rsa', changes);
+    const ask = (session?: Buffer) =>
+      new Promise<{ reused: boolean; session: Buffer }>((resolve, reject) => {
+        const ca = readFileSync(certificates.file('rsa', 'crt'));
+        const options = {
+          port: echo.port,
+          host: '127.0.0.1',
+          servername: NAME,
+          ca,
+          maxVersion: 'TLSv1.2',
+        } as const;
+        const socket = connect(session === undefined ? options : { ...options, session });
+        socket.on('error', reject);
+        socket.on('data', () => {
+          resolve({ reused: socket.isSessionReused(), session: socket.getSession()! });
+          socket.end();
+        });
+        socket.write('hello\n');
+      });
+    const first = await ask();
+    expect([first.reused, (await ask(first.session)).reused]).toEqual([false, true]);
+    expect(resumptions(echo)).toEqual(['none', 'resumed']);
+  });
+
+  test.skipIf(!has('gnutls-cli'))('gnutls-cli --resume (skipped without gnutls-bin)', async () => {
+    const changes = sessions();
+    changes.tickets.clock = Date.now();
+    const echo = await serve('rsa', changes);
+    const args = ['--resume', '--x509cafile', certificates.file('rsa', 'crt'), '--sni-hostname', NAME];
+    args.push('--verify-hostname', NAME, '--priority', 'NORMAL:-VERS-ALL:+VERS-TLS1.2');
+    const output = await runClient(
+      'gnutls-cli',
+      [...args, '-p', String(echo.port), '127.0.0.1'],
+      ['ping'],
+      'PING',
+    );
+    expect(output).toContain('This is a resumed session');
+    expect(resumptions(echo)).toEqual(['none', 'resumed']);
+  });
+});
+
+describe('certificates', () => {
+  const clientAuthentication = {
+    required: true,
+    schemes: [0x0403, 0x0503, 0x0807, 0x0804, 0x0401],
+    authorities: [],
+  };
+  test.each(KEY_KINDS)("the client's, %s", async (kind) => {
+    const { port, outcomes } = await serve('ecdsa-p256', { clientAuthentication });
+    const own = ['-cert', certificates.file(kind, 'crt'), '-key', certificates.file(kind, 'key')];
+    const output = await runClient('openssl', openssl(port, 'ecdsa-p256', ...own), ['ping'], 'PING');
+    expect(output).toContain('PING');
+    expect(outcomes[0]).toMatchObject({
+      info: { peerCertificates: testCredential(kind).chain.map((der) => new Uint8Array(der)) },
+    });
+  });
+  test('none, where one is required', async () => {
+    const { port, outcomes } = await serve('ecdsa-p256', { clientAuthentication });
+    const output = await runClient('openssl', openssl(port, 'ecdsa-p256'), [], 'no such thing');
+    expect(output).toContain('handshake failure');
+    expect(outcomes).toMatchObject([{ type: 'fail', reason: 'no_client_certificate_12' }]);
+  });
+  test('a stapled response', async () => {
+    const credential = { ...testCredential('rsa'), ocspResponse: Buffer.from('30030a0106', 'hex') };
+    const { port } = await serve('rsa', { selectCredential: () => credential });
+    const output = await runClient('openssl', openssl(port, 'rsa', '-status'), ['ping'], 'PING');
+    expect(output).toContain('OCSP response');
+    expect(output).not.toContain('no response sent');
   });
 });
 

@@ -2,7 +2,7 @@ import { readNewSessionTicket12 } from '../../codec/tls12/new-session-ticket.ts'
 import { HandshakeType } from '../../codepoints.ts';
 import type { Aligned, HandshakeMessage } from '../../handshake-joiner.ts';
 import type { MasterSecret } from '../../schedule/master-secret.ts';
-import type { RecordKeys } from '../../schedule/traffic-secret.ts';
+import { type RecordKeys, wipeKeys } from '../../schedule/traffic-secret.ts';
 import { requireType } from '../../state.ts';
 import type { ClientState, Connection } from '../state.ts';
 import { ExpectFinished } from './expect-finished.ts';
@@ -32,8 +32,7 @@ abstract class FinishingState extends Tls12ClientState {
   override wipe(): void {
     const { master, keys } = this.finishing;
     master.wipe();
-    keys.key.fill(0);
-    keys.iv.fill(0);
+    wipeKeys(keys);
   }
 }
 

@@ -14,6 +14,12 @@ export interface ServerHello12 {
   readonly pointFormats: boolean;
   /** A NewSessionTicket will come (RFC 5077 3.2). */
   readonly sessionTicket: boolean;
+  /** A CertificateStatus will come (RFC 6066 8). */
+  readonly staples: boolean;
+  /** SignedCertificateTimestampList (RFC 6962 3.3.1). */
+  readonly sctList: Uint8Array | undefined;
+  /** Bytes of plaintext that we take in a record (RFC 8449). */
+  readonly recordSizeLimit: number | undefined;
 }
 
 export function writeServerHello12(writer: Writer, hello: ServerHello12): void {
@@ -33,6 +39,16 @@ export function writeServerHello12(writer: Writer, hello: ServerHello12): void {
   }
   if (hello.extendedMasterSecret) writeEmpty(writer, ExtensionType.extendedMasterSecret);
   if (hello.sessionTicket) writeEmpty(writer, ExtensionType.sessionTicket);
+  if (hello.staples) writeEmpty(writer, ExtensionType.statusRequest);
+  if (hello.sctList !== undefined) {
+    writer.u16(ExtensionType.signedCertificateTimestamp);
+    writer.vector(2, hello.sctList);
+  }
+  if (hello.recordSizeLimit !== undefined) {
+    writer.u16(ExtensionType.recordSizeLimit);
+    writer.u16(2);
+    writer.u16(hello.recordSizeLimit);
+  }
   if (hello.pointFormats) {
     writer.u16(ExtensionType.ecPointFormats);
     writer.u16(2);

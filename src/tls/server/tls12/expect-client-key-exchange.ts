@@ -8,17 +8,21 @@ import { requireType, State } from '../../state.ts';
 import type { ServerConfig } from '../api.ts';
 import type { Connection, ServerState } from '../state.ts';
 import type { Agreed } from './agreed.ts';
+import { ExpectCertificateVerify } from './expect-certificate.ts';
 import { ExpectChangeCipherSpec } from './expect-change-cipher-spec.ts';
 
 export class ExpectClientKeyExchange extends State<ServerConfig> {
   readonly name = 'ExpectClientKeyExchange';
   readonly #agreed: Agreed;
   readonly #key: EphemeralKey;
+  readonly #chain: readonly Uint8Array[];
 
-  constructor(agreed: Agreed, key: EphemeralKey) {
+  /** `chain`: the client's certificates, whose key a CertificateVerify has to prove; empty: it has none. */
+  constructor(agreed: Agreed, key: EphemeralKey, chain: readonly Uint8Array[]) {
     super();
     this.#agreed = agreed;
     this.#key = key;
+    this.#chain = chain;
   }
 
   override receive(message: HandshakeMessage, connection: Connection): ServerState {
@@ -32,10 +36,18 @@ export class ExpectClientKeyExchange extends State<ServerConfig> {
     const master = extendedMasterSecret
       ? MasterSecret.extended(provider, suite, premaster, transcript.hash())
       : MasterSecret.plain(provider, suite, premaster, randoms);
-    return new ExpectChangeCipherSpec(this.#agreed, master);
+    return this.#chain.length > 0
+      ? new ExpectCertificateVerify(this.#agreed, master, this.#chain)
+      : expectChangeCipherSpec(this.#agreed, master);
   }
 
   override wipe(): void {
     this.#key.wipe();
   }
+}
+
+/** The client has said all but its Finished. */
+export function expectChangeCipherSpec(agreed: Agreed, master: MasterSecret): ServerState {
+  const { client, server } = master.keys(agreed.randoms);
+  return new ExpectChangeCipherSpec(agreed, master, client, server);
 }

@@ -1,25 +1,25 @@
 import { TlsError } from '../../alerts.ts';
-import { copyBytes } from '../../bytes.ts';
-import { writeFinished } from '../../codec/finished.ts';
 import { HandshakeType, VERIFY_DATA_12 } from '../../codepoints.ts';
 import type { HandshakeMessage } from '../../handshake-joiner.ts';
 import type { MasterSecret } from '../../schedule/master-secret.ts';
-import type { RecordKeys } from '../../schedule/traffic-secret.ts';
+import { type RecordKeys, wipeKeys } from '../../schedule/traffic-secret.ts';
 import { requireType, State } from '../../state.ts';
 import { establish12 } from '../../tls12/establish.ts';
 import type { ServerConfig } from '../api.ts';
 import type { Connection, ServerState } from '../state.ts';
 import type { Agreed } from './agreed.ts';
+import { writeFinalFlight } from './final-flight.ts';
+import { storeSession } from './session.ts';
 
-/** The client's Finished of a full handshake, which ours answers. */
+/** The client's Finished, which ours answers in a full handshake, and has gone before in a resumed one. */
 export class ExpectFinished extends State<ServerConfig> {
   readonly name = 'ExpectFinished';
   readonly #agreed: Agreed;
   readonly #master: MasterSecret;
-  /** Ours, to be used from our ChangeCipherSpec on. */
-  readonly #keys: RecordKeys;
+  /** Ours, to be used from our ChangeCipherSpec on; undefined: they are, already. */
+  readonly #keys: RecordKeys | undefined;
 
-  constructor(agreed: Agreed, master: MasterSecret, keys: RecordKeys) {
+  constructor(agreed: Agreed, master: MasterSecret, keys: RecordKeys | undefined) {
     super();
     this.#agreed = agreed;
     this.#master = master;
@@ -29,28 +29,25 @@ export class ExpectFinished extends State<ServerConfig> {
   override receive(message: HandshakeMessage, connection: Connection): ServerState {
     requireType(message, HandshakeType.finished);
     const aligned = connection.joiner.requireAligned();
-    const { transcript, info } = this.#agreed;
+    const master = this.#master;
+    const { transcript, randoms } = this.#agreed;
     if (message.body.length !== VERIFY_DATA_12) throw new TlsError('bad_finished_length');
-    const verified = this.#master.verifyFinished('client', transcript.hash(), message.body);
+    const verified = master.verifyFinished('client', transcript.hash(), message.body);
     if (verified === undefined) throw new TlsError('bad_finished');
     transcript.add(message.whole);
 
-    const flight: Uint8Array[] = [];
-    connection.writer.writeChangeCipherSpec(flight);
-    connection.writer.install(this.#keys);
-    const { writer } = transcript;
-    const finishedAt = writer.length;
-    writeFinished(writer, this.#master.finished('server', transcript.hash()));
-    connection.writeHandshake(copyBytes(writer.view(finishedAt)), flight);
-    connection.send(flight);
-    const exporter = this.#master.exporter(this.#agreed.randoms);
-    this.#master.wipe();
-    return establish12(connection, info, exporter, verified, aligned);
+    let agreed = this.#agreed;
+    if (this.#keys !== undefined) {
+      agreed = writeFinalFlight(connection, agreed, master, this.#keys, transcript.writer.length);
+      storeSession(connection, agreed, master);
+    }
+    const exporter = master.exporter(randoms);
+    master.wipe();
+    return establish12(connection, agreed.info, exporter, verified, aligned);
   }
 
   override wipe(): void {
     this.#master.wipe();
-    this.#keys.key.fill(0);
-    this.#keys.iv.fill(0);
+    if (this.#keys !== undefined) wipeKeys(this.#keys);
   }
 }

@@ -13,9 +13,11 @@ import {
 } from '../../codepoints.ts';
 import { type Suite, suiteById } from '../../suites.ts';
 import type { ServerConfig } from '../api.ts';
-import { chooseAlpn } from '../negotiate.ts';
+import { checkRecordSizeLimit, chooseAlpn } from '../negotiate.ts';
 
 export interface Choice {
+  /** All that both sides have, ours first; a session that is resumed has one of them. */
+  readonly suites: readonly Suite[];
   readonly suite: Suite;
   readonly group: number;
   readonly credential: Credential;
@@ -34,6 +36,7 @@ export function checkHello(hello: ClientHello): void {
   if (hello.renegotiationInfo !== undefined && hello.renegotiationInfo.length !== 0) {
     throw new TlsError('bad_renegotiation_info');
   }
+  checkRecordSizeLimit(hello);
 }
 
 /** RFC 5746 3.6: the extension, or the value among the suites, which means the same. */
@@ -49,17 +52,25 @@ export function choose(config: ServerConfig, hello: ClientHello): Choice {
   const { credential, scheme, authentication } = chooseCredential(config, hello, suites);
   const suite = suites.find((candidate) => candidate.authentication === authentication);
   if (suite === undefined) throw new TlsError('no_common_suite');
-  return { suite, group, credential, scheme, alpn };
+  return { suites, suite, group, credential, scheme, alpn };
 }
 
+/**
+ * In our order; but a client that puts ChaCha20 first of those we have has no hardware for AES, and gets it where it can
+ * (as in TLS 1.3).
+ */
 function commonSuites(config: ServerConfig, hello: ClientHello): Suite[] {
-  const suites: Suite[] = [];
-  for (const id of config.suites) {
-    if (!hello.cipherSuites.includes(id)) continue;
-    const suite = suiteById(id);
-    if (suite?.version === TLS12) suites.push(suite);
-  }
-  return suites;
+  const common = (ids: readonly number[], others: readonly number[]): Suite[] => {
+    const suites = ids.filter((id) => others.includes(id)).map(suiteById);
+    return suites.filter((suite) => suite?.version === TLS12) as Suite[];
+  };
+  const suites = common(config.suites, hello.cipherSuites);
+  if (!isChaCha(common(hello.cipherSuites, config.suites)[0])) return suites;
+  return [...suites.filter(isChaCha), ...suites.filter((suite) => !isChaCha(suite))];
+}
+
+function isChaCha(suite: Suite | undefined): boolean {
+  return suite?.aead === 0x1303;
 }
 
 /**
