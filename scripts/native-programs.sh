@@ -63,6 +63,18 @@ run_program() {
   fi
 }
 
+# run_namespaces DIRECTORY PART LABEL: run_program for what needs root's rights and the kernel's help; the
+# program itself says what is missing.
+run_namespaces() {
+  local directory=$1 part=$2 label=$3 reason
+  cmake --build "$directory" -j "$jobs" --target "test_$part" >"$directory/test_$part.log" 2>&1 || true
+  if [ -x "$directory/test_$part" ] && ! reason=$("$directory/test_$part" --can-run 2>/dev/null); then
+    skips+=("$label: ${reason:-it cannot run here and did not say why}")
+  else
+    run_program "$directory" "$part" "$label"
+  fi
+}
+
 # Not grep -q: it would close the pipe early, and pipefail would call that a failure now and then.
 have_ipsec_mb() {
   [ -e /usr/include/intel-ipsec-mb.h ] && ldconfig -p 2>/dev/null | grep 'libIPSec_MB\.so\.1' >/dev/null

@@ -16,4 +16,5 @@ for part in ocf record engine; do
 done
 run_program build/test http http
 run_program build/test nic nic
+run_namespaces build/test nic_port nic_port
 report native

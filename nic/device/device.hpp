@@ -35,8 +35,8 @@ class Device {
   /// is a flow of this key.
   [[nodiscard]] virtual ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, FlowId* flow) = 0;
 
-  /// A further epoch of a flow (KeyUpdate); records say which epoch they belong to. Both live until the
-  /// last record of the old one is acknowledged. Invalid: not a later epoch, or no such flow; Full: too
+  /// A further epoch of a flow (KeyUpdate); records say which epoch they belong to. Call it behind the push of
+  /// the old epoch's last record: the old key is wiped when all that was pushed of it is acknowledged. Invalid: not a later epoch, or no such flow; Full: too
   /// many epochs with unacknowledged records.
   [[nodiscard]] virtual ocf::Status rekey(FlowId flow, const record::TrafficKeys& keys) = 0;
 

@@ -45,11 +45,12 @@ Flow::Flow(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint3
 Status Flow::rekey(const record::TrafficKeys& keys) {
   const std::lock_guard lock(mutex_);
   if (!epochs_.empty() && keys.epoch <= epochs_.back().epoch) return Status::Invalid;
+  // An epoch before the newest that has no records in flight gets no new ones.
+  const uint32_t newest = epochs_.empty() ? 0 : epochs_.back().epoch;
+  std::erase_if(epochs_, [newest](const Epoch& epoch) { return epoch.records == 0 && epoch.epoch != newest; });
   if (epochs_.size() == kMaxEpochs) return Status::Full;
   auto cipher = RecordCipher::make(keys);
   if (cipher == nullptr) return Status::NoDriver;
-  // An older epoch without records in flight can get no new ones.
-  std::erase_if(epochs_, [](const Epoch& epoch) { return epoch.records == 0; });
   epochs_.push_back({keys.epoch, 0, std::move(cipher)});
   return Status::Ok;
 }

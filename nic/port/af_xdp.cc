@@ -1,0 +1,278 @@
+#include "nic/port/af_xdp.hpp"
+
+#include <linux/bpf.h>
+#include <linux/if_link.h>
+#include <linux/if_xdp.h>
+#include <net/if.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+
+namespace socrypt::nic {
+namespace {
+
+constexpr uint32_t kFrame = 4096;
+
+long bpf(bpf_cmd command, bpf_attr& attributes) noexcept { return syscall(SYS_bpf, command, &attributes, sizeof attributes); }
+
+// A ring shared with the kernel, one producer, one consumer (af_xdp.rst, "Rings").
+template <typename Entry>
+class Ring {
+ public:
+  Ring() = default;
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+  ~Ring() {
+    if (memory_ != nullptr) munmap(memory_, bytes_);
+  }
+  bool map(int fd, uint64_t page, const xdp_ring_offset& at, uint32_t size) noexcept {
+    bytes_ = at.desc + size * sizeof(Entry);
+    void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, static_cast<off_t>(page));
+    if (memory == MAP_FAILED) return false;
+    memory_ = memory;
+    auto* base = static_cast<uint8_t*>(memory);
+    producer_ = reinterpret_cast<uint32_t*>(base + at.producer);
+    consumer_ = reinterpret_cast<uint32_t*>(base + at.consumer);
+    flags_ = reinterpret_cast<uint32_t*>(base + at.flags);
+    entries_ = reinterpret_cast<Entry*>(base + at.desc);
+    size_ = size;
+    return true;
+  }
+  // As producer. Entries become visible with publish().
+  [[nodiscard]] uint32_t room() const noexcept { return size_ - (produced_ - load(consumer_)); }
+  [[nodiscard]] bool empty() const noexcept { return room() == size_; }
+  void put(const Entry& entry) noexcept { entries_[produced_++ & (size_ - 1)] = entry; }
+  void publish() noexcept { std::atomic_ref(*producer_).store(produced_, std::memory_order_release); }
+  [[nodiscard]] bool wantsWakeup() const noexcept { return (load(flags_) & XDP_RING_NEED_WAKEUP) != 0; }
+  // As consumer. Entries go back with release().
+  [[nodiscard]] uint32_t available() const noexcept { return load(producer_) - consumed_; }
+  Entry take() noexcept { return entries_[consumed_++ & (size_ - 1)]; }
+  void release() noexcept { std::atomic_ref(*consumer_).store(consumed_, std::memory_order_release); }
+
+ private:
+  static uint32_t load(uint32_t* word) noexcept { return std::atomic_ref(*word).load(std::memory_order_acquire); }
+  void* memory_ = nullptr;
+  size_t bytes_ = 0;
+  uint32_t* producer_ = nullptr;
+  uint32_t* consumer_ = nullptr;
+  uint32_t* flags_ = nullptr;
+  Entry* entries_ = nullptr;
+  uint32_t size_ = 0;
+  uint32_t produced_ = 0;
+  uint32_t consumed_ = 0;
+};
+
+}  // namespace
+
+// One socket with its memory: the first half of the frames receives, the second half sends.
+class AfXdpPort::Queue {
+ public:
+  ~Queue() {
+    socket_ = {};
+    if (memory_ != nullptr) munmap(memory_, bytes_);
+  }
+  Queue() = default;
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+
+  bool open(unsigned interface, uint32_t queue, uint32_t ring, bool& zeroCopy, std::string& why) {
+    socket_ = Descriptor(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+    if (!socket_) return why = systemError("no AF_XDP socket (CONFIG_XDP_SOCKETS and CAP_NET_RAW are needed)"), false;
+    bytes_ = size_t{2} * ring * kFrame;
+    void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return why = systemError("no memory for AF_XDP frames"), false;
+    memory_ = static_cast<uint8_t*>(memory);
+    const xdp_umem_reg area{.addr = reinterpret_cast<uint64_t>(memory_), .len = bytes_, .chunk_size = kFrame, .headroom = 0, .flags = 0};
+    const int fd = socket_.get();
+    const auto set = [&](int option, const void* value, socklen_t length) { return setsockopt(fd, SOL_XDP, option, value, length) == 0; };
+    if (!set(XDP_UMEM_REG, &area, sizeof area)) return why = systemError("AF_XDP memory was refused (RLIMIT_MEMLOCK?)"), false;
+    xdp_mmap_offsets at{};
+    socklen_t length = sizeof at;
+    if (!set(XDP_UMEM_FILL_RING, &ring, sizeof ring) || !set(XDP_UMEM_COMPLETION_RING, &ring, sizeof ring) ||
+        !set(XDP_RX_RING, &ring, sizeof ring) || !set(XDP_TX_RING, &ring, sizeof ring) ||
+        getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &at, &length) != 0 || !fill_.map(fd, XDP_UMEM_PGOFF_FILL_RING, at.fr, ring) ||
+        !completion_.map(fd, XDP_UMEM_PGOFF_COMPLETION_RING, at.cr, ring) || !receive_.map(fd, XDP_PGOFF_RX_RING, at.rx, ring) ||
+        !transmit_.map(fd, XDP_PGOFF_TX_RING, at.tx, ring))
+      return why = systemError("AF_XDP rings cannot be set up"), false;
+    for (uint32_t i = 0; i < ring; ++i) {
+      fill_.put(uint64_t{i} * kFrame);
+      free_.push_back((uint64_t{ring} + i) * kFrame);
+    }
+    fill_.publish();
+    sockaddr_xdp address{};
+    address.sxdp_family = AF_XDP;
+    address.sxdp_ifindex = interface;
+    address.sxdp_queue_id = queue;
+    for (const bool zero : {true, false}) {
+      address.sxdp_flags = static_cast<uint16_t>(XDP_USE_NEED_WAKEUP | (zero ? XDP_ZEROCOPY : XDP_COPY));
+      if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+        zeroCopy = zero;
+        return true;
+      }
+    }
+    return why = systemError("queue " + std::to_string(queue) + " cannot be taken over"), false;
+  }
+
+  [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
+
+  size_t receive(FrameReceiver& receiver, const FrameOffload& offload, size_t most) {
+    const size_t n = std::min<size_t>(most, receive_.available());
+    for (size_t i = 0; i < n; ++i) {
+      const xdp_desc entry = receive_.take();
+      // Continued frames come only to those who ask for them (XDP_USE_SG).
+      receiver.frame({memory_ + entry.addr, entry.len}, offload);
+      fill_.put(entry.addr - entry.addr % kFrame);
+    }
+    if (n != 0) {
+      receive_.release();
+      fill_.publish();
+    }
+    if (fill_.wantsWakeup()) recvfrom(socket_.get(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);
+    return n;
+  }
+
+  size_t room() noexcept {
+    reclaim();
+    if (free_.empty()) static_cast<void>(flush());
+    return std::min<size_t>(free_.size(), transmit_.room());
+  }
+
+  bool send(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept {
+    if (head.size() + rest.size() > kFrame) return false;
+    if (free_.empty()) reclaim();
+    if (free_.empty() || transmit_.room() == 0) {
+      static_cast<void>(flush());
+      if (free_.empty() || transmit_.room() == 0) return false;
+    }
+    const uint64_t address = free_.back();
+    free_.pop_back();
+    std::copy(head.begin(), head.end(), memory_ + address);
+    std::copy(rest.begin(), rest.end(), memory_ + address + head.size());
+    transmit_.put({.addr = address, .len = static_cast<uint32_t>(head.size() + rest.size()), .options = 0});
+    pending_ = true;
+    return true;
+  }
+
+  bool flush() noexcept {
+    if (pending_) transmit_.publish();
+    pending_ = false;
+    // In copy mode the kernel sends inside this call, a batch at a time; EAGAIN says that there is more.
+    for (int i = 0; i < kMostKicks && !transmit_.empty() && transmit_.wantsWakeup(); ++i) {
+      if (sendto(socket_.get(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) < 0 && errno != EAGAIN) break;
+    }
+    reclaim();
+    return transmit_.empty() || !transmit_.wantsWakeup();
+  }
+
+ private:
+  static constexpr int kMostKicks = 64;
+  void reclaim() noexcept {
+    const uint32_t n = completion_.available();
+    for (uint32_t i = 0; i < n; ++i) free_.push_back(completion_.take());
+    if (n != 0) completion_.release();
+  }
+
+  Descriptor socket_;
+  uint8_t* memory_ = nullptr;
+  size_t bytes_ = 0;
+  Ring<uint64_t> fill_;
+  Ring<uint64_t> completion_;
+  Ring<xdp_desc> receive_;
+  Ring<xdp_desc> transmit_;
+  std::vector<uint64_t> free_;  // frames for sending
+  bool pending_ = false;
+};
+
+AfXdpPort::~AfXdpPort() = default;
+
+// bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS): a queue without a socket goes its old way.
+bool AfXdpPort::attach(unsigned interface, std::string& why) {
+  const auto opcode = [](int code) { return static_cast<uint8_t>(code); };
+  const std::array<bpf_insn, 6> program{{
+      {.code = opcode(BPF_LDX | BPF_MEM | BPF_W), .dst_reg = BPF_REG_2, .src_reg = BPF_REG_1, .off = offsetof(xdp_md, rx_queue_index), .imm = 0},
+      {.code = opcode(BPF_LD | BPF_DW | BPF_IMM), .dst_reg = BPF_REG_1, .src_reg = BPF_PSEUDO_MAP_FD, .off = 0, .imm = map_.get()},
+      {.code = 0, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = opcode(BPF_ALU64 | BPF_MOV | BPF_K), .dst_reg = BPF_REG_3, .src_reg = 0, .off = 0, .imm = XDP_PASS},
+      {.code = opcode(BPF_JMP | BPF_CALL), .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_redirect_map},
+      {.code = opcode(BPF_JMP | BPF_EXIT), .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  }};
+  static constexpr char kLicense[] = "Apache-2.0";
+  bpf_attr load{};
+  load.prog_type = BPF_PROG_TYPE_XDP;
+  load.expected_attach_type = BPF_XDP;
+  load.insns = reinterpret_cast<uint64_t>(program.data());
+  load.insn_cnt = program.size();
+  load.license = reinterpret_cast<uint64_t>(kLicense);
+  program_ = Descriptor(static_cast<int>(bpf(BPF_PROG_LOAD, load)));
+  if (!program_) return why = systemError("the XDP program was refused (CAP_BPF and CAP_NET_ADMIN are needed)"), false;
+  for (const uint32_t mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
+    bpf_attr link{};
+    link.link_create.prog_fd = static_cast<uint32_t>(program_.get());
+    link.link_create.target_ifindex = interface;
+    link.link_create.attach_type = BPF_XDP;
+    link.link_create.flags = mode;
+    // A link, unlike an attachment by netlink, goes with its descriptor.
+    link_ = Descriptor(static_cast<int>(bpf(BPF_LINK_CREATE, link)));
+    native_ = mode == XDP_FLAGS_DRV_MODE;
+    if (link_) return true;
+    if (errno == EBUSY) break;
+  }
+  return why = systemError("the XDP program cannot be attached (is there another one on the interface?)"), false;
+}
+
+std::unique_ptr<AfXdpPort> AfXdpPort::open(const std::string& interface, const AfXdpOptions& options, std::string& why) {
+  const unsigned index = if_nametoindex(interface.c_str());
+  if (index == 0) {
+    why = systemError("interface \"" + interface + "\"");
+    return nullptr;
+  }
+  std::unique_ptr<AfXdpPort> port(new AfXdpPort);
+  if (options.checksumsUnknown) port->offload_.checksum = FrameOffload::Checksum::Unknown;
+  bpf_attr create{};
+  create.map_type = BPF_MAP_TYPE_XSKMAP;
+  create.key_size = create.value_size = sizeof(uint32_t);
+  create.max_entries = options.queues;
+  port->map_ = Descriptor(static_cast<int>(bpf(BPF_MAP_CREATE, create)));
+  if (!port->map_) {
+    why = systemError("no BPF map (CAP_BPF and CAP_NET_ADMIN are needed)");
+    return nullptr;
+  }
+  // The program first: veth and others have XDP queues only while one is attached.
+  if (!port->attach(index, why)) return nullptr;
+  port->poll_ = Descriptor(epoll_create1(EPOLL_CLOEXEC));
+  for (uint32_t i = 0; i < options.queues; ++i) {
+    auto queue = std::make_unique<Queue>();
+    if (!queue->open(index, i, options.ring, port->zeroCopy_, why)) return nullptr;
+    uint32_t key = i;
+    uint32_t value = static_cast<uint32_t>(queue->descriptor());
+    bpf_attr update{};
+    update.map_fd = static_cast<uint32_t>(port->map_.get());
+    update.key = reinterpret_cast<uint64_t>(&key);
+    update.value = reinterpret_cast<uint64_t>(&value);
+    epoll_event event{.events = EPOLLIN, .data = {.u32 = i}};
+    if (bpf(BPF_MAP_UPDATE_ELEM, update) != 0 || epoll_ctl(port->poll_.get(), EPOLL_CTL_ADD, queue->descriptor(), &event) != 0) {
+      why = systemError("queue " + std::to_string(i) + " cannot be connected");
+      return nullptr;
+    }
+    port->queues_.push_back(std::move(queue));
+  }
+  return port;
+}
+
+size_t AfXdpPort::receive(FrameReceiver& receiver, size_t most) {
+  size_t n = 0;
+  for (size_t i = 0; i < queues_.size() && n < most; ++i) n += queues_[(next_ + i) % queues_.size()]->receive(receiver, offload_, most - n);
+  next_ = (next_ + 1) % queues_.size();
+  return n;
+}
+
+size_t AfXdpPort::room() noexcept { return queues_[0]->room(); }
+bool AfXdpPort::send(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept { return queues_[0]->send(head, rest); }
+bool AfXdpPort::flush() noexcept { return queues_[0]->flush(); }
+
+}  // namespace socrypt::nic

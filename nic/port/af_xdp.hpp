@@ -1,0 +1,59 @@
+// A network interface taken over with AF_XDP (Documentation/networking/af_xdp.rst): all that arrives on its
+// first queues comes here, nothing of it reaches the kernel's stack, and frames leave without the stack.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nic/port/descriptor.hpp"
+#include "nic/port/port.hpp"
+
+namespace socrypt::nic {
+
+struct AfXdpOptions {
+  /// Receive queues 0 to queues - 1, each with a socket of its own; frames are sent on queue 0.
+  uint32_t queues = 1;
+  /// A host's side whose interface claims checksum offload (veth does): checksums of what arrives cannot be
+  /// believed and are computed by the device.
+  bool checksumsUnknown = false;
+  /// Frames per queue and direction; a power of two.
+  uint32_t ring = 2048;
+};
+
+class AfXdpPort final : public Port {
+ public:
+  /// `interface` in the network namespace of the calling thread. Zero-copy where the driver can, else copy.
+  /// The program that steers frames here goes with the port, also when the process dies. Needs CAP_NET_ADMIN,
+  /// CAP_NET_RAW and CAP_BPF. Null: `why` says what was missing.
+  [[nodiscard]] static std::unique_ptr<AfXdpPort> open(const std::string& interface, const AfXdpOptions& options, std::string& why);
+  ~AfXdpPort() override;
+
+  [[nodiscard]] int descriptor() const noexcept override { return poll_.get(); }
+  size_t receive(FrameReceiver& receiver, size_t most) override;
+  [[nodiscard]] size_t room() noexcept override;
+  /// False: the ring is full, or the frame does not fit into 4096 bytes.
+  bool send(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept override;
+  [[nodiscard]] bool flush() noexcept override;
+
+  [[nodiscard]] bool zeroCopy() const noexcept { return zeroCopy_; }
+  /// False: the driver has no XDP and the kernel's generic one is used.
+  [[nodiscard]] bool native() const noexcept { return native_; }
+
+ private:
+  class Queue;
+  AfXdpPort() = default;
+  [[nodiscard]] bool attach(unsigned interface, std::string& why);
+
+  std::vector<std::unique_ptr<Queue>> queues_;
+  Descriptor map_;
+  Descriptor program_;
+  Descriptor link_;
+  Descriptor poll_;
+  FrameOffload offload_{};
+  size_t next_ = 0;  // the queue that receive() asks first
+  bool zeroCopy_ = false;
+  bool native_ = true;
+};
+
+}  // namespace socrypt::nic

@@ -1,0 +1,58 @@
+#include "nic/port/bridge.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+
+namespace socrypt::nic {
+namespace {
+
+constexpr size_t kBurst = 64;
+// A segment of 64 KiB in pieces of an IPv6 minimum MTU: what one frame of the host may become.
+constexpr size_t kMostPieces = 56;
+
+class ToWire final : public FrameReceiver {
+ public:
+  ToWire(InlineDevice& device, Port& wire) noexcept : device_(device), wire_(wire) {}
+  void frame(std::span<uint8_t> frame, const FrameOffload& offload) override { device_.transmit(frame, offload, wire_); }
+
+ private:
+  InlineDevice& device_;
+  Port& wire_;
+};
+
+class ToHost final : public FrameReceiver {
+ public:
+  ToHost(Port& host, uint64_t& lost) noexcept : host_(host), lost_(lost) {}
+  void frame(std::span<uint8_t> frame, const FrameOffload&) override {
+    if (!host_.send(frame, {})) ++lost_;
+  }
+
+ private:
+  Port& host_;
+  uint64_t& lost_;
+};
+
+}  // namespace
+
+size_t Bridge::once() {
+  // A full wire is told to the host's stack by leaving its frames in its queue, not by losing them.
+  const size_t most = std::min(kBurst, wire_.room() / kMostPieces);
+  hostWaits_ = most == 0;
+  ToWire toWire(device_, wire_);
+  size_t moved = most == 0 ? 0 : host_.receive(toWire, most);
+  wireWaits_ = !wire_.flush();
+  ToHost toHost(host_, lostToHost_);
+  moved += wire_.receive(toHost, kBurst);
+  if (!host_.flush()) wireWaits_ = true;
+  return moved;
+}
+
+void Bridge::wait(int milliseconds, int wake) {
+  // A negative descriptor is ignored by poll(). A wire without room is asked again within a millisecond.
+  pollfd list[] = {{hostWaits_ ? -1 : host_.descriptor(), POLLIN, 0}, {wire_.descriptor(), POLLIN, 0}, {wake, POLLIN, 0}};
+  if (hostWaits_ || wireWaits_) milliseconds = milliseconds < 0 ? 1 : std::min(milliseconds, 1);
+  poll(list, 3, milliseconds);
+}
+
+}  // namespace socrypt::nic

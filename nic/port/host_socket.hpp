@@ -1,0 +1,23 @@
+// What the driver asks the host's TCP about one of its connections.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "nic/device/packet.hpp"
+
+namespace socrypt::nic {
+
+/// The 4-tuple, as packets from this host show it. None: not a connected TCP socket.
+[[nodiscard]] std::optional<FlowKey> flowKeyOf(int socket) noexcept;
+
+/// The sequence number of the next byte to be written. Takes TCP_REPAIR for a moment, which needs
+/// CAP_NET_ADMIN; call it when nothing waits to be sent, since a segment that would leave in that moment is
+/// left to the retransmission timer. None: `errno` says why.
+[[nodiscard]] std::optional<uint32_t> nextSequence(int socket) noexcept;
+
+/// Bytes written and not yet acknowledged by the peer, as TCP counts them: what was written minus this is
+/// what Device::acknowledged() may be told. A FIN counts as one. None: not a connected TCP socket.
+[[nodiscard]] std::optional<uint32_t> unacknowledged(int socket) noexcept;
+
+}  // namespace socrypt::nic
