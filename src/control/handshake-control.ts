@@ -144,7 +144,7 @@ export class HandshakeControl implements HandshakeHandler {
         sockets.receiveKeys(connection, event.secret, blob);
         wipe(event.secret);
         received = true;
-      } else {
+      } else if (event.type === 'txUpdate') {
         sockets.updateTransmit(connection, false, event.message, event.secret, blob);
         wipe(event.secret);
       }

@@ -89,6 +89,8 @@ export type HandshakeEvent =
       /** SignedCertificateTimestampList of the leaf (RFC 6962 3.3). */
       readonly sctList: Uint8Array | undefined;
     }
+  /** A client's: a session to offer to the same server later. Opaque, and secret. Also after the handshake. */
+  | { readonly type: 'ticket'; readonly session: Uint8Array }
   /** The last event of a handshake that succeeded. `leftover`: ciphertext that came after the Finished. */
   | {
       readonly type: 'established';

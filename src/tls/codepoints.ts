@@ -104,6 +104,10 @@ export const UNCOMPRESSED_POINT = 0;
 
 /** TLSPlaintext.fragment at most (RFC 8446 5.1). */
 export const MAX_PLAINTEXT = 1 << 14;
+/** RFC 8449 4: of a TLS 1.3 record the limit counts the content type as well. */
+export const OWN_RECORD_SIZE_LIMIT = MAX_PLAINTEXT + 1;
+/** RFC 8449 4: "Endpoints MUST NOT send a "record_size_limit" extension with a value smaller than 64." */
+export const MIN_RECORD_SIZE_LIMIT = 64;
 /** TLSCiphertext.encrypted_record at most (RFC 8446 5.2). */
 export const MAX_CIPHERTEXT = MAX_PLAINTEXT + 256;
 /** TLSCiphertext.length at most in TLS 1.2 (RFC 5246 6.2.3). */

@@ -26,7 +26,7 @@ export function wipe(secret: TrafficSecret | UpdateSecrets): void {
 }
 
 /**
- * Opaque, at most 128 bytes; secret. Layout: format 1, suite (2), epochs of receiving and sending (4 each),
+ * Opaque; secret. A server's has at most 128 bytes, a client's holds its session besides (client/client-updates.ts). Layout: format 1, suite (2), epochs of receiving and sending (4 each),
  * length of a partial message (1) and its bytes (4), client secret, server secret.
  */
 export type UpdateSecrets = Uint8Array;
@@ -74,13 +74,7 @@ export function unpackUpdateState(blob: UpdateSecrets, provider: CryptoProvider)
     blob.length !== AT_SECRETS + 2 * suite.hashLength ||
     partialLength > PARTIAL_MAX
   ) {
-    throw Object.assign(
-      new TypeError(
-        `expected the update secrets of an established connection, received ${blob.length} bytes of something else; ` +
-          'pass on what the established event or blob() gave',
-      ),
-      { code: 'ERR_SOCRYPT_TLS_UPDATE_SECRETS' },
-    );
+    throw notUpdateSecrets(blob);
   }
   const middle = AT_SECRETS + suite.hashLength;
   return {
@@ -90,6 +84,17 @@ export function unpackUpdateState(blob: UpdateSecrets, provider: CryptoProvider)
     txEpoch: view.getUint32(AT_TX_EPOCH),
     partial: copyBytes(blob.subarray(AT_PARTIAL + 1, AT_PARTIAL + 1 + partialLength)),
   };
+}
+
+/** The caller's fault: it has kept something else, or only a part. */
+export function notUpdateSecrets(blob: Uint8Array): TypeError {
+  return Object.assign(
+    new TypeError(
+      `expected the update secrets of an established connection, received ${blob.length} bytes of something else; ` +
+        'pass on what the established event or blob() gave',
+    ),
+    { code: 'ERR_SOCRYPT_TLS_UPDATE_SECRETS' },
+  );
 }
 
 export function trafficSecret(secret: ApplicationTrafficSecret, epoch: number): TrafficSecret {

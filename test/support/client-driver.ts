@@ -7,8 +7,8 @@ import {
 } from '../../src/tls/index.ts';
 import { caused, type Established, type Failed } from './handshake-driver.ts';
 import { nodeCryptoProvider, P256, P384, X25519 } from './node-crypto-provider.ts';
-import { NAME, type TestCredential } from './test-credentials.ts';
-import { signWith } from './tls-echo-server.ts';
+import { NAME } from './test-credentials.ts';
+import { type EchoCredential, signWith } from './tls-echo-server.ts';
 
 export const clientConfig: ClientConfig = {
   versions: [0x0304],
@@ -80,7 +80,7 @@ export class ClientDriver {
           break;
         case 'sign': {
           const { data, scheme } = event;
-          const { key } = event.credential as TestCredential;
+          const { key } = event.credential as EchoCredential;
           const signature = this.#answers.signature?.(data, scheme) ?? signWith(key, scheme, data);
           this.#take(this.handshake.provideSignature(signature));
           break;

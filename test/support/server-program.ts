@@ -6,7 +6,8 @@ const PATIENCE_MS = 20_000;
 
 export interface ServerProgram {
   readonly port: number;
-  readonly output: () => string;
+  /** Until its output holds that. */
+  printed(text: string): Promise<void>;
   /** To its standard input. */
   say(line: string): void;
   stop(): Promise<void>;
@@ -31,13 +32,25 @@ export async function serverProgram(
   await listening(port, child, () => output);
   return {
     port,
-    output: () => output,
+    printed: (text) =>
+      until(
+        () => output.includes(text),
+        () => `no "${text}" in:\n${output}`,
+      ),
     say: (line) => child.stdin.write(`${line}\n`),
     stop: () => {
       child.kill('SIGKILL');
       return ended;
     },
   };
+}
+
+async function until(done: () => boolean, complaint: () => string): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (!done()) {
+    if (Date.now() > deadline) throw new Error(complaint());
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
 
 async function freePort(): Promise<number> {

@@ -9,8 +9,7 @@ import {
 } from '../../src/tls/index.ts';
 import { clientConfig } from './client-driver.ts';
 import { nodeCryptoProvider } from './node-crypto-provider.ts';
-import type { TestCredential } from './test-credentials.ts';
-import { signWith } from './tls-echo-server.ts';
+import { type EchoCredential, signWith } from './tls-echo-server.ts';
 
 const PATIENCE_MS = 20_000;
 
@@ -23,6 +22,7 @@ export interface ClientSocketOptions {
 export class ClientSocket {
   readonly events: ConnectionEvent[] = [];
   readonly connection: TlsConnection;
+  readonly sessions: Uint8Array[] = [];
   text = '';
   info: HandshakeInfo | undefined;
   readonly #socket: Socket;
@@ -30,7 +30,10 @@ export class ClientSocket {
   #wake: () => void = () => {};
 
   constructor(port: number, { config = {}, verify }: ClientSocketOptions = {}) {
-    this.connection = TlsConnection.client({ ...clientConfig, ...config }, nodeCryptoProvider());
+    this.connection = TlsConnection.client(
+      { ...clientConfig, now: Date.now, ...config },
+      nodeCryptoProvider(),
+    );
     this.#verify = verify;
     this.#socket = connect(port, '127.0.0.1', () => this.#take(this.connection.start()));
     this.#socket.on('data', (bytes) => this.#take(this.connection.receive(bytes)));
@@ -83,7 +86,7 @@ export class ClientSocket {
           this.#socket.write(event.bytes);
           break;
         case 'sign': {
-          const { key } = event.credential as TestCredential;
+          const { key } = event.credential as EchoCredential;
           this.#take(this.connection.provideSignature(signWith(key, event.scheme, event.data)));
           break;
         }
@@ -92,6 +95,9 @@ export class ClientSocket {
           break;
         case 'established':
           this.info = event.info;
+          break;
+        case 'ticket':
+          this.sessions.push(event.session);
           break;
         case 'data':
           this.text += Buffer.from(event.bytes).toString('latin1');

@@ -177,7 +177,7 @@ class EchoConnection {
       if (event.type === 'rxKeys') {
         this.#rx = direction(event.secret);
         this.#echo.keyUpdates++;
-      } else {
+      } else if (event.type === 'txUpdate') {
         this.#send(22, event.message);
         this.#tx = direction(event.secret);
       }

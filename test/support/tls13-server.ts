@@ -3,8 +3,8 @@
  * to, right or wrong, and checks what the client says.
  */
 import { Ephemeral, nodeCryptoProvider } from './node-crypto-provider.ts';
-import { type TestCredential, testCredential } from './test-credentials.ts';
-import { signWith } from './tls-echo-server.ts';
+import { testCredential } from './test-credentials.ts';
+import { type EchoCredential, signWith } from './tls-echo-server.ts';
 import {
   type Extension,
   type Keys,
@@ -61,7 +61,7 @@ export interface CertificateOptions {
 }
 
 export class TestServer {
-  readonly credential: TestCredential;
+  readonly credential: EchoCredential;
   /** ClientHellos, in order. */
   readonly hellos: ParsedHello[] = [];
   /** Messages under the client's handshake and application keys. */
@@ -86,7 +86,7 @@ export class TestServer {
   #input = Buffer.alloc(0);
   #joined = Buffer.alloc(0);
 
-  constructor(credential: TestCredential = testCredential('ecdsa-p256')) {
+  constructor(credential: EchoCredential = testCredential('ecdsa-p256')) {
     this.credential = credential;
   }
 

@@ -84,7 +84,7 @@ function replay(trace: Trace, group: number, changes: Partial<ServerConfig> = {}
       else if (event.type === 'sign') take(handshake.provideSignature(signature));
       else if (event.type === 'verify') take(handshake.provideVerification(undefined));
       else if (event.type === 'established') established = event;
-      else throw new Error(`failed: ${event.reason}`);
+      else throw new Error(event.type === 'fail' ? `failed: ${event.reason}` : event.type);
     }
   };
   return {

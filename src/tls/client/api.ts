@@ -15,6 +15,10 @@ export interface ClientConfig extends HandshakeConfig {
   readonly certificateAuthorities: readonly Uint8Array[];
   /** RFC 8446 D.4: a session id and ChangeCipherSpecs, for middleboxes that know no TLS 1.3. */
   readonly compatibilityMode: boolean;
+  /** What a 'ticket' event gave, to be resumed; one that is not for this server, or over, is not offered. */
+  readonly session?: Uint8Array | undefined;
+  /** Milliseconds since the Unix epoch; undefined: sessions are neither offered nor taken. */
+  readonly now?: (() => number) | undefined;
   /** Who we are, when the server asks; undefined: nobody. */
   selectCredential(request: CertificateRequest): Credential | undefined;
 }

@@ -3,12 +3,14 @@ import { TlsError } from '../alerts.ts';
 import type { Credential } from '../api.ts';
 import { signatureInput, writeCertificate, writeCertificateVerify } from '../codec/certificate.ts';
 import { writeFinished } from '../codec/finished.ts';
-import { MAX_PLAINTEXT, signsIn13 } from '../codepoints.ts';
+import { signsIn13, TLS13 } from '../codepoints.ts';
 import type { Aligned } from '../handshake-joiner.ts';
 import type { FinishedVerified } from '../schedule/traffic-secret.ts';
+import { encodeSessionFacts } from '../session/client-session.ts';
 import { Closed } from '../state.ts';
 import { packUpdateState, trafficSecret } from '../traffic.ts';
 import type { CertificateRequest } from './api.ts';
+import { MAX_TICKETS, packClientUpdates } from './client-updates.ts';
 import { ProtectedState, type Proven } from './progress.ts';
 import type { ClientState, Connection } from './state.ts';
 
@@ -79,6 +81,7 @@ function finish(connection: Connection, finishing: Finishing): ClientState {
   connection.send(parts);
 
   const { client, server, exporter, master } = secret.application(finishing.transcriptHash);
+  const resumption = master.resumption(transcript.hash());
   connection.emit({
     type: 'established',
     tx: trafficSecret(client, 0),
@@ -91,19 +94,34 @@ function finish(connection: Connection, finishing: Finishing): ClientState {
       serverName: offer.config.serverName,
       scheme: finishing.scheme,
       helloRetry: finishing.helloRetry,
-      resumption: 'none',
+      resumption: finishing.resumption,
       tickets: 0,
-      peerCertificates: finishing.peerCertificates,
-      maxFragment: MAX_PLAINTEXT,
+      peerCertificates: finishing.presented.chain,
+      maxFragment: finishing.maxFragment,
     },
     leftover: connection.reader.takeRest(),
-    update: packUpdateState({ rx: server, tx: client, rxEpoch: 0, txEpoch: 0, partial: new Uint8Array(0) }),
+    update: packClientUpdates(
+      packUpdateState({ rx: server, tx: client, rxEpoch: 0, txEpoch: 0, partial: NOTHING }),
+      { resumption, facts: factsOf(finishing), ticketsLeft: MAX_TICKETS },
+      NOTHING,
+    ),
+    // The caller's to wipe from here on.
     exporter,
   });
-  master.wipe();
+  resumption.wipe();
   secret.wipe();
   client.wipe();
   server.wipe();
   connection.wipe();
   return new Closed();
 }
+
+/** What sessions of this connection have in common; nothing: the server has shown too much of itself to be kept. */
+function factsOf({ suite, scheme, alpn, offer, presented }: Finishing): Uint8Array {
+  const { serverName } = offer.config;
+  return (
+    encodeSessionFacts({ version: TLS13, suite: suite.id, scheme, serverName, alpn, ...presented }) ?? NOTHING
+  );
+}
+
+const NOTHING = new Uint8Array(0);

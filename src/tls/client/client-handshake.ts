@@ -24,7 +24,7 @@ class Start extends State<ClientConfig> {
 
   start(connection: Connection): ClientState {
     const offer = makeOffer(connection.config, connection.provider);
-    const message = helloMessage(offer);
+    const message = helloMessage(offer, connection.provider);
     const parts: Uint8Array[] = [];
     connection.writer.writeFirstHello(message, parts);
     connection.send(parts);

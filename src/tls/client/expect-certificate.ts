@@ -9,8 +9,8 @@ import type { HandshakeMessage } from '../handshake-joiner.ts';
 import { requireType } from '../state.ts';
 import { ALLOWED_IN, checkAnswered } from './answer.ts';
 import type { CertificateRequest } from './api.ts';
-import { ExpectCertificateVerify, type PresentedCertificate } from './expect-certificate-verify.ts';
-import { type Extended, ProtectedState, type Requested } from './progress.ts';
+import { ExpectCertificateVerify } from './expect-certificate-verify.ts';
+import { type Extended, type PresentedCertificate, ProtectedState, type Requested } from './progress.ts';
 import type { ClientState } from './state.ts';
 
 export class ExpectCertificateOrRequest extends ProtectedState<Extended> {

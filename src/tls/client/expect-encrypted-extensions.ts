@@ -1,20 +1,21 @@
 import { TlsError } from '../alerts.ts';
 import { type Extensions, readAlpn, readExtensions, readList16 } from '../codec/extensions.ts';
 import { Reader } from '../codec/reader.ts';
-import { ExtensionType, HandshakeType } from '../codepoints.ts';
+import { ExtensionType, HandshakeType, MAX_PLAINTEXT, MIN_RECORD_SIZE_LIMIT } from '../codepoints.ts';
 import type { HandshakeMessage } from '../handshake-joiner.ts';
 import { requireType } from '../state.ts';
 import { ALLOWED_IN, checkAnswered } from './answer.ts';
+import { verify } from './await-verification.ts';
 import { ExpectCertificateOrRequest } from './expect-certificate.ts';
 import { type Progress, ProtectedState } from './progress.ts';
-import type { ClientState } from './state.ts';
+import type { ClientState, Connection } from './state.ts';
 
 export class ExpectEncryptedExtensions extends ProtectedState<Progress> {
   readonly name = 'ExpectEncryptedExtensions';
 
-  override receive(message: HandshakeMessage): ClientState {
+  override receive(message: HandshakeMessage, connection: Connection): ClientState {
     requireType(message, HandshakeType.encryptedExtensions);
-    const { offer, transcript } = this.progress;
+    const { offer, transcript, resumed } = this.progress;
     transcript.add(message.whole);
     const reader = new Reader(message.body);
     const extensions = readExtensions(reader.nested16(0));
@@ -26,8 +27,26 @@ export class ExpectEncryptedExtensions extends ProtectedState<Progress> {
     const groups = extensions.get(ExtensionType.supportedGroups);
     if (groups !== undefined) readList16(groups, 2);
     const alpn = selectedAlpn(offer.config.alpn, extensions);
-    return new ExpectCertificateOrRequest({ ...this.progress, alpn });
+    // Of TLS 1.3 records the limit counts the content type as well.
+    const maxFragment = maxFragmentFrom(extensions, 1);
+    connection.writer.limitFragments(maxFragment);
+    const extended = { ...this.progress, alpn, maxFragment };
+    if (resumed === undefined) return new ExpectCertificateOrRequest(extended);
+    // RFC 8446 2.2: the PSK is the server's proof; no certificate, and no request for ours.
+    const { scheme, chain, ocspResponse, sctList } = resumed.session;
+    const presented = { chain, ocspResponse, sctList };
+    return verify(connection, { ...extended, request: undefined, scheme, presented });
   }
+}
+
+/** RFC 8449 4: a value below 64: illegal_parameter. `overhead`: bytes of a record's plaintext that are no content. */
+export function maxFragmentFrom(extensions: Extensions, overhead: 0 | 1): number {
+  const extension = extensions.get(ExtensionType.recordSizeLimit);
+  if (extension === undefined) return MAX_PLAINTEXT;
+  const limit = extension.u16();
+  extension.expectEnd();
+  if (limit < MIN_RECORD_SIZE_LIMIT) throw new TlsError('bad_record_size_limit');
+  return Math.min(MAX_PLAINTEXT, limit - overhead);
 }
 
 /** RFC 7301 3.1: the list "MUST contain exactly one "ProtocolName""; 3.2: one that the client has offered. */

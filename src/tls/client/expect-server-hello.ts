@@ -6,7 +6,7 @@ import { requireType, State } from '../state.ts';
 import { Transcript } from '../transcript.ts';
 import type { ClientConfig } from './api.ts';
 import { retry } from './hello-retry.ts';
-import { type Offer, wipeKeys } from './offer.ts';
+import { type Offer, wipeOffer } from './offer.ts';
 import { acceptServerHello13, checkSuite13 } from './server-hello-13.ts';
 import type { ClientState, Connection } from './state.ts';
 import { acceptServerHello12 } from './tls12/server-hello-12.ts';
@@ -53,7 +53,7 @@ export class ExpectServerHello extends State<ClientConfig> {
   }
 
   override wipe(): void {
-    wipeKeys(this.#offer);
+    wipeOffer(this.#offer);
   }
 }
 

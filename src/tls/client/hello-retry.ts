@@ -8,7 +8,7 @@ import type { Suite } from '../suites.ts';
 import type { Transcript } from '../transcript.ts';
 import { ALLOWED_IN, checkAnswered } from './answer.ts';
 import type { ClientConfig } from './api.ts';
-import { helloMessage, makeSecondOffer, type Offer, wipeKeys } from './offer.ts';
+import { helloMessage, makeSecondOffer, type Offer, wipeOffer } from './offer.ts';
 import { acceptServerHello13, checkSuite13 } from './server-hello-13.ts';
 import type { ClientState, Connection } from './state.ts';
 
@@ -29,10 +29,10 @@ export function retry(connection: Connection, requested: RetryRequested): Client
   // RFC 8446 4.1.4: one that "would not result in any change in the ClientHello": illegal_parameter.
   if (group === undefined && cookie === undefined) throw new TlsError('retry_changes_nothing');
 
-  const second = makeSecondOffer(offer, connection.provider, group, cookie);
+  const second = makeSecondOffer(offer, connection.provider, { group, cookie, suite });
   const parts: Uint8Array[] = [];
   connection.oweCompatibilityChangeCipherSpec(offer.sessionId);
-  const message = helloMessage(second);
+  const message = helloMessage(second, connection.provider, transcript.writer.view());
   transcript.add(message);
   connection.writeHandshake(message, parts);
   connection.send(parts);
@@ -94,7 +94,7 @@ class ExpectSecondServerHello extends Tls13State<ClientConfig> {
   }
 
   override wipe(): void {
-    wipeKeys(this.#offer);
+    wipeOffer(this.#offer);
   }
 }
 

@@ -1,14 +1,20 @@
 /** What a ClientHello says, made from the configuration; every answer is held against it. */
 import { TlsError } from '../alerts.ts';
 import { type Extension, extension, type OutgoingHello, writeClientHello } from '../codec/hello-writer.ts';
-import { ExtensionType, TLS12, TLS13 } from '../codepoints.ts';
+import { ExtensionType, OWN_RECORD_SIZE_LIMIT, TLS12, TLS13 } from '../codepoints.ts';
 import type { CryptoProvider, EphemeralKey } from '../crypto-provider.ts';
+import type { Resumption } from '../session/api.ts';
+import { type Suite, suiteById } from '../suites.ts';
 import type { ClientConfig } from './api.ts';
+import { bind, type OfferedSession, preSharedKey, sessionToOffer } from './resumption.ts';
 
 export interface Offer extends OutgoingHello {
   readonly config: ClientConfig;
   /** Of the shares, by NamedGroup. */
   readonly keys: ReadonlyMap<number, EphemeralKey>;
+  readonly resumption: OfferedSession | undefined;
+  /** Why nothing is resumed, should it come so. */
+  readonly refusal: Exclude<Resumption, 'resumed'>;
   /** ExtensionTypes that an answer may refer to. */
   readonly types: ReadonlySet<number>;
 }
@@ -30,29 +36,39 @@ export function makeOffer(config: ClientConfig, provider: CryptoProvider): Offer
       if (config.keyShareGroups.includes(group)) keys.set(group, provider.generateKeyShare(group));
     }
   }
+  const session = sessionToOffer(config);
   return withExtensions(
     {
       config,
       random: provider.randomBytes(RANDOM_LENGTH),
       sessionId: provider.randomBytes(offers13 && config.compatibilityMode ? SESSION_ID_LENGTH : 0),
-      suites: config.suites.filter((suite) => config.versions.includes(isSuiteOf13(suite) ? TLS13 : TLS12)),
+      suites: config.suites.filter((id) => config.versions.includes(suiteById(id)?.version ?? 0)),
       keys,
+      resumption: typeof session === 'object' ? session : undefined,
+      // RFC 8446 4.2.11: a server that does not know the ticket goes on in full.
+      refusal: typeof session === 'object' ? 'unknown_ticket' : session,
     },
     extensionsFor(config, keys),
   );
 }
 
-/** RFC 8446 4.1.4: what a HelloRetryRequest may change, and nothing else. `group` undefined: the shares stay. */
+export interface Changes {
+  /** undefined: the shares stay. */
+  readonly group: number | undefined;
+  readonly cookie: Uint8Array | undefined;
+  readonly suite: Suite;
+}
+
+/** RFC 8446 4.1.4: what a HelloRetryRequest may change, and nothing else. */
 export function makeSecondOffer(
   first: Offer,
   provider: CryptoProvider,
-  group: number | undefined,
-  cookie: Uint8Array | undefined,
+  { group, cookie, suite }: Changes,
 ): Offer {
   let { keys } = first;
   let extensions: readonly Extension[] = first.extensions;
   if (group !== undefined) {
-    wipeKeys(first);
+    for (const key of keys.values()) key.wipe();
     const share = new Map([[group, provider.generateKeyShare(group)]]);
     keys = share;
     extensions = extensions.map((old) => (old.type === ExtensionType.keyShare ? keyShare(share) : old));
@@ -61,24 +77,36 @@ export function makeSecondOffer(
     const echo = extension(ExtensionType.cookie, (writer) => writer.vector(2, cookie));
     extensions = [...extensions, echo];
   }
-  return withExtensions({ ...first, keys }, extensions);
+  // RFC 8446 4.1.4: "removing any PSKs which are incompatible with the server's indicated cipher suite".
+  const { resumption } = first;
+  if (resumption?.suite.version !== TLS13 || resumption.suite.hash === suite.hash) {
+    return withExtensions({ ...first, keys }, extensions);
+  }
+  resumption.session.secret.fill(0);
+  return withExtensions({ ...first, keys, resumption: undefined, refusal: 'other_suite' }, extensions);
 }
 
-export function helloMessage(offer: Offer): Uint8Array {
-  return writeClientHello(offer);
+/** The ClientHello of an offer. `before`: what is in the transcript already. */
+export function helloMessage(offer: Offer, provider: CryptoProvider, before?: Uint8Array): Uint8Array {
+  const { resumption, config } = offer;
+  if (resumption?.suite.version !== TLS13) return writeClientHello(offer);
+  // RFC 8446 4.2.11: pre_shared_key "MUST be the last extension in the ClientHello".
+  const extensions = [...offer.extensions, preSharedKey(resumption, config.now?.() ?? 0)];
+  const message = writeClientHello({ ...offer, extensions });
+  bind(provider, resumption, message, before);
+  return message;
 }
 
-export function wipeKeys(offer: Offer): void {
+/** Zeroises what an offer that is over holds. */
+export function wipeOffer(offer: Offer): void {
   for (const key of offer.keys.values()) key.wipe();
-}
-
-/** RFC 8446 B.4: the suites of TLS 1.3 have a first byte of their own. */
-export function isSuiteOf13(suite: number): boolean {
-  return suite >> 8 === 0x13;
+  offer.resumption?.session.secret.fill(0);
 }
 
 function withExtensions(rest: Omit<Offer, 'extensions' | 'types'>, extensions: readonly Extension[]): Offer {
-  return { ...rest, extensions, types: new Set(extensions.map(({ type }) => type)) };
+  const types = new Set(extensions.map(({ type }) => type));
+  if (rest.resumption?.suite.version === TLS13) types.add(ExtensionType.preSharedKey);
+  return { ...rest, extensions, types };
 }
 
 function extensionsFor(config: ClientConfig, keys: ReadonlyMap<number, EphemeralKey>): Extension[] {
@@ -114,6 +142,7 @@ function extensionsFor(config: ClientConfig, keys: ReadonlyMap<number, Ephemeral
       extension(ExtensionType.pskKeyExchangeModes, (writer) => writer.vector(1, Uint8Array.of(PSK_DHE_KE))),
       keyShare(keys),
     );
+    list.push(extension(ExtensionType.recordSizeLimit, (writer) => writer.u16(OWN_RECORD_SIZE_LIMIT)));
     if (config.certificateAuthorities.length > 0) list.push(authoritiesExtension(config));
   }
   return list;

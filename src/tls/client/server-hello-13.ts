@@ -7,7 +7,8 @@ import { type Suite, suiteById } from '../suites.ts';
 import type { Transcript } from '../transcript.ts';
 import { ALLOWED_IN, checkAnswered } from './answer.ts';
 import { ExpectEncryptedExtensions } from './expect-encrypted-extensions.ts';
-import { isSuiteOf13, type Offer, wipeKeys } from './offer.ts';
+import { type Offer, wipeOffer } from './offer.ts';
+import type { OfferedSession } from './resumption.ts';
 import type { ClientState, Connection } from './state.ts';
 
 /** What a ServerHello and a HelloRetryRequest have in common (RFC 8446 4.1.3, 4.1.4). */
@@ -21,8 +22,8 @@ export function checkSuite13(offer: Offer, hello: ReceivedServerHello): Suite {
     throw new TlsError('session_id_not_echoed');
   }
   if (hello.compressionMethod !== 0) throw new TlsError('bad_compression_method');
-  const suite = offer.suites.includes(hello.suite) && isSuiteOf13(hello.suite) && suiteById(hello.suite);
-  if (!suite) throw new TlsError('suite_not_offered');
+  const suite = offer.suites.includes(hello.suite) ? suiteById(hello.suite) : undefined;
+  if (suite?.version !== TLS13) throw new TlsError('suite_not_offered');
   return suite;
 }
 
@@ -41,9 +42,10 @@ export function acceptServerHello13(connection: Connection, accepted: Accepted):
   const { offer, hello, suite, transcript, aligned, helloRetry } = accepted;
   const { provider } = connection;
   checkAnswered(hello.extensions, ALLOWED_IN.serverHello, offer);
+  const resumed = selectedSession(offer, hello, suite);
   const share = hello.extensions.get(ExtensionType.keyShare);
-  // RFC 8446 9.2: without pre_shared_key there is a key_share.
-  if (share === undefined) throw new TlsError('missing_key_share');
+  // RFC 8446 9.2: without pre_shared_key there is a key_share; 4.2.11: with it, too, since psk_dhe_ke was asked for.
+  if (share === undefined) throw new TlsError(resumed ? 'psk_without_key_share' : 'missing_key_share');
   const group = share.u16();
   const publicKey = share.bytes16(1);
   share.expectEnd();
@@ -52,15 +54,37 @@ export function acceptServerHello13(connection: Connection, accepted: Accepted):
   const key = offer.keys.get(group);
   if (key === undefined) throw new TlsError('key_share_not_offered');
   const sharedSecret = key.agree(publicKey);
-  wipeKeys(offer);
   if (sharedSecret === null) throw new TlsError('bad_key_share');
 
-  const secret = new EarlySecret(provider, suite).handshake(sharedSecret, transcript.hash());
+  const resumption = resumed === undefined ? offer.refusal : 'resumed';
+  const early = new EarlySecret(provider, suite, resumed?.session.secret);
+  const secret = early.handshake(sharedSecret, transcript.hash());
+  wipeOffer(offer);
   connection.version = TLS13;
   // A server has its keys from here on.
   connection.takesPlaintextAlerts = false;
   connection.reader.install(secret.server.keys(), aligned);
   connection.oweCompatibilityChangeCipherSpec(offer.sessionId);
   connection.writer.install(secret.client.keys());
-  return new ExpectEncryptedExtensions({ secret, transcript, offer, suite, group, helloRetry });
+  return new ExpectEncryptedExtensions({
+    secret,
+    transcript,
+    offer,
+    suite,
+    group,
+    helloRetry,
+    resumed,
+    resumption,
+  });
+}
+
+/** RFC 8446 4.2.11: what a client "MUST verify" of the server's choice. */
+function selectedSession(offer: Offer, hello: ReceivedServerHello, suite: Suite): OfferedSession | undefined {
+  const extension = hello.extensions.get(ExtensionType.preSharedKey);
+  if (extension === undefined) return undefined;
+  const identity = extension.u16();
+  extension.expectEnd();
+  if (identity !== 0 || offer.resumption === undefined) throw new TlsError('psk_not_offered');
+  if (offer.resumption.suite.hash !== suite.hash) throw new TlsError('psk_of_another_hash');
+  return offer.resumption;
 }

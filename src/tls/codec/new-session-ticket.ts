@@ -1,4 +1,6 @@
-import { HandshakeType } from '../codepoints.ts';
+import { ExtensionType, HandshakeType } from '../codepoints.ts';
+import { readExtensions } from './extensions.ts';
+import { Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
 export interface NewSessionTicket {
@@ -19,4 +21,20 @@ export function writeNewSessionTicket(writer: Writer, ticket: NewSessionTicket):
   writer.vector(2, ticket.ticket);
   writer.u16(0);
   writer.closeMessage(message);
+}
+
+/** Reads the body; its fields alias it. */
+export function readNewSessionTicket(body: Uint8Array): NewSessionTicket {
+  const reader = new Reader(body);
+  const lifetime = reader.u32();
+  const ageAdd = reader.bytes(4);
+  const nonce = reader.bytes8(0);
+  const ticket = reader.bytes16(1);
+  // RFC 8446 4.6.1: "Clients MUST ignore unrecognized extensions."
+  const extensions = readExtensions(reader.nested16(0));
+  reader.expectEnd();
+  const earlyData = extensions.get(ExtensionType.earlyData);
+  earlyData?.u32();
+  earlyData?.expectEnd();
+  return { lifetime, ageAdd, nonce, ticket };
 }

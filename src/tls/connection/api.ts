@@ -13,7 +13,7 @@ export interface ConnectionOptions {
 type Established = Extract<HandshakeEvent, { type: 'established' }>;
 
 export type ConnectionEvent =
-  | Extract<HandshakeEvent, { type: 'send' | 'sign' | 'verify' }>
+  | Extract<HandshakeEvent, { type: 'send' | 'sign' | 'verify' | 'ticket' }>
   | ({ readonly type: 'established'; readonly info: HandshakeInfo } & Omit<
       Established,
       'type' | 'info' | 'tx' | 'rx' | 'leftover' | 'update'

@@ -44,15 +44,20 @@ export class ApplicationTraffic {
   #sentClose = false;
   #over = false;
 
-  /** Takes the keys of `established` over and wipes them there. */
-  constructor(established: Established, provider: CryptoProvider, options: ConnectionOptions) {
+  /** Takes the keys of `established` over and wipes them there. `now`: see PostHandshake.open. */
+  constructor(
+    established: Established,
+    provider: CryptoProvider,
+    options: ConnectionOptions,
+    now: (() => number) | undefined,
+  ) {
     const { tx, rx, update, info } = established;
     this.#version = info.version;
     this.#reader = new RecordReader(provider);
     this.#writer = new RecordWriter(provider);
     this.#installRx(rx);
     this.#installTx(tx);
-    this.#postHandshake = info.version === TLS13 ? PostHandshake.open(update, provider) : undefined;
+    this.#postHandshake = info.version === TLS13 ? PostHandshake.open(update, provider, now) : undefined;
     wipe(update);
     established.exporter.wipe();
     this.#recordLimit = options.recordLimit ?? defaultRecordLimit(info.suite);
@@ -178,6 +183,9 @@ export class ApplicationTraffic {
           this.#send(parts);
           break;
         }
+        case 'ticket':
+          this.#events.push(event);
+          break;
         case 'fail':
           throw new TlsError(event.reason);
       }

@@ -20,16 +20,19 @@ export class TlsConnection {
   readonly #provider: CryptoProvider;
   readonly #options: ConnectionOptions;
   readonly #handshake: Handshake<HandshakeConfig>;
+  readonly #now: (() => number) | undefined;
   #traffic: ApplicationTraffic | undefined;
 
   private constructor(
     handshake: Handshake<HandshakeConfig>,
     provider: CryptoProvider,
     options: ConnectionOptions,
+    now?: () => number,
   ) {
     this.#handshake = handshake;
     this.#provider = provider;
     this.#options = options;
+    this.#now = now;
   }
 
   static server(
@@ -46,7 +49,7 @@ export class TlsConnection {
     provider: CryptoProvider,
     options: ConnectionOptions = {},
   ): TlsConnection {
-    return new TlsConnection(new ClientHandshake(config, provider), provider, options);
+    return new TlsConnection(new ClientHandshake(config, provider), provider, options, config.now);
   }
 
   /** A client's first flight; nothing for a server. */
@@ -116,7 +119,7 @@ export class TlsConnection {
         continue;
       }
       const { tx: _tx, rx: _rx, update: _update, leftover, ...rest } = event;
-      this.#traffic = new ApplicationTraffic(event, this.#provider, this.#options);
+      this.#traffic = new ApplicationTraffic(event, this.#provider, this.#options, this.#now);
       joined.push(rest, ...this.#traffic.receive(leftover));
     }
     return joined;

@@ -2,6 +2,7 @@
  * The key schedule of RFC 8446 7.1 as a chain of types: early, handshake, application. Each stage can be
  * reached only through the one before it, and takes the input that the RFC mixes in there.
  */
+import type { Writer } from '../codec/writer.ts';
 import type { CryptoProvider, HashName } from '../crypto-provider.ts';
 import type { Suite } from '../suites.ts';
 import { Tls13Exporter } from './exporter.ts';
@@ -192,6 +193,11 @@ export class ResumptionSecret {
   psk(nonce: Uint8Array): Uint8Array {
     const { hash, hashLength } = this.#suite;
     return this.#provider.hkdfExpandLabel(hash, this.#secret, 'resumption', nonce, hashLength);
+  }
+
+  /** Copies the secret to where a client's connection keeps it. */
+  store(writer: Writer): void {
+    writer.bytes(this.#secret);
   }
 
   wipe(): void {

@@ -3,7 +3,7 @@ import { TlsError } from '../alerts.ts';
 import type { Credential } from '../api.ts';
 import type { ClientHello } from '../codec/client-hello.ts';
 import type { KeyShareEntry } from '../codec/extensions.ts';
-import { FALLBACK_SCSV, SSL30, signsIn13, TLS12, TLS13 } from '../codepoints.ts';
+import { FALLBACK_SCSV, MIN_RECORD_SIZE_LIMIT, SSL30, signsIn13, TLS12, TLS13 } from '../codepoints.ts';
 import { type Suite, suiteById } from '../suites.ts';
 import type { ServerConfig } from './api.ts';
 
@@ -58,8 +58,6 @@ export function checkHello(hello: ClientHello): Offer {
     signatureSchemes: hello.signatureAlgorithms,
   };
 }
-
-const MIN_RECORD_SIZE_LIMIT = 64;
 
 /** RFC 8449 4: "Endpoints MUST NOT send a "record_size_limit" extension with a value smaller than 64." */
 export function checkRecordSizeLimit({ recordSizeLimit }: ClientHello): void {

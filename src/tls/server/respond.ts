@@ -6,7 +6,7 @@ import { readClientHello } from '../codec/client-hello.ts';
 import { writeEncryptedExtensions } from '../codec/encrypted-extensions.ts';
 import type { KeyShareEntry } from '../codec/extensions.ts';
 import { writeServerHello } from '../codec/server-hello.ts';
-import { MAX_PLAINTEXT, TLS13 } from '../codepoints.ts';
+import { MAX_PLAINTEXT, OWN_RECORD_SIZE_LIMIT, TLS13 } from '../codepoints.ts';
 import type { Aligned, HandshakeMessage } from '../handshake-joiner.ts';
 import { EarlySecret } from '../schedule/key-schedule.ts';
 import type { Resumption } from '../session/api.ts';
@@ -160,6 +160,3 @@ export function answer(connection: Connection, plan: Plan): ServerState {
   });
   return new AwaitSignature(pending);
 }
-
-/** All that the protocol allows: 2^14 bytes and the type. */
-const OWN_RECORD_SIZE_LIMIT = MAX_PLAINTEXT + 1;

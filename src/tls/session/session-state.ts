@@ -44,7 +44,8 @@ export type SessionState = SessionState12 | SessionState13;
 
 const FORMAT = 1;
 const HASH_LENGTH = 32;
-const MASTER_SECRET_LENGTH = 48;
+/** Of TLS 1.2 (RFC 5246 8.1). */
+export const MASTER_SECRET_LENGTH = 48;
 /** A chain that is longer makes no ticket: a ClientHello has to carry it. */
 const MAX_PEER_CERTIFICATES = 8192;
 /** All but the chain, names of the greatest length included: a buffer that grows would leave a copy of the secret. */

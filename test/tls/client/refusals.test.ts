@@ -447,6 +447,8 @@ describe('EncryptedExtensions', () => {
       { versions: [0x0304, 0x0303] },
     ],
     ['with a server_name that is not empty', [[0, Buffer.alloc(1)]], 'trailing_data', 'decode_error'],
+    ['with a record_size_limit below 64', [[28, u16(63)]], 'bad_record_size_limit', 'illegal_parameter'],
+    ['with a record_size_limit of three bytes', [[28, Buffer.alloc(3, 1)]], 'trailing_data', 'decode_error'],
     ['with supported_groups that are none', [[10, Buffer.alloc(2)]], 'bad_list_length', 'decode_error'],
     [
       'with an extension twice',

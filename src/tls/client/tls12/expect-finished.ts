@@ -1,5 +1,5 @@
 import { TlsError } from '../../alerts.ts';
-import { HandshakeType, MAX_PLAINTEXT, TLS12, VERIFY_DATA_12 } from '../../codepoints.ts';
+import { HandshakeType, TLS12, VERIFY_DATA_12 } from '../../codepoints.ts';
 import type { HandshakeMessage } from '../../handshake-joiner.ts';
 import { requireType } from '../../state.ts';
 import { establish12 } from '../../tls12/establish.ts';
@@ -36,7 +36,7 @@ export class ExpectFinished extends Tls12ClientState {
       resumption: 'none' as const,
       tickets,
       peerCertificates: chain,
-      maxFragment: MAX_PLAINTEXT,
+      maxFragment: agreed.maxFragment,
     };
     return establish12(connection, info, exporter, verified, aligned);
   }

@@ -21,6 +21,8 @@ export interface Agreed {
   readonly mayStaple: boolean;
   readonly promisesTicket: boolean;
   readonly sctList: Uint8Array | undefined;
+  /** Bytes of content that a record to the server may have (RFC 8449). */
+  readonly maxFragment: number;
 }
 
 /** RFC 5246 7.4.1.1: a HelloRequest "will be ignored by the client if the client is currently negotiating a session". */

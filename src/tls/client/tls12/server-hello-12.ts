@@ -7,8 +7,8 @@ import { ExtensionType, TLS12, UNCOMPRESSED_POINT } from '../../codepoints.ts';
 import { type Suite, suiteById } from '../../suites.ts';
 import { Transcript } from '../../transcript.ts';
 import { checkAnswered } from '../answer.ts';
-import { selectedAlpn } from '../expect-encrypted-extensions.ts';
-import { type Offer, wipeKeys } from '../offer.ts';
+import { maxFragmentFrom, selectedAlpn } from '../expect-encrypted-extensions.ts';
+import { type Offer, wipeOffer } from '../offer.ts';
 import type { ClientState, Connection } from '../state.ts';
 import { ExpectCertificate } from './expect-certificate.ts';
 import type { Agreed } from './progress.ts';
@@ -22,6 +22,7 @@ const ALLOWED: ReadonlySet<number> = new Set([
   ExtensionType.alpn,
   ExtensionType.signedCertificateTimestamp,
   ExtensionType.extendedMasterSecret,
+  ExtensionType.recordSizeLimit,
   ExtensionType.sessionTicket,
   ExtensionType.renegotiationInfo,
 ]);
@@ -42,7 +43,7 @@ export function acceptServerHello12(connection: Connection, accepted: Accepted12
   const { offer, hello, sent, received } = accepted;
   connection.version = TLS12;
   // Shares are for TLS 1.3.
-  wipeKeys(offer);
+  wipeOffer(offer);
   const suite = chosenSuite(offer, hello);
   const { extensions } = hello;
   checkAnswered(extensions, ALLOWED, offer);
@@ -54,6 +55,8 @@ export function acceptServerHello12(connection: Connection, accepted: Accepted12
   const transcript = new Transcript(connection.provider, suite.hash, sent.length + TRANSCRIPT_BYTES);
   transcript.add(sent);
   transcript.add(received);
+  const maxFragment = maxFragmentFrom(extensions, 0);
+  connection.writer.limitFragments(maxFragment);
   const sctList = extensions.get(ExtensionType.signedCertificateTimestamp);
   const agreed: Agreed = {
     offer,
@@ -64,6 +67,7 @@ export function acceptServerHello12(connection: Connection, accepted: Accepted12
     alpn: selectedAlpn(offer.config.alpn, extensions),
     mayStaple: extensions.has(ExtensionType.statusRequest),
     promisesTicket: extensions.has(ExtensionType.sessionTicket),
+    maxFragment,
     sctList: sctList && copyBytes(readSctList(sctList)),
   };
   return new ExpectCertificate(agreed);
