@@ -53,6 +53,11 @@ export interface NativeCrypto {
   ): { publicKey: Uint8Array; sharedSecret: Uint8Array } | null;
   /** The half of keyShare() that a client needs. */
   generateKeyShare(group: NativeGroup): NativeEphemeralKey;
+  /**
+   * Whether `signature` is that of the key `spki` over `data`; null: a scheme or a kind of key that is not known here (it
+   * has EC on P-256 and P-384, Ed25519, RSA of 2048 to 8192 bits), about which nothing is said.
+   */
+  verify(scheme: number, spki: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean | null;
   hash(hash: HashName, data: Uint8Array): Uint8Array;
   hmac(hash: HashName, key: Uint8Array, data: Uint8Array): Uint8Array;
   hkdfExtract(hash: HashName, salt: Uint8Array, ikm: Uint8Array): Uint8Array;

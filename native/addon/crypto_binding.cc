@@ -178,6 +178,21 @@ Napi::Value sharedPrivateKey(const Napi::CallbackInfo& info) {
   return PrivateKeyBinding::wrap(info.Env(), stateOf(info).privateKeyClass, std::move(*shared));
 }
 
+Napi::Value verify(const Napi::CallbackInfo& info) {
+  Arguments arguments(info, "verify");
+  const auto scheme = static_cast<uint16_t>(arguments.integer(0, "scheme", 0, 0xffff));
+  const Bytes spki = arguments.bytes(1, "spki");
+  const Bytes data = arguments.bytes(2, "data");
+  const Bytes signature = arguments.bytes(3, "signature");
+  if (!arguments.good()) return info.Env().Undefined();
+  switch (key::verify(scheme, spki, data, signature)) {
+    case key::Verdict::Good: return Napi::Boolean::New(info.Env(), true);
+    case key::Verdict::Bad: return Napi::Boolean::New(info.Env(), false);
+    case key::Verdict::NotOurs: break;
+  }
+  return info.Env().Null();
+}
+
 // ── AEAD ──
 
 struct OneShot {
@@ -387,6 +402,7 @@ void registerCrypto(Napi::Env env, Napi::Object exports) {
   add("keyShare", keyShare);
   add("generateKeyShare", generateKeyShare);
   add("agree", agree);
+  add("verify", verify);
   add("hash", hash);
   add("hmac", hmac);
   add("hkdfExtract", hkdfExtract);

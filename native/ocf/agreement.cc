@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "ocf/key.hpp"
+#include "ocf/key_internal.hpp"
 #include "ocf/ocf.hpp"
 
 namespace socrypt::key {
@@ -152,6 +153,8 @@ Agreement keyShare(Group group, View peerPublic, KeyShare& out) noexcept {
   if (own == nullptr) return finish(Agreement::Failed, out);
   return finish(derive(*of, own.get(), peer.get(), out), out);
 }
+
+EVP_PKEY* importPoint(Group group, View point) noexcept { return importPeer(group, *facts(group), point).release(); }
 
 void EphemeralKey::FreeKey::operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
 EphemeralKey::~EphemeralKey() = default;

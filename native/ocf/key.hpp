@@ -173,4 +173,11 @@ class PrivateKey {
   int bits_ = 0;
 };
 
+enum class Verdict : uint8_t { Good, Bad, NotOurs };
+
+/// Whether `signature` is that of the key `spki` (SubjectPublicKeyInfo, DER) over `data` in the SignatureScheme.
+/// NotOurs: a scheme or a kind of key that is not known here, about which nothing is said. Keys: EC on P-256 and
+/// P-384 by uncompressed points, Ed25519, RSA of 2048 to 8192 bits with an odd exponent of at most 33 bits.
+[[nodiscard]] Verdict verify(uint16_t scheme, View spki, View data, View signature) noexcept;
+
 }  // namespace socrypt::key

@@ -14,15 +14,6 @@
 namespace socrypt::key {
 namespace {
 
-enum class Padding : uint8_t { None, Pss, Pkcs1 };
-
-struct Scheme {
-  uint16_t code;  // TLS SignatureScheme, RFC 8446 4.2.3
-  PrivateKey::Type type;
-  Hash hash;
-  Padding padding;
-};
-
 constexpr uint16_t kEd25519 = 0x0807;
 // Which curve an ECDSA scheme goes with is the caller's to know: TLS 1.3 ties them, TLS 1.2 does not.
 constexpr Scheme kSchemes[] = {
@@ -37,11 +28,6 @@ constexpr Scheme kSchemes[] = {
     {kEd25519, PrivateKey::Type::Ed25519, Hash::Sha512, Padding::None},
 };
 
-const Scheme* find(uint16_t code) noexcept {
-  const auto* at = std::find_if(std::begin(kSchemes), std::end(kSchemes), [code](const Scheme& s) { return s.code == code; });
-  return at == std::end(kSchemes) ? nullptr : at;
-}
-
 struct FreeMdContext {
   void operator()(EVP_MD_CTX* p) const noexcept { EVP_MD_CTX_free(p); }
 };
@@ -50,6 +36,20 @@ struct FreePkcs8 {
 };
 
 }  // namespace
+
+const Scheme* findScheme(uint16_t code) noexcept {
+  const auto* at = std::find_if(std::begin(kSchemes), std::end(kSchemes), [code](const Scheme& s) { return s.code == code; });
+  return at == std::end(kSchemes) ? nullptr : at;
+}
+
+bool setPadding(EVP_PKEY_CTX* context, const Scheme& scheme) noexcept {
+  // rsa_pss_rsae: MGF1 with the same hash, a salt of the hash's length (RFC 8446 4.2.3).
+  if (scheme.padding == Padding::Pss)
+    return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
+           EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1 &&
+           EVP_PKEY_CTX_set_rsa_mgf1_md(context, md(scheme.hash)) == 1;
+  return scheme.padding == Padding::None || EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1;
+}
 
 void PrivateKey::FreeKey::operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
 void PrivateKey::FreeContext::operator()(EVP_PKEY_CTX* context) const noexcept { EVP_PKEY_CTX_free(context); }
@@ -124,7 +124,7 @@ bool PrivateKey::verifiesItself() {
   const std::unique_ptr<EVP_MD_CTX, FreeMdContext> context(EVP_MD_CTX_new());
   const bool good =
       context != nullptr &&
-      EVP_DigestVerifyInit(context.get(), nullptr, type_ == Type::Ed25519 ? nullptr : md(find(scheme)->hash), nullptr, key_.get()) == 1 &&
+      EVP_DigestVerifyInit(context.get(), nullptr, type_ == Type::Ed25519 ? nullptr : md(findScheme(scheme)->hash), nullptr, key_.get()) == 1 &&
       EVP_DigestVerify(context.get(), signature.data(), signature.size(), kText, sizeof kText) == 1;
   ERR_clear_error();
   return good;
@@ -141,7 +141,7 @@ std::vector<uint8_t> PrivateKey::publicKey() const {
 }
 
 bool PrivateKey::fits(uint16_t code) const noexcept {
-  const Scheme* scheme = find(code);
+  const Scheme* scheme = findScheme(code);
   return scheme != nullptr && scheme->type == type_;
 }
 
@@ -149,17 +149,12 @@ EVP_PKEY_CTX* PrivateKey::signer(uint16_t code) noexcept {
   for (const Signer& one : signers_) {
     if (one.scheme == code) return one.context.get();
   }
-  const Scheme& scheme = *find(code);
+  const Scheme& scheme = *findScheme(code);
   Signer made{code, std::unique_ptr<EVP_PKEY_CTX, FreeContext>(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr))};
   EVP_PKEY_CTX* context = made.context.get();
   if (context == nullptr || EVP_PKEY_sign_init(context) != 1 || EVP_PKEY_CTX_set_signature_md(context, md(scheme.hash)) != 1)
     return nullptr;
-  // rsa_pss_rsae: MGF1 with the same hash, a salt of the hash's length (RFC 8446 4.2.3).
-  if (scheme.padding == Padding::Pss && (EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) != 1 ||
-                                         EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) != 1 ||
-                                         EVP_PKEY_CTX_set_rsa_mgf1_md(context, md(scheme.hash)) != 1))
-    return nullptr;
-  if (scheme.padding == Padding::Pkcs1 && EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) != 1) return nullptr;
+  if (!setPadding(context, scheme)) return nullptr;
   signers_.push_back(std::move(made));
   return context;
 }
@@ -177,7 +172,7 @@ PrivateKey::SignResult PrivateKey::sign(uint16_t code, View data, std::vector<ui
   } else {
     EVP_PKEY_CTX* context = signer(code);
     Digest hashed;
-    good = context != nullptr && digest(find(code)->hash, data, hashed) &&
+    good = context != nullptr && digest(findScheme(code)->hash, data, hashed) &&
            EVP_PKEY_sign(context, signature.data(), &length, hashed.bytes.data(), hashed.length) == 1;
   }
   ERR_clear_error();
