@@ -65,6 +65,8 @@ class Buffer {
 // so that a browser has something to decrypt after one round trip; then records are full.
 inline constexpr uint32_t kSmallPayload = 4096;
 inline constexpr uint32_t kSmallBytes = 3 * kSmallPayload;
+/// A peer's record_size_limit is 64 at least (RFC 8449 4), and counts the content type in TLS 1.3.
+inline constexpr uint32_t kMinFragment = 63;
 
 // Every handshake record after the handshake costs the control plane some 50 us. A peer has so many of them
 // looked at in a burst, and one more in each period (docs/decisions/0007-no-progress.md).
@@ -148,6 +150,7 @@ struct Connection : DeadlineNode {
   uint32_t handshakeBytes = 0;
   uint32_t requests = 0;
   uint32_t smallRecords = 0;          // bytes still to be sent in small records
+  uint32_t maxFragment = record::kMaxPlaintext;  // bytes of content in one of our records (RFC 8449)
   uint64_t acceptedAt = 0, requestAt = 0, activeAt = 0;
   uint64_t bytesIn = 0, bytesOut = 0;  // of the TCP stream
   uint64_t waiting = 0;                // request token, 0: none

@@ -120,8 +120,10 @@ void Engine::onEstablish(Connection& c, MessageReader& reader) {
   reader.keys(rx);
   const auto blob = reader.bytes();
   const auto leftover = reader.bytes();
+  const uint32_t maxFragment = reader.number<uint32_t>();
+  const bool fits = maxFragment >= kMinFragment && maxFragment <= record::kMaxPlaintext;
   // It came with one read, so it fits into the buffer of reads.
-  if (reader.bad() || tx.suite != rx.suite || leftover.size() > kReadBuffer) return destroy(c, Counter::closed_error);
+  if (reader.bad() || !fits || tx.suite != rx.suite || leftover.size() > kReadBuffer) return destroy(c, Counter::closed_error);
   if (!first.empty() && !transmit(c, first)) return;
   tx.streamOffset = c.bytesOut + c.out.size();
   rx.streamOffset = c.bytesIn - leftover.size();
@@ -131,6 +133,7 @@ void Engine::onEstablish(Connection& c, MessageReader& reader) {
   c.phase = Phase::Open;
   c.awaitingControl = false;
   c.requestAt = c.activeAt = now_;
+  c.maxFragment = maxFragment;
   c.smallRecords = kSmallBytes;
   c.established = true;
   counters_.add(Counter::tls_active);

@@ -34,7 +34,8 @@ enum class Notice : uint32_t { AcceptFailed = 1, AcceptRecovered = 2 };
 enum class Down : uint16_t {
   HandshakeSend = 1,  // bytes: wire bytes to send; then read on
   HandshakeMore = 2,  // nothing to send; read on
-  Establish = 3,      // bytes first (wire bytes), keys tx, keys rx, bytes blob, bytes leftover (ciphertext after Finished)
+  Establish = 3,      // bytes first (wire bytes), keys tx, keys rx, bytes blob, bytes leftover (ciphertext after
+                      // Finished), u32 bytes of content that a record to the peer may have (RFC 8449)
   HandshakeFail = 4,  // bytes: alert record(s) to send before closing
   RxKeys = 5,         // keys, bytes blob
   TxUpdate = 6,       // u8 asked (answers RekeyDue), bytes message (sealed under the old key), keys, bytes blob

@@ -104,7 +104,7 @@ void Engine::sendHandshake(Connection& c, std::span<const uint8_t> content) {
   size_t records = 0;
   uint8_t* at = outBuffer_.get();
   while (!content.empty() && records < slots_.size()) {
-    const size_t n = std::min(content.size(), record::kMaxPlaintext);
+    const size_t n = std::min<size_t>(content.size(), c.maxFragment);
     std::memcpy(at + framing.before, content.data(), n);
     slots_[records++] = {at, static_cast<uint32_t>(n)};
     at += framing.overhead() + n;

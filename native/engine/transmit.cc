@@ -82,7 +82,8 @@ size_t Engine::fill(Connection& c) {
   size_t slot = 0;
   uint32_t used = 0;
   slots_[0] = {outBuffer_.get(), 0};
-  const auto capacity = [&] { return c.smallRecords != 0 ? kSmallPayload : static_cast<uint32_t>(record::kMaxPlaintext); };
+  const auto capacityWith = [&c](uint32_t small) { return small != 0 ? std::min(kSmallPayload, c.maxFragment) : c.maxFragment; };
+  const auto capacity = [&] { return capacityWith(c.smallRecords); };
   uint32_t room = capacity();
   // Closes the current slot and opens the next one; false when the batch is full.
   const auto advance = [&] {
@@ -134,7 +135,7 @@ size_t Engine::fill(Connection& c) {
         at += framing.overhead() + begin + n;
         small -= std::min(small, begin + n);
         begin = 0;
-        space = small != 0 ? kSmallPayload : static_cast<uint32_t>(record::kMaxPlaintext);
+        space = capacityWith(small);
       }
       ssize_t n = preadv2(response.file->fd.get(), parts, static_cast<int>(count), static_cast<off_t>(response.offset), RWF_NOWAIT);
       if (n < 0 && errno == EOPNOTSUPP)

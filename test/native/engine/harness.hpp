@@ -94,7 +94,8 @@ class Message {
 
 /// The answer to the handshake bytes of `body`, a HandshakeData: 8 bytes stand for the handshake, what follows are records
 /// already.
-inline Message answerHandshake(uint64_t id, MessageReader body, record::Suite suite = record::Suite::Aes128GcmSha256) {
+inline Message answerHandshake(uint64_t id, MessageReader body, record::Suite suite = record::Suite::Aes128GcmSha256,
+                               uint32_t maxFragment = record::kMaxPlaintext) {
   body.number<uint8_t>();
   const auto bytes = body.bytes();
   if (bytes.size() < 8) return std::move(Message(Down::HandshakeFail, id).string(std::string_view("\x15\3\3\0\2\2\x32", 7)));
@@ -102,7 +103,7 @@ inline Message answerHandshake(uint64_t id, MessageReader body, record::Suite su
   fillKeys(tx, 1, suite);
   fillKeys(rx, 77, suite);
   return std::move(Message(Down::Establish, id).string("hello").keys(tx).keys(rx).string("blob").string(
-      {reinterpret_cast<const char*>(bytes.data()) + 8, bytes.size() - 8}));
+      {reinterpret_cast<const char*>(bytes.data()) + 8, bytes.size() - 8}).number(maxFragment));
 }
 
 /// True once `condition` holds; looked at for 15 s.
@@ -175,6 +176,7 @@ class Server {
   std::atomic<bool> stalled{false};
   /// Keys for connections that are established from now on.
   std::atomic<record::Suite> suite{record::Suite::Aes128GcmSha256};
+  std::atomic<uint32_t> maxFragment{record::kMaxPlaintext};
   /// Handshake content that came up.
   std::atomic<int> postHandshakes{0};
   /// The last connection that was established.
@@ -243,7 +245,7 @@ class Server {
       submit(Message(Down::HandshakeSend, header.id).string(flight));
     } else if (static_cast<Up>(header.type) == Up::HandshakeData) {
       lastConnection = header.id;
-      submit(answerHandshake(header.id, reader, suite));
+      submit(answerHandshake(header.id, reader, suite, maxFragment));
     } else if (static_cast<Up>(header.type) == Up::PostHandshake) {
       ++postHandshakes;
       reader.bytes();
