@@ -9,6 +9,7 @@ import { Credential, CredentialStore, type SharedCredential } from './credential
 import { HandshakeControl } from './handshake-control.ts';
 import { nativeCryptoProvider } from './native-crypto-provider.ts';
 import { SharedCounters } from './shared-counters.ts';
+import { wipeSecrets } from './tickets/ticket-sealer.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
 
 const port = parentPort!;
@@ -27,6 +28,7 @@ const handshakes = new HandshakeControl(
   options,
   new SharedCounters(counters),
 );
+wipeSecrets(options.sessions.secrets);
 const links: HandshakeLink[] = [];
 
 port.on('message', (message: ToWorker) => {
@@ -35,8 +37,12 @@ port.on('message', (message: ToWorker) => {
       for (const channel of message.channels) links.push(new HandshakeLink(channel, handshakes));
       break;
     case 'credentials':
-      handshakes.setCredentials(storeOf(message.credentials));
+      handshakes.setCredentials(storeOf(message.credentials), message.clients);
       say({ type: 'taken', id: message.id });
+      break;
+    case 'ticketSecrets':
+      handshakes.setTicketSecrets(message.secrets);
+      wipeSecrets(message.secrets);
       break;
     case 'close':
       for (const link of links) link.close();

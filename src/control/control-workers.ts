@@ -7,10 +7,12 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { SocryptError } from '../errors.ts';
+import type { ClientAuthenticationOptions } from './client-authentication.ts';
 import type { CredentialStore, SharedCredential } from './credential-store.ts';
 import type { HandshakeControlOptions } from './handshake-control.ts';
 import { type HandshakeCounters, PENDING, readCounters } from './handshake-counters.ts';
 import { readShared, SharedCounters } from './shared-counters.ts';
+import type { TicketSecrets } from './tickets/ticket-sealer.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
 
 export interface ControlWorkersOptions {
@@ -60,6 +62,8 @@ export class ControlWorkers {
   /** What workers counted that are gone. */
   readonly #past: ReadonlyMap<string, number>[] = [];
   #credentials: CredentialStore;
+  #clients: ClientAuthenticationOptions | null;
+  #secrets: TicketSecrets;
   /** Replaced ones, for as long as a worker that starts may still want its shares of their keys. */
   readonly #replaced = new Set<CredentialStore>();
   #waiting = new Map<number, { readonly left: Set<Worker>; readonly done: () => void }>();
@@ -70,6 +74,8 @@ export class ControlWorkers {
   constructor(credentials: CredentialStore, options: ControlWorkersOptions, log: ControlWorkersLog) {
     this.#credentials = credentials;
     this.#options = options;
+    this.#clients = options.handshakes.clientAuthentication;
+    this.#secrets = options.handshakes.sessions.secrets;
     this.#log = log;
     this.#slots = Array.from({ length: options.workers }, () => ({
       worker: undefined,
@@ -107,19 +113,29 @@ export class ControlWorkers {
   }
 
   /** For handshakes that begin once this resolves. */
-  async setCredentials(credentials: CredentialStore): Promise<void> {
+  async setCredentials(
+    credentials: CredentialStore,
+    clients: ClientAuthenticationOptions | null,
+  ): Promise<void> {
     const shared = share(credentials);
     const before = this.#credentials;
     this.#credentials = credentials;
+    this.#clients = clients;
     const left = new Set(this.#slots.flatMap(({ worker }) => (worker === undefined ? [] : [worker])));
     if (left.size === 0) return;
     const id = ++this.#lastId;
     this.#replaced.add(before);
     await new Promise<void>((done) => {
       this.#waiting.set(id, { left, done });
-      for (const worker of left) this.#say(worker, { type: 'credentials', id, credentials: shared });
+      for (const worker of left) this.#say(worker, { type: 'credentials', id, credentials: shared, clients });
     });
     this.#replaced.delete(before);
+  }
+
+  /** The secrets stay the caller's, who wipes them only when others have taken their place. */
+  setTicketSecrets(secrets: TicketSecrets): void {
+    this.#secrets = secrets;
+    for (const worker of this.threads) this.#say(worker, { type: 'ticketSecrets', secrets });
   }
 
   counters(): HandshakeCounters {
@@ -149,7 +165,11 @@ export class ControlWorkers {
   /** Resolves when the worker is ready; rejects when it ends before. */
   #begin(slot: Slot): Promise<void> {
     const start: WorkerStart = {
-      options: this.#options.handshakes,
+      options: {
+        ...this.#options.handshakes,
+        sessions: { ...this.#options.handshakes.sessions, secrets: this.#secrets },
+        clientAuthentication: this.#clients,
+      },
       credentials: share(this.#credentials),
       counters: slot.counters,
     };

@@ -12,6 +12,7 @@ import {
   ServerHandshake,
   wipe,
 } from '../tls/index.ts';
+import { type ClientAuthenticationOptions, ClientVerifier } from './client-authentication.ts';
 import type { Credential, CredentialStore } from './credential-store.ts';
 import {
   CounterMap,
@@ -21,9 +22,14 @@ import {
   FULL,
   type HandshakeCounters,
   NEGOTIATED,
+  NOT_RESUMED,
   PENDING,
+  RESUMED,
   readCounters,
+  TICKETS,
 } from './handshake-counters.ts';
+import { type SessionOptions, Sessions } from './tickets/sessions.ts';
+import type { TicketSecrets } from './tickets/ticket-sealer.ts';
 
 export type { HandshakeCounters } from './handshake-counters.ts';
 
@@ -42,6 +48,9 @@ export interface HandshakeControlOptions {
    * made here, which costs less in all: right for a thread that has nothing else to do.
    */
   readonly signElsewhere: boolean;
+  readonly sessions: SessionOptions;
+  /** null: clients are not asked for certificates. */
+  readonly clientAuthentication: ClientAuthenticationOptions | null;
 }
 
 const EMPTY = new Uint8Array(0);
@@ -63,6 +72,8 @@ export class HandshakeControl implements HandshakeHandler {
   readonly #counters: CounterSink;
   readonly #own: CounterMap | undefined;
   readonly #pending = new Map<CryptSockets, Connections>();
+  readonly #sessions: Sessions;
+  #clients: ClientVerifier | null = null;
   #config: ServerConfig;
   #sweepAt = 0;
 
@@ -77,12 +88,18 @@ export class HandshakeControl implements HandshakeHandler {
     this.#options = options;
     this.#own = counters === undefined ? new CounterMap() : undefined;
     this.#counters = counters ?? this.#own!;
-    this.#config = this.#configure(credentials);
+    this.#sessions = new Sessions(provider, options.sessions);
+    this.#config = this.#configure(credentials, options.clientAuthentication);
   }
 
-  /** For handshakes that begin from now on; those under way keep what they started with. */
-  setCredentials(credentials: CredentialStore): void {
-    this.#config = this.#configure(credentials);
+  /** For handshakes that begin from now on; those under way keep what they started with, but for who is let in. */
+  setCredentials(credentials: CredentialStore, clients: ClientAuthenticationOptions | null): void {
+    this.#config = this.#configure(credentials, clients);
+  }
+
+  /** Copies. */
+  setTicketSecrets(secrets: TicketSecrets): void {
+    this.#sessions.replaceSecrets(secrets);
   }
 
   counters(): HandshakeCounters {
@@ -191,16 +208,26 @@ export class HandshakeControl implements HandshakeHandler {
           break;
         }
         case 'verify':
-          // No client is asked for a certificate.
-          queue = handshake.abort();
+          queue = this.#judge(handshake, event.chain);
           i = -1;
           break;
         case 'established': {
           this.#forget(sockets, connection, pending);
-          this.#counters.add(FULL, 1);
-          const { suite, group, alpn } = event.info;
+          const { suite, group, alpn, resumption, tickets } = event.info;
+          this.#counters.add(resumption === 'resumed' ? RESUMED : FULL, 1);
+          if (resumption !== 'resumed' && resumption !== 'none')
+            this.#counters.add(NOT_RESUMED + resumption, 1);
+          if (tickets > 0) this.#counters.add(TICKETS, tickets);
           this.#counters.add(`${NEGOTIATED}${suite}\t${group}\t${alpn ?? ''}`, 1);
-          sockets.establish(connection, flight, event.tx, event.rx, event.update, event.leftover);
+          sockets.establish(
+            connection,
+            flight,
+            event.tx,
+            event.rx,
+            event.update,
+            event.leftover,
+            event.info.maxFragment,
+          );
           wipe(event.tx);
           wipe(event.rx);
           wipe(event.update);
@@ -216,6 +243,11 @@ export class HandshakeControl implements HandshakeHandler {
     }
     if (flight.length !== 0) sockets.send(connection, flight);
     else sockets.more(connection);
+  }
+
+  #judge(handshake: ServerHandshake, chain: readonly Uint8Array[]): readonly HandshakeEvent[] {
+    if (this.#clients === null) return handshake.provideVerification('certificate_refused');
+    return handshake.provideVerification(this.#clients.verify(chain)?.reason);
   }
 
   /** undefined: a key that cannot sign (a token that was pulled, say) fails this handshake and no other. */
@@ -301,7 +333,8 @@ export class HandshakeControl implements HandshakeHandler {
         }
   }
 
-  #configure(credentials: CredentialStore): ServerConfig {
+  #configure(credentials: CredentialStore, clients: ClientAuthenticationOptions | null): ServerConfig {
+    this.#clients = clients && new ClientVerifier(clients);
     const { suites, groups, alpn, maxHandshakeBytes } = this.#options;
     return {
       versions: [TLS13],
@@ -309,6 +342,10 @@ export class HandshakeControl implements HandshakeHandler {
       groups,
       alpn,
       maxHandshakeBytes,
+      tickets: this.#sessions.tickets,
+      cookies: this.#sessions.cookies,
+      clientAuthentication: this.#clients?.authentication,
+      sessionContext: this.#clients?.sessionContext,
       // A name that is not ours gets the first certificate. So none at all means that no signature scheme fits, which
       // the handshake finds out, and names, by itself.
       selectCredential: (hello) => credentials.select(hello) ?? credentials.credentials[0],

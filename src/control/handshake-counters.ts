@@ -2,6 +2,12 @@
 
 export interface HandshakeCounters {
   readonly full: number;
+  /** By a session of before. */
+  readonly resumed: number;
+  /** Sessions that were offered and not resumed, by reason, as `tls/session` names them; their handshakes are in `full`. */
+  readonly notResumed: ReadonlyMap<string, number>;
+  /** NewSessionTicket messages sent. */
+  readonly tickets: number;
   /** By reason, as `tls/` names them. */
   readonly failed: ReadonlyMap<string, number>;
   /** Connections ended for a message after their handshake, by reason. */
@@ -18,6 +24,9 @@ export interface CounterSink {
 }
 
 export const FULL = 'full';
+export const RESUMED = 'resumed';
+export const TICKETS = 'tickets';
+export const NOT_RESUMED = 'notResumed\t';
 export const PENDING = 'pending';
 export const FAILED = 'failed\t';
 export const FAILED_AFTER = 'failedAfter\t';
@@ -44,6 +53,9 @@ export function readCounters(parts: Iterable<ReadonlyMap<string, number>>): Hand
     );
   return {
     full: sum.values.get(FULL) ?? 0,
+    resumed: sum.values.get(RESUMED) ?? 0,
+    notResumed: under(NOT_RESUMED),
+    tickets: sum.values.get(TICKETS) ?? 0,
     failed: under(FAILED),
     failedAfter: under(FAILED_AFTER),
     negotiated: under(NEGOTIATED),

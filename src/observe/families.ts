@@ -22,6 +22,10 @@ export interface Family {
 /** What control counted about handshakes. */
 export interface HandshakeCounts {
   readonly full: number;
+  readonly resumed: number;
+  /** Sessions offered and not resumed, by reason. */
+  readonly notResumed: ReadonlyMap<string, number>;
+  readonly tickets: number;
   /** By reason. */
   readonly failed: ReadonlyMap<string, number>;
   /** After the handshake: KeyUpdates that were none. By reason. */
@@ -214,9 +218,16 @@ export const families: readonly Family[] = [
     for (const n of failures(s).values()) failed += n;
     return [
       { labels: { result: 'full' }, value: s.handshakes.full },
+      { labels: { result: 'resumed' }, value: s.handshakes.resumed },
       { labels: { result: 'failed' }, value: failed },
     ];
   }),
+  counter('socrypt_tls_tickets_total', 'Session tickets sent.', (s) => one(s.handshakes.tickets)),
+  counter(
+    'socrypt_tls_sessions_refused_total',
+    'Sessions that clients offered and that were not resumed, by reason; the handshake went on in full.',
+    (s) => [...s.handshakes.notResumed].map(([reason, value]) => ({ labels: { reason }, value })),
+  ),
   counter('socrypt_tls_handshake_failures_total', 'Failed TLS handshakes by reason.', (s) =>
     [...failures(s)].map(([reason, value]) => ({ labels: { reason }, value })),
   ),

@@ -15,6 +15,8 @@ export interface CryptSockets {
     rx: TrafficKeys,
     update: Uint8Array,
     leftover: Uint8Array,
+    /** Bytes of content that a record to the peer may have, 63 to 16384 (RFC 8449). */
+    maxFragment: number,
   ): void;
   /** Sends `alert` (wire bytes, may be empty) and closes. */
   fail(connection: number, alert: Uint8Array): void;
@@ -70,6 +72,7 @@ export class MessageSockets implements CryptSockets {
     rx: TrafficKeys,
     update: Uint8Array,
     leftover: Uint8Array,
+    maxFragment: number,
   ): void {
     const writer = this.#messenger.begin(Down.Establish, connection);
     writer.bytes(first);
@@ -77,6 +80,7 @@ export class MessageSockets implements CryptSockets {
     writer.keys(rx);
     writer.bytes(update);
     writer.bytes(leftover);
+    writer.u32(maxFragment);
     this.#messenger.end();
   }
   fail(connection: number, alert: Uint8Array): void {

@@ -179,6 +179,68 @@ export const OPTIONS = {
     },
   ),
 
+  /** Session tickets after a full handshake; 0: no session is resumed. */
+  tickets: count({
+    group: 'tls',
+    help: 'Session tickets after a full handshake; 0: sessions are not resumed',
+    default: 2,
+    min: 0,
+    max: 8,
+  }),
+  /** How long a session ticket lives, ms. */
+  ticketLifetime: duration({
+    group: 'tls',
+    help: 'How long a session ticket lives, and how long a ticket key of our own seals',
+    default: DAY,
+    min: 1000,
+    max: 7 * DAY,
+  }),
+  /** File of ticket keys, for servers that resume each other's sessions; null: keys of our own, that rotate. */
+  ticketKeys: optionalText(
+    {
+      group: 'tls',
+      help: 'Ticket keys for several servers, read again when the file changes; without it keys of our own, which rotate',
+      default: null,
+    },
+    { ...FILE, example: './ticket.keys' },
+  ),
+  /** A ticket resumes one session, and no second one. */
+  singleUseTickets: toggle({
+    group: 'tls',
+    help: 'Take each session ticket once only, in this process',
+    default: false,
+  }),
+  /** Authorities whose certificates clients show; none: clients are not asked. */
+  clientCa: list<string>(
+    {
+      group: 'tls',
+      help: 'Certificates of authorities, PEM or DER: clients are asked for a certificate by one of them',
+      default: [],
+      reload: true,
+    },
+    { ...FILE, example: './clients-ca.pem' },
+  ),
+  /** Whether a client without a certificate is let in. */
+  clientAuth: choice(
+    {
+      group: 'tls',
+      help: 'With `clientCa`: require a certificate, or request one and let clients without any in',
+      default: 'require',
+      reload: true,
+    },
+    ['require', 'request'],
+  ),
+  /** Revocation lists for clients' certificates. */
+  clientCrl: list<string>(
+    {
+      group: 'tls',
+      help: 'Revocation lists, PEM or DER: with any, each client certificate must be covered by a current one',
+      default: [],
+      reload: true,
+    },
+    { ...FILE, example: './clients.crl' },
+  ),
+
   // ── files ──────────────────────────────────────────────────────────────────────────────────────────
   /** Names tried, in order, for a path that is a directory. */
   index: list<string>(

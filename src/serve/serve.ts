@@ -1,5 +1,7 @@
 /** serve(): everything joined into one server that starts whole or not at all. */
 
+import { randomBytes } from 'node:crypto';
+import type { ClientAuthenticationOptions } from '../control/client-authentication.ts';
 import { ControlWorkers } from '../control/control-workers.ts';
 import type { CredentialStore } from '../control/credentials.ts';
 import {
@@ -8,6 +10,9 @@ import {
   type HandshakeCounters,
 } from '../control/handshake-control.ts';
 import { nativeCryptoProvider } from '../control/native-crypto-provider.ts';
+import { SingleUseTable } from '../control/tickets/single-use.ts';
+import { type TicketKeyCallback, TicketKeys } from '../control/tickets/ticket-keys.ts';
+import type { TicketSecrets } from '../control/tickets/ticket-sealer.ts';
 import { SocryptError } from '../errors.ts';
 import { StaticHandler } from '../http/handler.ts';
 import { resolveHttpOptions } from '../http/options.ts';
@@ -34,8 +39,10 @@ import type { ReloadReport, ServeOptions, Server, ServerStats } from './server.t
 import { groupsNamed, suitesNamed } from './tls-names.ts';
 import { VERSION } from './version.ts';
 
-const EXTRA_KEYS = ['registry', 'logger'];
+const EXTRA_KEYS = ['registry', 'logger', 'ticketKeyCallback'];
 const WATCH_MS = 1000;
+/** Uses that are remembered for the lifetime of a ticket; 4 MiB. Beyond them handshakes are full ones. */
+const SINGLE_USE_TICKETS = 131_072;
 
 /**
  * Serves a directory over HTTPS. Rejects with UsageError for options that cannot be meant, and with SocryptError for
@@ -49,9 +56,13 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 /** serve() for options that were read already. */
 export async function startServer(
   settings: Settings,
-  extras: Pick<ServeOptions, 'registry' | 'logger'> = {},
+  extras: Pick<ServeOptions, 'registry' | 'logger' | 'ticketKeyCallback'> = {},
 ): Promise<Server> {
-  const server = new RunningServer(settings, extras.logger ?? createLog(settings.logLevel));
+  const server = new RunningServer(
+    settings,
+    extras.logger ?? createLog(settings.logLevel),
+    extras.ticketKeyCallback,
+  );
   try {
     await server.start(extras.registry);
   } catch (error) {
@@ -86,7 +97,11 @@ export function httpOptionsOf(settings: Settings) {
 /** Handshakes in this thread, or in workers. */
 interface Handshakes {
   counters(): HandshakeCounters;
-  setCredentials(credentials: CredentialStore): void | Promise<void>;
+  setCredentials(
+    credentials: CredentialStore,
+    clients: ClientAuthenticationOptions | null,
+  ): void | Promise<void>;
+  setTicketSecrets(secrets: TicketSecrets): void;
 }
 
 class RunningServer implements Server {
@@ -104,6 +119,8 @@ class RunningServer implements Server {
   #accessLogFailing = false;
   #handshakes: Handshakes | undefined;
   #workers: ControlWorkers | undefined;
+  #ticketKeys: TicketKeys | undefined;
+  readonly #ticketKeyCallback: TicketKeyCallback | undefined;
   #plane: Plane | undefined;
   #redirect: RedirectListener | undefined;
   #admin: AdminListener | undefined;
@@ -116,8 +133,9 @@ class RunningServer implements Server {
   /** The last word, once closed. */
   #last: ServerStats | undefined;
 
-  constructor(settings: Settings, log: Log) {
+  constructor(settings: Settings, log: Log, ticketKeys: TicketKeyCallback | undefined) {
     this.settings = settings;
+    this.#ticketKeyCallback = ticketKeys;
     this.#log = log;
     this.credentials = loadCredentials(settings);
     this.offload = chooseOffload(settings.offload);
@@ -151,7 +169,10 @@ class RunningServer implements Server {
     await refuseSharedPort('HTTPS', host, settings.port);
     const bound = await this.#listen(host);
     this.address = { ...bound, url: urlOf(bound.host, bound.port) };
-    this.#watch = setInterval(() => this.#watchAccessLog(), WATCH_MS);
+    this.#watch = setInterval(() => {
+      this.#watchAccessLog();
+      this.#ticketKeys?.tick();
+    }, WATCH_MS);
     this.#watch.unref();
     this.#listening = true;
     this.#log.info({ url: this.address.url, root: settings.root, offload: this.offload.path }, 'listening');
@@ -159,7 +180,19 @@ class RunningServer implements Server {
 
   async #startHandshakes(): Promise<void> {
     const { settings } = this;
-    const { store } = this.credentials;
+    const { store, clients } = this.credentials;
+    const lifetime = Math.floor(settings.ticketLifetime / 1000);
+    this.#ticketKeys = await TicketKeys.open({
+      randomBytes,
+      now: Date.now,
+      lifetime,
+      source: this.#ticketKeySource(),
+      changed: (secrets) => {
+        this.#handshakes?.setTicketSecrets(secrets);
+        this.#log.info({}, 'other ticket keys are in use');
+      },
+      failed: (error) => this.#log.error(describeError(error), 'the ticket keys stay as they were'),
+    });
     // A worker beyond the number of engines would have nothing to do.
     const workers = Math.min(settings.controlWorkers, settings.workers);
     const options: HandshakeControlOptions = {
@@ -171,6 +204,13 @@ class RunningServer implements Server {
       handshakeTimeoutMs: settings.handshakeTimeout,
       // The main thread has unknown paths to look up, and metrics to give; a worker has nothing else to do.
       signElsewhere: workers === 0,
+      sessions: {
+        tickets: settings.tickets,
+        lifetime,
+        secrets: this.#ticketKeys.secrets,
+        singleUse: settings.singleUseTickets ? SingleUseTable.memory(SINGLE_USE_TICKETS) : null,
+      },
+      clientAuthentication: clients,
     };
     if (workers === 0) {
       this.#handshakes = new HandshakeControl(store, nativeCryptoProvider(native.crypto), options);
@@ -179,6 +219,12 @@ class RunningServer implements Server {
     this.#workers = new ControlWorkers(store, { workers, handshakes: options }, this.#log);
     this.#handshakes = this.#workers;
     await this.#workers.start();
+  }
+
+  #ticketKeySource() {
+    if (this.#ticketKeyCallback !== undefined) return { callback: this.#ticketKeyCallback };
+    const { ticketKeys } = this.settings;
+    return ticketKeys === null ? null : { file: ticketKeys };
   }
 
   #openRoot(path: string): ServedRoot {
@@ -330,7 +376,7 @@ class RunningServer implements Server {
     const counters = Object.fromEntries(this.#layout.names.map((name) => [name, engines.value(name)]));
     const sum = (pattern: RegExp) =>
       this.#layout.names.reduce((total, name) => (pattern.test(name) ? total + counters[name]! : total), 0);
-    const { full, failed } = this.#handshakes!.counters();
+    const { full, resumed, failed } = this.#handshakes!.counters();
     return {
       uptimeSeconds: (Date.now() - this.#startedAt.getTime()) / 1000,
       connections: sum(/^connections_(?:handshake|idle|reading|writing|draining)$/),
@@ -338,6 +384,7 @@ class RunningServer implements Server {
       responseBytes: sum(/^response_bytes_/),
       handshakes: {
         full,
+        resumed,
         failed:
           [...failed.values()].reduce((a, b) => a + b, 0) +
           sum(/^handshake_(?:timeout|plaintext|eof|too_big)$/),
@@ -384,6 +431,7 @@ class RunningServer implements Server {
     const next: Settings = { ...before, ...Object.fromEntries(applied.map((key) => [key, wanted[key]])) };
 
     const credentials = loadCredentials(next, this.credentials);
+    await this.#ticketKeys!.reload();
     const root = next.root === before.root ? this.#root! : this.#openRoot(next.root);
     try {
       const handler = await this.#makeHandler(root, next);
@@ -405,7 +453,7 @@ class RunningServer implements Server {
     this.#root = root;
     this.credentials = credentials;
     this.settings = next;
-    await this.#handshakes!.setCredentials(credentials.store);
+    await this.#handshakes!.setCredentials(credentials.store, credentials.clients);
     this.#current!.replace(this.#handler);
     if (root !== oldRoot) this.#giveRoot(root);
     this.#plane!.setHandler(this.#current!);

@@ -1,4 +1,5 @@
 /** What serve() takes and gives. */
+import type { TicketKeyCallback } from '../control/tickets/ticket-keys.ts';
 import type { BoundAddress } from '../observe/listener.ts';
 import type { Log } from '../observe/log.ts';
 import type { MetricRegistry } from '../observe/registry.ts';
@@ -11,6 +12,8 @@ export interface ServeOptions extends ServeSettings {
   readonly registry?: MetricRegistry | undefined;
   /** Takes the log: a pino logger, or anything with its methods. Default: JSON on stderr at `logLevel`. */
   readonly logger?: Log | undefined;
+  /** Gives the ticket keys, in place of a file: at the start, at a reload, and about once a minute. */
+  readonly ticketKeyCallback?: TicketKeyCallback | undefined;
 }
 
 export interface ReloadReport {
@@ -26,7 +29,7 @@ export interface ServerStats {
   readonly requests: number;
   /** Body bytes. */
   readonly responseBytes: number;
-  readonly handshakes: { readonly full: number; readonly failed: number };
+  readonly handshakes: { readonly full: number; readonly resumed: number; readonly failed: number };
   /** Every counter of the engines, summed over them; names as in native/engine/counters.def. */
   readonly counters: Readonly<Record<string, number>>;
 }

@@ -22,6 +22,9 @@ function snapshotOf(engines: readonly Readonly<Record<string, number>>[]): Snaps
     engines: new EngineCounters(layout, arrays),
     handshakes: {
       full: 7,
+      resumed: 5,
+      notResumed: new Map([['expired', 3]]),
+      tickets: 19,
       failed: new Map([
         ['no_shared_cipher', 2],
         ['timeout', 1],
@@ -162,6 +165,9 @@ describe('metrics', () => {
   it('join what engines and control know of handshakes', async () => {
     const parsed = await exposed(snapshotOf([{ handshake_timeout: 3, handshake_plaintext: 4 }]));
     expect(find(parsed, 'socrypt_tls_handshakes_total', { result: 'full' })).toBe(7);
+    expect(find(parsed, 'socrypt_tls_handshakes_total', { result: 'resumed' })).toBe(5);
+    expect(find(parsed, 'socrypt_tls_tickets_total')).toBe(19);
+    expect(find(parsed, 'socrypt_tls_sessions_refused_total', { reason: 'expired' })).toBe(3);
     expect(find(parsed, 'socrypt_tls_handshakes_total', { result: 'failed' })).toBe(10);
     expect(find(parsed, 'socrypt_tls_handshake_failures_total', { reason: 'timeout' })).toBe(4);
     expect(find(parsed, 'socrypt_tls_handshake_failures_total', { reason: 'no_shared_cipher' })).toBe(2);

@@ -27,6 +27,9 @@ function metricTable(): string {
     engines: new EngineCounters(new CounterLayout(names), [new Float64Array(names.length)]),
     handshakes: {
       full: 0,
+      resumed: 0,
+      notResumed: new Map([['…', 0]]),
+      tickets: 0,
       failed: new Map([['…', 0]]),
       failedAfter: new Map([['…', 0]]),
       negotiated: new Map([['…\t…\t…', 0]]),

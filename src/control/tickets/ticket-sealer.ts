@@ -18,6 +18,11 @@ export interface TicketSecrets {
   readonly previous: readonly Uint8Array[];
 }
 
+/** Those who were sent a copy wipe it once they have made their own of it. */
+export function wipeSecrets({ current, next, previous }: TicketSecrets): void {
+  for (const secret of [current, ...next, ...previous]) secret.fill(0);
+}
+
 export class TicketSealer implements Sealer {
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
