@@ -13,6 +13,7 @@ import { nativeCryptoProvider } from '../../src/control/native-crypto-provider.t
 import { native } from '../../src/native.ts';
 import type { CryptSockets } from '../../src/plane/engine-link.ts';
 import type { TrafficKeys } from '../../src/plane/messages.ts';
+import { sessionOptions } from '../support/session-tickets.ts';
 import { TestClient } from '../support/tls13-client.ts';
 
 interface Said {
@@ -88,6 +89,8 @@ const control = (credentials = store(), more: Partial<HandshakeControlOptions> =
     maxHandshakeBytes: 65_536,
     handshakeTimeoutMs: 10_000,
     signElsewhere: false,
+    sessions: sessionOptions(),
+    clientAuthentication: null,
     ...more,
   });
 

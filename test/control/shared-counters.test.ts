@@ -46,6 +46,9 @@ test('the counts of several threads are one', () => {
   ];
   expect(readCounters(parts)).toEqual({
     full: 5,
+    resumed: 0,
+    notResumed: new Map(),
+    tickets: 0,
     failed: new Map([
       ['bad_finished', 2],
       ['peer_closed', 1],

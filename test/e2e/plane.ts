@@ -8,6 +8,7 @@ import { ServedRoot } from '../../src/http/root.ts';
 import { native } from '../../src/native.ts';
 import type { HandshakeHandler } from '../../src/plane/engine-link.ts';
 import { Plane } from '../../src/plane/plane.ts';
+import { sessionOptions } from '../support/session-tickets.ts';
 import type { Credentials, Site } from './support.ts';
 
 export const handshakeOptions: HandshakeControlOptions = {
@@ -17,6 +18,8 @@ export const handshakeOptions: HandshakeControlOptions = {
   maxHandshakeBytes: 65536,
   handshakeTimeoutMs: 10_000,
   signElsewhere: false,
+  sessions: sessionOptions(),
+  clientAuthentication: null,
 };
 
 export function storeOf(credentials: Credentials, kind: 'ecdsa' | 'rsa' = 'ecdsa'): CredentialStore {

@@ -1,5 +1,6 @@
 /** Tickets as a server is configured with them, with keys and a clock of the test's own. */
 import { randomBytes } from 'node:crypto';
+import type { SessionOptions } from '../../src/control/tickets/sessions.ts';
 import { open, type SealingKey, type SessionTickets, seal, sealingKey } from '../../src/tls/session/index.ts';
 import { nodeCryptoProvider } from './node-crypto-provider.ts';
 
@@ -33,4 +34,14 @@ export function sessionTickets(
     ...changes,
   };
   return tickets;
+}
+
+/** As a control thread is given them: no tickets, unless asked for, under a key of its own. */
+export function sessionOptions(tickets = 0): SessionOptions {
+  return {
+    tickets,
+    lifetime: 7200,
+    secrets: { current: Uint8Array.from(randomBytes(32)), next: [], previous: [] },
+    singleUse: null,
+  };
 }
