@@ -4,27 +4,30 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ServeOptions, Server } from '../../src/index.ts';
-import { TestCertificates } from '../support/test-certificates.ts';
+import { testCredential } from '../support/test-credentials.ts';
 import { type Credentials, issue, program, run, Site, sha256, start } from './support.ts';
 
 let site: Site;
 let credentials: Credentials;
 let file: Buffer;
-const certificates = new TestCertificates();
 const servers: Server[] = [];
 beforeAll(() => {
   site = new Site();
   credentials = issue(site.directory);
   file = site.random('file.bin', 300_000);
-  for (const kind of ['ecdsa-p256', 'rsa'] as const) certificates.get(kind);
+  for (const kind of ['ecdsa-p256', 'rsa'] as const) {
+    writeFileSync(authority(kind), testCredential(kind).certificatePem);
+  }
 });
 afterEach(async () => {
   for (const server of servers.splice(0)) await server.close(0);
 });
 afterAll(() => {
   site.remove();
-  certificates.remove();
 });
+
+/** A certificate of a client, which is its own authority. */
+const authority = (kind: 'ecdsa-p256' | 'rsa') => site.path(`client-${kind}.pem`);
 
 async function open(options: ServeOptions = {}): Promise<Server> {
   const server = await start(site, credentials, options);
@@ -90,11 +93,11 @@ describe.each([0, 2])('with %i control workers', (controlWorkers) => {
   });
 
   test('a certificate is required of clients, and judged again when they resume', async () => {
-    const own = (kind: 'ecdsa-p256' | 'rsa') => ({
-      cert: readFileSync(certificates.file(kind, 'crt')),
-      key: readFileSync(certificates.file(kind, 'key')),
-    });
-    const server = await open({ controlWorkers, clientCa: certificates.file('ecdsa-p256', 'crt') });
+    const own = (kind: 'ecdsa-p256' | 'rsa') => {
+      const { certificatePem, keyPem } = testCredential(kind);
+      return { cert: certificatePem, key: keyPem };
+    };
+    const server = await open({ controlWorkers, clientCa: authority('ecdsa-p256') });
     const first = await visit(server, own('ecdsa-p256'));
     expect(first.body).toBe(sha256(file));
     const second = await visit(server, resuming(first, own('ecdsa-p256')));
@@ -102,8 +105,10 @@ describe.each([0, 2])('with %i control workers', (controlWorkers) => {
     await expect(visit(server)).rejects.toThrow(/certificate.required/i);
     await expect(visit(server, own('rsa'))).rejects.toThrow(/unknown ca|bad certificate/i);
     // Another authority from now on: neither the session nor its certificate is of use.
-    await server.reload({ ...serverSettings(server), clientCa: certificates.file('rsa', 'crt') });
-    await expect(visit(server, resuming(second, own('ecdsa-p256')))).rejects.toThrow(/unknown ca|bad certificate/i);
+    await server.reload({ ...serverSettings(server), clientCa: authority('rsa') });
+    await expect(visit(server, resuming(second, own('ecdsa-p256')))).rejects.toThrow(
+      /unknown ca|bad certificate/i,
+    );
     expect((await visit(server, own('rsa'))).reused).toBe(false);
   });
 });
