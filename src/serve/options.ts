@@ -49,6 +49,15 @@ const KI = 1024;
 const MI = KI * KI;
 const GI = KI * MI;
 
+/**
+ * Half as many as engines: a handshake costs JavaScript about as much as it costs its engine. On one CPU a second thread
+ * would only be one more to switch to. None from source (tests), where a worker could not load its TypeScript.
+ */
+function defaultControlWorkers(): number {
+  const cpus = Math.min(availableParallelism(), 256);
+  return cpus === 1 || import.meta.url.endsWith('.ts') ? 0 : Math.ceil(cpus / 2);
+}
+
 export const OPTIONS = {
   // ── where ──────────────────────────────────────────────────────────────────────────────────────────
   /** The directory to serve. */
@@ -85,7 +94,8 @@ export const OPTIONS = {
   controlWorkers: count({
     group: 'listen',
     help: 'Threads that do handshakes, at most one per engine; 0: the main thread does them',
-    default: 0,
+    default: defaultControlWorkers,
+    defaultText: 'half the number of CPUs, 0 with one',
     min: 0,
     max: 256,
   }),
