@@ -96,7 +96,7 @@ const ALERT_OF_REASON = {
   empty_certificate: Alert.decodeError,
   no_client_certificate: Alert.certificateRequired,
   no_client_certificate_12: Alert.handshakeFailure,
-  malformed_certificate: Alert.badCertificate,
+  malformed_certificate: Alert.decodeError,
   unsupported_certificate_key: Alert.unsupportedCertificate,
   scheme_not_offered: Alert.illegalParameter,
   scheme_does_not_fit_key: Alert.illegalParameter,

@@ -2,8 +2,9 @@
 import { nativeCryptoProvider } from '../../../src/control/native-crypto-provider.ts';
 import { native } from '../../../src/native.ts';
 import {
+  type CertificateRequest,
+  type ClientConfig,
   type ClientOffer,
-  type Credential,
   type ServerConfig,
   TlsConnection,
 } from '../../../src/tls/index.ts';
@@ -15,12 +16,15 @@ export const provider = nativeCryptoProvider(native.crypto);
 const VERSIONS = [0x0304, 0x0303] as const;
 const SUITES = [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8];
 const GROUPS = [0x001d, 0x0017, 0x0018];
+/** BoringSSL's default, which the runner expects: Ed25519 is not among them. */
+const VERIFY_SCHEMES = [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601];
 /** BoringSSL's default bound of a certificate list is 100 KB; the runner sends others of up to 64 KB. */
 const MAX_HANDSHAKE_BYTES = 128 * 1024;
 
 /** What the exchange learns from the engine's questions. */
 export interface Observed {
   offer: ClientOffer | undefined;
+  request: CertificateRequest | undefined;
   credential: ShimCredential | undefined;
 }
 
@@ -61,31 +65,60 @@ function selectedProtocols(options: Options): string[] {
 }
 
 export function createConnection(options: Options, observed: Observed): TlsConnection {
-  const credentials = credentialsOf(options);
-  const common = {
+  return options.server ? server(options, observed) : client(options, observed);
+}
+
+function common(options: Options) {
+  return {
     versions: versionsOf(options),
     suites: SUITES,
     groups: options.curves ?? GROUPS,
-    maxHandshakeBytes: MAX_HANDSHAKE_BYTES,
+    maxHandshakeBytes: options['max-cert-list'] ?? MAX_HANDSHAKE_BYTES,
   };
-  if (options.server !== true) throw new Error('no client role');
+}
+
+function server(options: Options, observed: Observed): TlsConnection {
+  const credentials = credentialsOf(options);
   const config: ServerConfig = {
-    ...common,
+    ...common(options),
     alpn: selectedProtocols(options),
     selectCredential(offer) {
       observed.offer = offer;
-      if (options['fail-early-callback'] || options['fail-ddos-callback'] || options['fail-cert-callback']) {
-        return undefined;
+      // In a caller's hook anything may go wrong; it is no fault of the client.
+      if (options['fail-ddos-callback'] || options['fail-cert-callback'] || options['fail-ocsp-callback']) {
+        throw new Error('a hook of the test fails');
       }
-      return choose(credentials, offer.signatureSchemes);
+      return choose(credentials, offer.signatureSchemes) ?? credentials.at(-1);
     },
   };
   return TlsConnection.server(config, provider);
 }
 
-function choose(credentials: readonly ShimCredential[], schemes: readonly number[]): Credential | undefined {
-  return (
-    credentials.find((credential) => credential.schemes.some((scheme) => schemes.includes(scheme))) ??
-    credentials.at(-1)
-  );
+function client(options: Options, observed: Observed): TlsConnection {
+  const credentials = credentialsOf(options);
+  const shared = common(options);
+  const config: ClientConfig = {
+    ...shared,
+    serverName: options['host-name'],
+    alpn: options['advertise-alpn'] === undefined ? [] : protocolNames(options['advertise-alpn']),
+    signatureSchemes: options['verify-prefs'] ?? VERIFY_SCHEMES,
+    keyShareGroups: options['no-key-shares'] ? [] : (options['key-shares'] ?? shared.groups.slice(0, 1)),
+    requestOcsp: options['enable-ocsp-stapling'] ?? false,
+    requestScts: options['enable-signed-cert-timestamps'] ?? false,
+    certificateAuthorities: [],
+    compatibilityMode: true,
+    selectCredential(request) {
+      observed.request = request;
+      if (options['fail-cert-callback']) throw new Error('a hook of the test fails');
+      return choose(credentials, request.signatureSchemes) ?? credentials.at(-1);
+    },
+  };
+  return TlsConnection.client(config, provider);
+}
+
+function choose(
+  credentials: readonly ShimCredential[],
+  schemes: readonly number[],
+): ShimCredential | undefined {
+  return credentials.find((credential) => credential.schemes.some((scheme) => schemes.includes(scheme)));
 }

@@ -1,8 +1,8 @@
 /** One connection to the runner: a socket on one side, the connection under test on the other, the runner's protocol in between. */
 import { connect, type Socket } from 'node:net';
-import type { ConnectionEvent, TlsConnection } from '../../../src/tls/index.ts';
+import type { CertificateRefusal, ConnectionEvent, TlsConnection } from '../../../src/tls/index.ts';
 import { createConnection, type Observed } from './engine.ts';
-import { checkEstablished } from './expectations.ts';
+import { checkEstablished, checkPeer } from './expectations.ts';
 import type { Options } from './flags.ts';
 import { type ShimCredential, signWith } from './keys.ts';
 
@@ -19,7 +19,7 @@ export class Exchange {
   readonly #isResumption: boolean;
   readonly #socket: Socket;
   readonly #connection: TlsConnection;
-  readonly #observed: Observed = { offer: undefined, credential: undefined };
+  readonly #observed: Observed = { offer: undefined, request: undefined, credential: undefined };
   readonly #done: Promise<void>;
   #resolve: () => void = () => {};
   #reject: (error: Error) => void = () => {};
@@ -61,6 +61,7 @@ export class Exchange {
         bytes.writeBigUInt64LE(id);
         socket.write(bytes);
       }
+      this.#guard(() => this.#apply(this.#connection.start()));
     });
     socket.on('data', (bytes) => this.#guard(() => this.#input(bytes)));
     socket.on('end', () => this.#guard(() => this.#end()));
@@ -118,6 +119,12 @@ export class Exchange {
         this.#answer(() => this.#connection.provideSignature(signWith(credential.key, scheme, data)));
         return;
       }
+      case 'verify': {
+        checkPeer(this.#options, event);
+        const refusal = refusalOf(this.#options);
+        this.#answer(() => this.#connection.provideVerification(refusal));
+        return;
+      }
       case 'established':
         this.#established = event;
         checkEstablished(this.#options, event, this.#observed, this.#isResumption);
@@ -137,7 +144,7 @@ export class Exchange {
         this.#fail(new ExchangeFailed(describeFailure(event)));
         return;
       default:
-        throw new Error(`event ${event.type} is not understood`);
+        throw new Error(`event ${(event as { type: string }).type} is not understood`);
     }
   }
 
@@ -213,4 +220,13 @@ export class Exchange {
 function describeFailure(event: Extract<ConnectionEvent, { type: 'fail' }>): string {
   const received = event.received === undefined ? '' : ` (alert ${event.received})`;
   return `${event.reason}${received}`;
+}
+
+/** Without -verify-peer a client of the test goes on with whatever the server is. */
+function refusalOf(options: Options): CertificateRefusal | undefined {
+  if (options['fail-ocsp-callback']) return 'certificate_bad';
+  if (!options['verify-fail'] || !(options['verify-peer'] || options['require-any-client-certificate'])) {
+    return undefined;
+  }
+  return options['use-custom-verify-callback'] ? 'certificate_unknown' : 'certificate_bad';
 }

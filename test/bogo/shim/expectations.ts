@@ -1,4 +1,5 @@
 /** The -expect-* flags: each is checked, or the test fails. */
+import type { ConnectionEvent } from '../../../src/tls/index.ts';
 import type { Observed } from './engine.ts';
 import { protocolName } from './engine.ts';
 import type { Established } from './exchange.ts';
@@ -36,4 +37,16 @@ export function checkEstablished(
   const alpn = options.server ? options['select-alpn'] : options['expect-alpn'];
   equal('ALPN', alpn === undefined ? undefined : protocolName(alpn), info.alpn);
   wanted('credential', options['expect-selected-credential'], observed.credential?.index);
+}
+
+function sameBytes(what: string, expected: Buffer | undefined, came: Uint8Array | undefined): void {
+  if (expected === undefined) return;
+  const hex = came === undefined ? 'nothing' : Buffer.from(came).toString('hex');
+  equal(what, expected.toString('hex'), hex);
+}
+
+/** What the peer has sent with its certificate. */
+export function checkPeer(options: Options, event: Extract<ConnectionEvent, { type: 'verify' }>): void {
+  sameBytes('OCSP response', options['expect-ocsp-response'], event.ocspResponse);
+  sameBytes('SCT list', options['expect-signed-cert-timestamps'], event.sctList);
 }

@@ -676,7 +676,7 @@ describe('a CertificateVerify', () => {
       stage,
       server.seal(22, server.certificateVerify()),
       'malformed_certificate',
-      'bad_certificate',
+      'decode_error',
     );
   });
   test('for a key that is not taken', () => {
