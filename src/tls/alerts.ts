@@ -114,6 +114,7 @@ const ALERT_OF_REASON = {
   certificate_unknown: Alert.certificateUnknown,
   certificate_unknown_issuer: Alert.unknownCa,
   certificate_refused: Alert.accessDenied,
+  certificate_not_accepted: Alert.handshakeFailure,
   // application data
   unprotected_record: Alert.unexpectedMessage,
   no_progress: Alert.unexpectedMessage,

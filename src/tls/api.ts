@@ -88,6 +88,8 @@ export type HandshakeEvent =
       readonly ocspResponse: Uint8Array | undefined;
       /** SignedCertificateTimestampList of the leaf (RFC 6962 3.3). */
       readonly sctList: Uint8Array | undefined;
+      /** SignatureScheme of the proof; absent when a session is about to be resumed, which proves it otherwise. */
+      readonly scheme?: number;
     }
   /** A client's: a session to offer to the same server later. Opaque, and secret. Also after the handshake. */
   | { readonly type: 'ticket'; readonly session: Uint8Array }

@@ -59,7 +59,6 @@ export class ApplicationTraffic {
     this.#installTx(tx);
     this.#postHandshake = info.version === TLS13 ? PostHandshake.open(update, provider, now) : undefined;
     wipe(update);
-    established.exporter.wipe();
     this.#recordLimit = options.recordLimit ?? defaultRecordLimit(info.suite);
   }
 

@@ -76,6 +76,7 @@ class ExpectCertificateVerify extends ClientFlightState {
       chain: this.#chain,
       ocspResponse: undefined,
       sctList: undefined,
+      scheme,
     });
     return new AwaitClientVerification(this.awaited, this.#chain);
   }

@@ -1,14 +1,19 @@
 /** From the runner's flags to the configuration of the connection under test. */
 import { nativeCryptoProvider } from '../../../src/control/native-crypto-provider.ts';
+import { TicketSealer } from '../../../src/control/tickets/ticket-sealer.ts';
 import { native } from '../../../src/native.ts';
+import { readSctList } from '../../../src/tls/codec/certificate-status.ts';
+import { Reader } from '../../../src/tls/codec/reader.ts';
 import {
   type CertificateRequest,
+  type ClientAuthentication,
   type ClientConfig,
   type ClientOffer,
   type ServerConfig,
   TlsConnection,
 } from '../../../src/tls/index.ts';
-import type { Options } from './flags.ts';
+import type { SessionTickets } from '../../../src/tls/session/index.ts';
+import type { CredentialOptions, Options } from './flags.ts';
 import { loadCredential, type ShimCredential } from './keys.ts';
 
 export const provider = nativeCryptoProvider(native.crypto);
@@ -29,9 +34,23 @@ export interface Observed {
 }
 
 export function credentialsOf(options: Options): ShimCredential[] {
-  const credentials = options.credentials.map((credential, index) => loadCredential(credential, index));
-  credentials.push(loadCredential(options, -1));
-  return credentials.filter((credential) => credential !== undefined);
+  const credentials: ShimCredential[] = [];
+  for (const [index, flags] of [...options.credentials, options].entries()) {
+    const loaded = loadCredential(flags, index < options.credentials.length ? index : -1);
+    if (loaded !== undefined) credentials.push({ ...loaded, ...staples(flags, options) });
+  }
+  return credentials;
+}
+
+/** What goes with a certificate. With -use-ocsp-callback a hook decides on the response in each handshake. */
+function staples(
+  flags: CredentialOptions,
+  options: Options,
+): Pick<ShimCredential, 'ocspResponse' | 'sctList'> {
+  const sctList = flags['signed-cert-timestamps'];
+  if (sctList !== undefined) readSctList(new Reader(sctList));
+  const withheld = options['decline-ocsp-callback'] === true;
+  return { ocspResponse: withheld ? undefined : flags['ocsp-response'], sctList };
 }
 
 function versionsOf(options: Options): number[] {
@@ -77,11 +96,51 @@ function common(options: Options) {
   };
 }
 
+/** Moved on by -resumption-delay, in ms. */
+let clockAhead = 0;
+
+export function advanceClock(seconds: number): void {
+  clockAhead += seconds * 1000;
+}
+
+/** The keys of all connections of this process, which resume each other's sessions. */
+const sealer = new TicketSealer(
+  provider,
+  { current: provider.randomBytes(32), next: [], previous: [] },
+  () => Date.now() + clockAhead,
+);
+const tickets: SessionTickets = {
+  now: sealer.now,
+  seal: (purpose, plaintext) => sealer.seal(purpose, plaintext),
+  open: (purpose, sealed) => sealer.open(purpose, sealed),
+  claim: () => true,
+  count: 2,
+  lifetime: 172_800,
+};
+
+/** `HEX,HEX` of distinguished names, or a word for none. */
+function distinguishedNames(list: string | undefined): Buffer[] {
+  if (list === undefined || list.startsWith('<')) return [];
+  return list.split(',').map((name) => Buffer.from(name, 'hex'));
+}
+
+/** -verify-peer takes a client that has no certificate, -require-any-client-certificate does not. */
+function clientAuthentication(options: Options): ClientAuthentication | undefined {
+  if (!options['verify-peer'] && !options['require-any-client-certificate']) return undefined;
+  return {
+    required: options['require-any-client-certificate'] === true && !options['verify-peer'],
+    schemes: options['verify-prefs'] ?? VERIFY_SCHEMES,
+    authorities: distinguishedNames(options['use-client-ca-list']),
+  };
+}
+
 function server(options: Options, observed: Observed): TlsConnection {
   const credentials = credentialsOf(options);
   const config: ServerConfig = {
     ...common(options),
     alpn: selectedProtocols(options),
+    tickets: options['no-ticket'] ? undefined : tickets,
+    clientAuthentication: clientAuthentication(options),
     selectCredential(offer) {
       observed.offer = offer;
       // In a caller's hook anything may go wrong; it is no fault of the client.

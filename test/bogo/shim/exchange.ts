@@ -1,10 +1,11 @@
 /** One connection to the runner: a socket on one side, the connection under test on the other, the runner's protocol in between. */
 import { connect, type Socket } from 'node:net';
-import type { CertificateRefusal, ConnectionEvent, TlsConnection } from '../../../src/tls/index.ts';
+import type { ConnectionEvent, TlsConnection } from '../../../src/tls/index.ts';
 import { createConnection, type Observed } from './engine.ts';
 import { checkEstablished, checkPeer } from './expectations.ts';
 import type { Options } from './flags.ts';
 import { type ShimCredential, signWith } from './keys.ts';
+import { refusalOf } from './verification.ts';
 
 /** A connection that failed: the reason, and the alert it ended with. */
 export class ExchangeFailed extends Error {}
@@ -121,14 +122,14 @@ export class Exchange {
       }
       case 'verify': {
         checkPeer(this.#options, event);
-        const refusal = refusalOf(this.#options);
+        const refusal = refusalOf(this.#options, this.#isResumption, event.chain);
         this.#answer(() => this.#connection.provideVerification(refusal));
         return;
       }
       case 'established':
         this.#established = event;
         checkEstablished(this.#options, event, this.#observed, this.#isResumption);
-        this.#begin();
+        this.#begin(event);
         return;
       case 'data':
         this.#echo(event.bytes);
@@ -163,8 +164,17 @@ export class Exchange {
   }
 
   /** Right after the handshake. */
-  #begin(): void {
+  #begin({ exporter }: Established): void {
     const options = this.#options;
+    const length = options['export-keying-material'];
+    if (length !== undefined) {
+      const label = (options['export-label'] ?? Buffer.alloc(0)).toString('latin1');
+      const context = options['use-export-context']
+        ? (options['export-context'] ?? Buffer.alloc(0))
+        : undefined;
+      this.#write(exporter.export(label, context, length));
+    }
+    exporter.wipe();
     if (options['shim-writes-first']) {
       const greeting = options['shim-initial-write'] ?? Buffer.from('hello');
       for (let i = 0; i < (options['repeat-shim-initial-write'] ?? 1); i++) this.#write(greeting);
@@ -220,13 +230,4 @@ export class Exchange {
 function describeFailure(event: Extract<ConnectionEvent, { type: 'fail' }>): string {
   const received = event.received === undefined ? '' : ` (alert ${event.received})`;
   return `${event.reason}${received}`;
-}
-
-/** Without -verify-peer a client of the test goes on with whatever the server is. */
-function refusalOf(options: Options): CertificateRefusal | undefined {
-  if (options['fail-ocsp-callback']) return 'certificate_bad';
-  if (!options['verify-fail'] || !(options['verify-peer'] || options['require-any-client-certificate'])) {
-    return undefined;
-  }
-  return options['use-custom-verify-callback'] ? 'certificate_unknown' : 'certificate_bad';
 }

@@ -1,5 +1,6 @@
 /** The program that the runner starts for each test: bssl_shim's protocol over src/tls. */
 import { appendFileSync, writeSync } from 'node:fs';
+import { advanceClock } from './engine.ts';
 import { Exchange } from './exchange.ts';
 import { type CommandLine, parseCommandLine, UnknownFlag } from './flags.ts';
 
@@ -23,7 +24,9 @@ async function run(args: readonly string[]): Promise<number> {
     return 0;
   }
   for (let connection = 0; connection <= (initial['resume-count'] ?? 0); connection++) {
-    await Exchange.run(connection === 0 ? initial : resume, connection > 0);
+    const options = connection === 0 ? initial : resume;
+    await Exchange.run(options, connection > 0);
+    advanceClock(options['resumption-delay'] ?? 0);
   }
   return 0;
 }
