@@ -23,7 +23,7 @@ export interface Credential {
 /** Keying material for other protocols, bound to the connection (RFC 8446 7.5, RFC 5705). */
 export interface Exporter {
   /**
-   * `label`: 1 to 249 ASCII characters; `length`: 1 to 255 times the length of the suite's hash, in bytes. Throws
+   * `label`: at most 249 ASCII characters; `length`: 1 to 255 times the length of the suite's hash, in bytes. Throws
    * RangeError for others, and Error after `wipe`.
    */
   export(label: string, context: Uint8Array | undefined, length: number): Uint8Array;

@@ -119,7 +119,7 @@ describe('refused is', () => {
       110,
       (client) => client.certificate([chains.get('p256')!], undefined, Buffer.from('00050000', 'hex')),
     ],
-    ['malformed_certificate', 42, (client) => client.certificate([Buffer.alloc(40, 0x30)])],
+    ['malformed_certificate', 50, (client) => client.certificate([Buffer.alloc(40, 0x30)])],
     ['bad_list_length', 50, () => message(11, Buffer.from('00000005000000' + '0000', 'hex'))],
     ['truncated_message', 50, () => message(11, Buffer.from('0000ff', 'hex'))],
     ['trailing_data', 50, () => message(11, Buffer.from('0000000000', 'hex'))],

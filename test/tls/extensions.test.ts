@@ -124,7 +124,8 @@ describe('exporters', () => {
 
   test('refuse what they cannot do, and anything once wiped', () => {
     const { exporter } = complete({}).established;
-    expect(() => exporter.export('', undefined, 32)).toThrow(RangeError);
+    expect(() => exporter.export('\u{e9}', undefined, 32)).toThrow(RangeError);
+    expect(exporter.export('', undefined, 32)).toHaveLength(32);
     expect(() => exporter.export('x'.repeat(250), undefined, 32)).toThrow(RangeError);
     expect(() => exporter.export('x', undefined, 0)).toThrow(RangeError);
     expect(() => exporter.export('x', undefined, 255 * 48 + 1)).toThrow(RangeError);

@@ -20,10 +20,11 @@ export function readOfferedPsks(reader: Reader): OfferedPsks {
     identityList.u32();
   }
   const bindersLength = reader.remaining;
-  const binderList = reader.nested16(33);
+  const binderList = reader.nested16(2);
   reader.expectEnd();
   const binders: Uint8Array[] = [];
-  while (binderList.remaining > 0) binders.push(binderList.bytes8(32));
+  // One that is too short for any hash is one that will not verify.
+  while (binderList.remaining > 0) binders.push(binderList.bytes8(1));
   // RFC 8446 4.2.11: "binders: A series of HMAC values, one for each value in the "identities" list".
   if (binders.length !== identities.length) throw new TlsError('psk_without_binder');
   return { identities, binders, bindersLength };

@@ -10,8 +10,10 @@ const MAX_LABEL = 249;
 /** What both versions ask of a call. */
 export function checkExport(wiped: boolean, label: string, length: number, maxLength: number): void {
   if (wiped) throw new Error('expected an exporter in use, but it has been wiped; export before that');
-  if (label.length < 1 || label.length > MAX_LABEL || !/^[\x20-\x7e]+$/.test(label)) {
-    throw new RangeError(`expected a label of 1 to ${MAX_LABEL} ASCII characters, received ${label.length}`);
+  if (label.length > MAX_LABEL || !/^[\x20-\x7e]*$/.test(label)) {
+    throw new RangeError(
+      `expected a label of at most ${MAX_LABEL} ASCII characters, received ${label.length}`,
+    );
   }
   if (!Number.isInteger(length) || length < 1 || length > maxLength) {
     throw new RangeError(`expected a length of 1 to ${maxLength} bytes, received ${length}`);

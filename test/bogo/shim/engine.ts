@@ -15,6 +15,7 @@ import {
 import type { SessionTickets } from '../../../src/tls/session/index.ts';
 import type { CredentialOptions, Options } from './flags.ts';
 import { loadCredential, type ShimCredential } from './keys.ts';
+import { Refused } from './refused.ts';
 
 export const provider = nativeCryptoProvider(native.crypto);
 
@@ -31,6 +32,8 @@ export interface Observed {
   offer: ClientOffer | undefined;
   request: CertificateRequest | undefined;
   credential: ShimCredential | undefined;
+  /** A hook of the test has thrown, as it was told to. */
+  hookFailed: boolean;
 }
 
 export function credentialsOf(options: Options): ShimCredential[] {
@@ -48,7 +51,13 @@ function staples(
   options: Options,
 ): Pick<ShimCredential, 'ocspResponse' | 'sctList'> {
   const sctList = flags['signed-cert-timestamps'];
-  if (sctList !== undefined) readSctList(new Reader(sctList));
+  if (sctList !== undefined) {
+    try {
+      readSctList(new Reader(sctList));
+    } catch {
+      throw new Refused('the SCT list of a credential is malformed');
+    }
+  }
   const withheld = options['decline-ocsp-callback'] === true;
   return { ocspResponse: withheld ? undefined : flags['ocsp-response'], sctList };
 }
@@ -94,6 +103,11 @@ function common(options: Options) {
     groups: options.curves ?? GROUPS,
     maxHandshakeBytes: options['max-cert-list'] ?? MAX_HANDSHAKE_BYTES,
   };
+}
+
+function hookFailure(observed: Observed): Error {
+  observed.hookFailed = true;
+  return new Error('a hook of the test fails');
 }
 
 /** Moved on by -resumption-delay, in ms. */
@@ -145,7 +159,7 @@ function server(options: Options, observed: Observed): TlsConnection {
       observed.offer = offer;
       // In a caller's hook anything may go wrong; it is no fault of the client.
       if (options['fail-ddos-callback'] || options['fail-cert-callback'] || options['fail-ocsp-callback']) {
-        throw new Error('a hook of the test fails');
+        throw hookFailure(observed);
       }
       return choose(credentials, offer.signatureSchemes) ?? credentials.at(-1);
     },
@@ -168,7 +182,7 @@ function client(options: Options, observed: Observed): TlsConnection {
     compatibilityMode: true,
     selectCredential(request) {
       observed.request = request;
-      if (options['fail-cert-callback']) throw new Error('a hook of the test fails');
+      if (options['fail-cert-callback']) throw hookFailure(observed);
       return choose(credentials, request.signatureSchemes) ?? credentials.at(-1);
     },
   };

@@ -5,10 +5,8 @@ import { createConnection, type Observed } from './engine.ts';
 import { checkEstablished, checkPeer } from './expectations.ts';
 import type { Options } from './flags.ts';
 import { type ShimCredential, signWith } from './keys.ts';
+import { Refused } from './refused.ts';
 import { refusalOf } from './verification.ts';
-
-/** A connection that failed: the reason, and the alert it ended with. */
-export class ExchangeFailed extends Error {}
 
 /** The runner drains for less; after that its listener is gone anyway. */
 const LINGER_MS = 2000;
@@ -20,7 +18,12 @@ export class Exchange {
   readonly #isResumption: boolean;
   readonly #socket: Socket;
   readonly #connection: TlsConnection;
-  readonly #observed: Observed = { offer: undefined, request: undefined, credential: undefined };
+  readonly #observed: Observed = {
+    offer: undefined,
+    request: undefined,
+    credential: undefined,
+    hookFailed: false,
+  };
   readonly #done: Promise<void>;
   #resolve: () => void = () => {};
   #reject: (error: Error) => void = () => {};
@@ -54,7 +57,7 @@ export class Exchange {
 
   #start(): void {
     const socket = this.#socket;
-    socket.on('error', (error) => this.#fail(new ExchangeFailed(`socket: ${error.message}`)));
+    socket.on('error', (error) => this.#fail(new Refused(`socket: ${error.message}`)));
     socket.on('connect', () => {
       const id = this.#options['shim-id'];
       if (id !== undefined) {
@@ -142,11 +145,19 @@ export class Exchange {
         return;
       case 'fail':
         this.#socket.write(event.bytes);
-        this.#fail(new ExchangeFailed(describeFailure(event)));
+        this.#fail(this.#failure(event));
         return;
       default:
         throw new Error(`event ${(event as { type: string }).type} is not understood`);
     }
+  }
+
+  #failure(event: Extract<ConnectionEvent, { type: 'fail' }>): Error {
+    const received = event.received === undefined ? '' : ` (alert ${event.received})`;
+    const message = `${event.reason}${received}`;
+    return event.reason === 'internal_error' && !this.#observed.hookFailed
+      ? new Error(message)
+      : new Refused(message);
   }
 
   /** Answers a question of the engine, in an -async test later. */
@@ -193,7 +204,7 @@ export class Exchange {
   }
 
   #echo(bytes: Uint8Array): void {
-    if (this.#options['shim-shuts-down']) throw new ExchangeFailed('application_data_on_shutdown');
+    if (this.#options['shim-shuts-down']) throw new Refused('application_data_on_shutdown');
     if (this.#options['key-update']) this.#apply(this.#connection.updateKeys(false));
     this.#write(bytes.map((byte) => byte ^ 0xff));
     if (this.#options['key-update-before-read']) this.#apply(this.#connection.updateKeys(false));
@@ -225,9 +236,4 @@ export class Exchange {
     socket.end();
     socket.resume();
   }
-}
-
-function describeFailure(event: Extract<ConnectionEvent, { type: 'fail' }>): string {
-  const received = event.received === undefined ? '' : ` (alert ${event.received})`;
-  return `${event.reason}${received}`;
 }

@@ -3,8 +3,11 @@ import { appendFileSync, writeSync } from 'node:fs';
 import { advanceClock } from './engine.ts';
 import { Exchange } from './exchange.ts';
 import { type CommandLine, parseCommandLine, UnknownFlag } from './flags.ts';
+import { Refused } from './refused.ts';
 
 const UNIMPLEMENTED = 89;
+/** The test fails, whether or not it wants the connection to. */
+const FAULT = 90;
 
 /** Resolves to the exit status. */
 async function run(args: readonly string[]): Promise<number> {
@@ -35,10 +38,14 @@ function say(message: string): void {
   writeSync(2, `${message}\n`);
 }
 
+process.on('uncaughtException', (error) => {
+  say(String(error.stack));
+  process.exit(FAULT);
+});
 run(process.argv.slice(2)).then(
   (status) => process.exit(status),
   (error: Error) => {
     say(error.name === 'Error' || error.name === '' ? error.message : `${error.name}: ${error.message}`);
-    process.exit(1);
+    process.exit(error instanceof Refused ? 1 : FAULT);
   },
 );
