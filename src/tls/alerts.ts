@@ -115,6 +115,7 @@ const ALERT_OF_REASON = {
   certificate_unknown_issuer: Alert.unknownCa,
   certificate_refused: Alert.accessDenied,
   certificate_not_accepted: Alert.handshakeFailure,
+  certificate_status_refused: Alert.badCertificateStatusResponse,
   // application data
   unprotected_record: Alert.unexpectedMessage,
   no_progress: Alert.unexpectedMessage,

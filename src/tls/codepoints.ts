@@ -74,6 +74,7 @@ export const AlertDescription = {
   missingExtension: 109,
   unsupportedExtension: 110,
   unrecognizedName: 112,
+  badCertificateStatusResponse: 113,
   certificateRequired: 116,
   noApplicationProtocol: 120,
 } as const;

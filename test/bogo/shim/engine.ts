@@ -100,7 +100,7 @@ function common(options: Options) {
   return {
     versions: versionsOf(options),
     suites: SUITES,
-    groups: options.curves ?? GROUPS,
+    groups: options.curves?.filter((group) => GROUPS.includes(group)) ?? GROUPS,
     maxHandshakeBytes: options['max-cert-list'] ?? MAX_HANDSHAKE_BYTES,
   };
 }

@@ -16,7 +16,7 @@ export function refusalOf(
 ): CertificateRefusal | undefined {
   if (isResumption && !options['expect-session-miss'] && !options['reverify-on-resume']) return undefined;
   if (!allowsSignatures(chain[0]!, options)) return 'certificate_unsupported';
-  if (options['fail-ocsp-callback']) return 'certificate_unknown';
+  if (options['fail-ocsp-callback']) return 'certificate_status_refused';
   if (!options['verify-fail'] || !(options['verify-peer'] || options['require-any-client-certificate'])) {
     return undefined;
   }
@@ -27,12 +27,13 @@ const KEY_USAGE = Buffer.from('0603551d0f', 'hex');
 
 /**
  * The runner's certificates lead to no root, so the chain is not verified; but its rule on key usage is, with the leaf as
- * its own anchor. Only where there is a key usage, since a verification costs a parse.
+ * its own anchor and at its beginning, since some have ended when they come. Only where there is a key usage, since a verification costs a parse.
  */
 function allowsSignatures(leaf: Uint8Array, options: Options): boolean {
   if (!Buffer.from(leaf).includes(KEY_USAGE)) return true;
-  const anchors = new TrustAnchors([parseCertificate(leaf, 'leaf')]);
+  const certificate = parseCertificate(leaf, 'leaf');
+  const anchors = new TrustAnchors([certificate]);
   const purpose = options.server ? 'clientAuth' : 'serverAuth';
-  const verdict = verifyChain({ chain: [leaf], anchors, purpose, now: new Date() });
+  const verdict = verifyChain({ chain: [leaf], anchors, purpose, now: certificate.notBefore });
   return verdict.ok || verdict.reason !== 'key_usage';
 }

@@ -233,7 +233,7 @@ describe('Certificate and ServerKeyExchange', () => {
     const stage = begin();
     const { server } = stage;
     const messages = [server.serverHello(), server.certificate([Buffer.of(1)]), server.keyExchange()];
-    expectRefusal(stage, record(22, Buffer.concat(messages)), 'malformed_certificate', 42);
+    expectRefusal(stage, record(22, Buffer.concat(messages)), 'malformed_certificate', 50);
   });
   test.each<[string, KeyExchange, Reason, number]>([
     ['an explicit curve', { curveType: 1 }, 'bad_curve_type', 47],
