@@ -91,8 +91,8 @@ Napi::Value hkdfExpandLabel(const Napi::CallbackInfo& info) {
   const std::string label = arguments.text(2, "label");
   const Bytes context = arguments.bytes(3, "context");
   const uint64_t length = arguments.integer(4, "length", 0, 255 * key::hashLength(which));
-  if (arguments.good() && label.size() > 249)
-    arguments.refuse("label", "at most 249 bytes", std::to_string(label.size()) + " bytes");
+  if (arguments.good() && (label.empty() || label.size() > 249))
+    arguments.refuse("label", "1 to 249 bytes", std::to_string(label.size()) + " bytes");
   if (arguments.good() && context.size() > 255)
     arguments.refuse("context", "at most 255 bytes", std::to_string(context.size()) + " bytes");
   if (!arguments.good()) return info.Env().Undefined();

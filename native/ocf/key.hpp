@@ -46,7 +46,7 @@ struct Digest {
 [[nodiscard]] bool hkdfExtract(Hash hash, View salt, View ikm, Digest& out) noexcept;
 /// RFC 5869 2.3. `info` at most 1024 bytes, `out` at most 255 hashes.
 [[nodiscard]] bool hkdfExpand(Hash hash, View secret, View info, std::span<uint8_t> out) noexcept;
-/// RFC 8446 7.1. `label` without "tls13 ", at most 249 bytes; `context` at most 255 bytes.
+/// RFC 8446 7.1. `label` without "tls13 ", 1 to 249 bytes; `context` at most 255 bytes.
 [[nodiscard]] bool hkdfExpandLabel(Hash hash, View secret, std::string_view label, View context,
                                    std::span<uint8_t> out) noexcept;
 

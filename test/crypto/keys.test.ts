@@ -201,7 +201,7 @@ describe('arguments', () => {
       /32 bytes for key, received 16 bytes/,
     );
     call('aeadSeal', 0x1301, some, some, some, some).toThrow(/12 bytes for nonce/);
-    call('hkdfExpandLabel', 'sha256', some, 'x'.repeat(250), some, 32).toThrow(/label/);
+    call('hkdfExpandLabel', 'sha256', some, '', some, 32).toThrow(/label/);
     call('hkdfExpandLabel', 'sha256', some, 'x', new Uint8Array(256), 32).toThrow(/context/);
     call('hkdfExpandLabel', 'sha256', some, 'x', some, 1.5).toThrow(/length/);
     call('sealRecords', 0x1301, some, new Uint8Array(12), 0, []).toThrow(/recordSeq/);

@@ -7,6 +7,9 @@ import { EMPTY } from './traffic-secret.ts';
 /** "tls13 " and the label share a vector of at most 255 bytes. */
 const MAX_LABEL = 249;
 
+/** `tls13 ` */
+const TLS13_PREFIX = [0x74, 0x6c, 0x73, 0x31, 0x33, 0x20];
+
 /** What both versions ask of a call. */
 export function checkExport(wiped: boolean, label: string, length: number, maxLength: number): void {
   if (wiped) throw new Error('expected an exporter in use, but it has been wiped; export before that');
@@ -38,13 +41,10 @@ export class Tls13Exporter implements Exporter {
     const { hash, hashLength } = this.#suite;
     checkExport(this.#wiped, label, length, 255 * hashLength);
     const provider = this.#provider;
-    const derived = provider.hkdfExpandLabel(
-      hash,
-      this.#secret,
-      label,
-      provider.hash(hash, EMPTY),
-      hashLength,
-    );
+    const derived =
+      label === ''
+        ? this.#deriveUnnamed()
+        : provider.hkdfExpandLabel(hash, this.#secret, label, provider.hash(hash, EMPTY), hashLength);
     const material = provider.hkdfExpandLabel(
       hash,
       derived,
@@ -54,6 +54,17 @@ export class Tls13Exporter implements Exporter {
     );
     derived.fill(0);
     return material;
+  }
+
+  /**
+   * HKDF-Expand-Label with the empty label, which the vector of RFC 8446 7.1 is too short for by one byte, and libcrypto
+   * with it; other stacks take it. One block of HKDF-Expand (RFC 5869 2.3).
+   */
+  #deriveUnnamed(): Uint8Array {
+    const { hash, hashLength } = this.#suite;
+    const context = this.#provider.hash(hash, EMPTY);
+    const prefix = [0, hashLength, 6, ...TLS13_PREFIX, context.length];
+    return this.#provider.hmac(hash, this.#secret, Uint8Array.of(...prefix, ...context, 1));
   }
 
   wipe(): void {

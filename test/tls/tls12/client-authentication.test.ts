@@ -68,7 +68,7 @@ test('the request, the certificate, its proof over all messages, the verdict', (
 describe('refusals', () => {
   const cases: [string, Script, Reason, number][] = [
     ['no certificate, where one is required', { chain: [] }, 'no_client_certificate_12', 40],
-    ['one that is not a certificate', { chain: [Buffer.of(1)] }, 'malformed_certificate', 42],
+    ['one that is not a certificate', { chain: [Buffer.of(1)] }, 'malformed_certificate', 50],
     ['a signature of something else', { signed: (all) => all.subarray(1) }, 'bad_signature', 51],
     ['a scheme that was not asked for', { scheme: 0x0503 }, 'scheme_not_offered', 47],
     ["a scheme that is not the key's", { scheme: 0x0804 }, 'scheme_does_not_fit_key', 47],
