@@ -209,8 +209,6 @@ class Server {
   void submit(Message&& message) { submit(message); }
   void submit(Message& message) {
     const auto bytes = message.take();
-    // The ring has one producer; here it is the control plane's thread or the test's, one at a time.
-    const std::lock_guard lock(submitting_);
     // A ring has one producer, and the test's thread says something now and then.
     const std::lock_guard lock(submitMutex_);
     while (engine_->submit(bytes) != bytes.size()) std::this_thread::yield();
