@@ -310,7 +310,8 @@ async function difference(one: Case, verdict: Verdict, theirs: string): Promise<
 }
 
 test('openssl verify agrees, or a known difference explains why not', async () => {
-  const seed = testSeed();
+  // The same cases everywhere, unless new ones are asked for: a difference yet unknown is news, not a broken build.
+  const seed = process.env.SOCRYPT_TEST_SEED === undefined ? 1 : testSeed();
   const random = new Random(seed);
   const counts = new Map<string, number>();
   const count = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);

@@ -5,7 +5,7 @@
 import { alertFor, asTlsError, TlsError } from '../alerts.ts';
 import type { HandshakeEvent } from '../api.ts';
 import { joinBytes } from '../bytes.ts';
-import { AlertDescription, ContentType, MAX_PLAINTEXT, TLS13 } from '../codepoints.ts';
+import { AlertDescription, ContentType, HandshakeType, MAX_PLAINTEXT, TLS13 } from '../codepoints.ts';
 import type { CryptoProvider } from '../crypto-provider.ts';
 import { alignedAt } from '../handshake-joiner.ts';
 import { PostHandshake, type TxUpdate } from '../post-handshake.ts';
@@ -163,8 +163,12 @@ export class ApplicationTraffic {
   }
 
   #handshake(content: Uint8Array): void {
-    // RFC 5246 7.4.1.1: a renegotiation. There is no code path that could make one.
-    if (this.#postHandshake === undefined) throw new TlsError('renegotiation');
+    if (this.#postHandshake === undefined) {
+      // A renegotiation (RFC 5246 7.4.1.1, 7.4.1.2). There is no code path that could make one.
+      const asksForOne =
+        content[0] === HandshakeType.helloRequest || content[0] === HandshakeType.clientHello;
+      throw new TlsError(asksForOne ? 'renegotiation' : 'unexpected_handshake_message');
+    }
     for (const event of this.#postHandshake.receive(content)) {
       switch (event.type) {
         case 'rxKeys':
