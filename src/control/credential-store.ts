@@ -36,6 +36,18 @@ export function schemesOf(key: KeyDescription): readonly number[] {
   return [key.curve === 'P-256' ? ECDSA_SECP256R1_SHA256 : ECDSA_SECP384R1_SHA384];
 }
 
+const RSA_PKCS1_SHA256 = 0x0401;
+const RSA_PKCS1_SHA384 = 0x0501;
+const RSA_PKCS1_SHA512 = 0x0601;
+
+/** Those of TLS 1.2, which has PKCS#1 v1.5 besides, and where ECDSA hashes with either curve (RFC 5246 7.4.1.4.1). */
+export function schemes12Of(key: KeyDescription): readonly number[] {
+  const own = schemesOf(key);
+  if (key.type === 'rsa') return [...own, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512];
+  if (key.type === 'ed25519') return own;
+  return [...new Set([...own, ECDSA_SECP256R1_SHA256, ECDSA_SECP384R1_SHA384])];
+}
+
 /** What a credential is made of, as another thread can be sent it. */
 export interface CredentialParts {
   /** DER, leaf first. */
@@ -57,6 +69,7 @@ export class Credential implements CredentialParts {
   /** DER, leaf first. */
   readonly chain: readonly Uint8Array[];
   readonly schemes: readonly number[];
+  readonly schemes12: readonly number[];
   readonly key: KeyDescription;
   /** Subject of the leaf, for people. */
   readonly subject: string;
@@ -71,6 +84,7 @@ export class Credential implements CredentialParts {
   constructor(parts: CredentialParts, signer: Signer, warnings: readonly CredentialWarning[] = []) {
     this.chain = Object.freeze([...parts.chain]);
     this.schemes = Object.freeze([...schemesOf(parts.key)]);
+    this.schemes12 = Object.freeze([...schemes12Of(parts.key)]);
     this.key = Object.freeze({ ...parts.key });
     this.subject = parts.subject;
     this.names = Object.freeze([...parts.names]);
@@ -82,7 +96,7 @@ export class Credential implements CredentialParts {
     Object.freeze(this);
   }
 
-  /** Signs `data` as `scheme` (one of `schemes`) says. Throws ERR_SOCRYPT_KEY_SCHEME for another one. */
+  /** Signs `data` as `scheme` (one of `schemes` or `schemes12`) says. Throws ERR_SOCRYPT_KEY_SCHEME for another one. */
   sign(scheme: number, data: Uint8Array): Uint8Array {
     return this.#signer.sign(scheme, data);
   }
@@ -114,6 +128,8 @@ export interface CredentialQuery {
   readonly serverName: string | undefined;
   /** The client's signature_algorithms. */
   readonly signatureSchemes: ArrayLike<number>;
+  /** 0x0303: TLS 1.2, whose signature schemes differ; undefined and all else: TLS 1.3. */
+  readonly version?: number;
 }
 
 /** Credentials by name. Immutable: a reload makes a new store. */
@@ -159,28 +175,31 @@ export class CredentialStore {
    * Allocates nothing.
    */
   select(query: CredentialQuery): Credential | undefined {
-    const { serverName, signatureSchemes } = query;
+    const { serverName, signatureSchemes, version } = query;
     if (serverName !== undefined && serverName !== '') {
-      const exact = firstUsable(this.#exact.find(serverName, 0), signatureSchemes);
+      const exact = firstUsable(this.#exact.find(serverName, 0), signatureSchemes, version);
       if (exact !== undefined) return exact;
       // RFC 9525 6.3: the asterisk stands for exactly one whole label, which is not empty.
       const dot = serverName.indexOf('.');
       if (dot > 0) {
-        const wildcard = firstUsable(this.#wildcard.find(serverName, dot + 1), signatureSchemes);
+        const wildcard = firstUsable(this.#wildcard.find(serverName, dot + 1), signatureSchemes, version);
         if (wildcard !== undefined) return wildcard;
       }
     }
-    return firstUsable(this.#fallback, signatureSchemes);
+    return firstUsable(this.#fallback, signatureSchemes, version);
   }
 }
+
+const TLS12 = 0x0303;
 
 function firstUsable(
   credentials: readonly Credential[] | undefined,
   schemes: ArrayLike<number>,
+  version: number | undefined,
 ): Credential | undefined {
   if (credentials === undefined) return undefined;
   for (let i = 0; i < credentials.length; i++) {
-    const own = credentials[i]!.schemes;
+    const own = version === TLS12 ? credentials[i]!.schemes12 : credentials[i]!.schemes;
     for (let j = 0; j < schemes.length; j++) {
       if (own.includes(schemes[j]!)) return credentials[i];
     }

@@ -10,6 +10,7 @@ import {
   PostHandshake,
   type ServerConfig,
   ServerHandshake,
+  versionsOf,
   wipe,
 } from '../tls/index.ts';
 import { type ClientAuthenticationOptions, ClientVerifier } from './client-authentication.ts';
@@ -34,7 +35,7 @@ import type { TicketSecrets } from './tickets/ticket-sealer.ts';
 export type { HandshakeCounters } from './handshake-counters.ts';
 
 export interface HandshakeControlOptions {
-  /** TLS cipher suite code points, preferred first. */
+  /** TLS cipher suite code points, preferred first; the versions that are spoken are those they belong to. */
   readonly suites: readonly number[];
   /** TLS NamedGroup code points, preferred first. */
   readonly groups: readonly number[];
@@ -55,7 +56,6 @@ export interface HandshakeControlOptions {
 
 const EMPTY = new Uint8Array(0);
 const INTERNAL_ERROR = 80;
-const TLS13 = 0x0304;
 
 interface Pending {
   /** undefined: forgotten. A signature that comes late, or never, holds on to no more than this. */
@@ -337,7 +337,7 @@ export class HandshakeControl implements HandshakeHandler {
     this.#clients = clients && new ClientVerifier(clients);
     const { suites, groups, alpn, maxHandshakeBytes } = this.#options;
     return {
-      versions: [TLS13],
+      versions: versionsOf(suites),
       suites,
       groups,
       alpn,

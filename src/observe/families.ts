@@ -3,7 +3,7 @@
  * https://prometheus.io/docs/practices/naming/; every label set is fixed or bounded by the configuration.
  */
 import type { EngineCounters } from './engine-counters.ts';
-import { GROUP_NAMES, SUITE_NAMES } from './tls-names.ts';
+import { GROUP_NAMES, SUITE_NAMES, versionOfSuite } from './tls-names.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 export interface Sample {
@@ -243,7 +243,7 @@ export const families: readonly Family[] = [
       const [cipher = '', group = '', alpn = ''] = key.split('\t');
       return {
         labels: {
-          version: 'TLSv1.3',
+          version: versionOfSuite(Number(cipher)),
           cipher: SUITE_NAMES[Number(cipher)] ?? cipher,
           group: GROUP_NAMES[Number(group)] ?? group,
           alpn: alpn === '' ? 'none' : alpn,

@@ -158,11 +158,20 @@ export const OPTIONS = {
     reload: true,
   }),
 
+  /** Lowest protocol version; the highest is 1.3. */
+  minVersion: choice(
+    {
+      group: 'tls',
+      help: 'Lowest version of TLS; 1.2 is spoken with ECDHE and AEAD suites alone',
+      default: '1.2',
+    },
+    ['1.2', '1.3'],
+  ),
   /** Cipher suites by their IANA names, the preferred one first; empty: all there are. */
   suites: list<string>(
     {
       group: 'tls',
-      help: 'Cipher suite; once per suite, the preferred one first',
+      help: 'Cipher suite; once per suite, the preferred one first; a version without any is not spoken',
       default: [],
       defaultText: 'all',
     },

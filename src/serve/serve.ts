@@ -196,7 +196,7 @@ class RunningServer implements Server {
     // A worker beyond the number of engines would have nothing to do.
     const workers = Math.min(settings.controlWorkers, settings.workers);
     const options: HandshakeControlOptions = {
-      suites: suitesNamed(settings.suites),
+      suites: suitesNamed(settings.suites, settings.minVersion),
       groups: groupsNamed(settings.groups),
       // HTTP/1.0 has a name of its own: `curl -0` offers no other (IANA ALPN registry).
       alpn: ['http/1.1', 'http/1.0'],

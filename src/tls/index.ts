@@ -9,4 +9,5 @@ export type { CryptoProvider, EphemeralKey, HashName } from './crypto-provider.t
 export { PostHandshake, type PostHandshakeEvent, type TxUpdate } from './post-handshake.ts';
 export type { ClientAuthentication, ClientOffer, ServerConfig } from './server/api.ts';
 export { ServerHandshake } from './server/server-handshake.ts';
+export { versionsOf } from './suites.ts';
 export { type TrafficSecret, type UpdateSecrets, wipe } from './traffic.ts';

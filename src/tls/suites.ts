@@ -83,6 +83,12 @@ const SUITES: ReadonlyMap<number, Suite> = new Map(
   ].map((suite) => [suite.id, suite]),
 );
 
+/** The protocol versions that these suites belong to, the highest first. */
+export function versionsOf(suites: readonly number[]): number[] {
+  const has = (version: number) => suites.some((id) => suiteById(id)?.version === version);
+  return [TLS13, TLS12].filter(has);
+}
+
 export function suiteById(id: number): Suite | undefined {
   return SUITES.get(id);
 }

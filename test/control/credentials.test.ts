@@ -84,6 +84,23 @@ describe('loadCredential', () => {
   });
 
   test.each([
+    ['sel-ec', [0x0403, 0x0503]],
+    ['p384', [0x0503, 0x0403]],
+    ['sel-ed', [0x0807]],
+    ['sel-rsa', [0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601]],
+  ])('%s has the schemes of TLS 1.2, and is chosen by them there', (name, schemes) => {
+    shop.certificate(name);
+    const loaded = load(name);
+    expect(loaded.schemes12).toEqual(schemes);
+    const store = new CredentialStore([loaded]);
+    const last = [schemes.at(-1)!];
+    expect(store.select({ serverName: undefined, signatureSchemes: last, version: 0x0303 })).toBe(loaded);
+    for (const scheme of schemes) expect(loaded.sign(scheme, Buffer.from('data')).length).toBeGreaterThan(0);
+    if (schemes.length > 1)
+      expect(store.select({ serverName: undefined, signatureSchemes: last })).toBeUndefined();
+  });
+
+  test.each([
     ['sel-ec', [0x0403]],
     ['p384', [0x0503]],
     ['sel-ed', [0x0807]],

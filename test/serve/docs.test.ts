@@ -32,7 +32,7 @@ function metricTable(): string {
       tickets: 0,
       failed: new Map([['…', 0]]),
       failedAfter: new Map([['…', 0]]),
-      negotiated: new Map([['…\t…\t…', 0]]),
+      negotiated: new Map(['4865', '49195', '…'].map((cipher) => [`${cipher}\t…\t…`, 0])),
     },
     certificates: [{ serverName: '…', keyType: '…', notAfter: new Date(0) }],
     offload: { path: 'software', engine: '…', reason: '…' },

@@ -6,6 +6,8 @@ import type { SessionCache } from '../session/cache.ts';
 export interface ClientOffer {
   /** Lower case, without a final dot. */
   readonly serverName: string | undefined;
+  /** 0x0304 or 0x0303: which of a credential's schemes count. */
+  readonly version: number;
   readonly signatureSchemes: readonly number[];
   /** SignatureSchemes for the certificates of the chain; undefined: those of `signatureSchemes`. */
   readonly certificateSchemes: readonly number[] | undefined;

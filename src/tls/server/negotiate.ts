@@ -121,6 +121,7 @@ export function chooseCredential(
   const { serverName } = hello;
   const credential = config.selectCredential({
     serverName,
+    version: TLS13,
     signatureSchemes,
     certificateSchemes: hello.signatureAlgorithmsCert,
     certificateAuthorities: hello.certificateAuthorities,

@@ -98,6 +98,7 @@ function chooseCredential(
   if (signatureSchemes.length === 0) throw new TlsError('no_common_signature_scheme');
   const credential = config.selectCredential({
     serverName,
+    version: TLS12,
     signatureSchemes,
     certificateSchemes: hello.signatureAlgorithmsCert,
     certificateAuthorities: undefined,
