@@ -1,18 +1,65 @@
 #!/usr/bin/env bash
-# Runs every libFuzzer target of test/fuzz for SOCRYPT_FUZZ_SECONDS (default 20), starting from its corpus in
+# Runs every libFuzzer target of test/fuzz, and every target of test/fuzz/js, for SOCRYPT_FUZZ_SECONDS (default 20;
+# those in JavaScript: SOCRYPT_FUZZ_JS_SECONDS, default a quarter of it), starting from its corpus in
 # test/fuzz/corpus/NAME. A crash, leak, hang or sanitizer report fails; the input that did it stays in
-# build/fuzz/. What libFuzzer finds interesting goes to build/fuzz/corpus, not to the repository.
-#   test-fuzz.sh [NAME…]
+# build/fuzz/. What is found interesting goes to build/fuzz/corpus, not to the repository.
+#   test-fuzz.sh [NAME…]   those of test/fuzz/js are called js-NAME
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${SOCRYPT_FUZZ_SECONDS:-20}
+js_seconds=${SOCRYPT_FUZZ_JS_SECONDS:-$(((seconds + 3) / 4))}
+passed=0 failed=0 skipped=0 runs=0 failures=() notes=()
+names=("$@")
+
+# One in JavaScript: the handshake, its codec, X.509.
+fuzz_js() {
+  local name=$1 log=build/fuzz/$1.log
+  if timeout $((js_seconds + 120)) node build/fuzz/js/test/fuzz/js/main.js --target "${name#js-}" \
+      --seconds "$js_seconds" --found build/fuzz --keep "build/fuzz/corpus/$name" >"$log" 2>&1; then
+    local count
+    count=$(sed -n 's/^[^:]*: \([0-9]*\) inputs.*/\1/p' "$log" | tail -1)
+    runs=$((runs + ${count:-0}))
+    passed=$((passed + 1))
+    echo "ok    $name: ${count:-0} inputs in $js_seconds s"
+  else
+    tail -60 "$log" >&2
+    failures+=("$name: see above")
+    failed=$((failed + 1))
+  fi
+}
+finish() {
+  for failure in "${failures[@]}"; do echo "FAIL  $failure" >&2; done
+  echo "fuzz: $passed targets passed, $failed failed, $skipped skipped; $runs inputs${notes[*]:+; ${notes[*]}}"
+  [ "$failed" = 0 ] && [ "$passed" != 0 ]
+  exit $?
+}
+mkdir -p build/fuzz
+native=() js=()
+for name in "${names[@]}"; do
+  if [[ $name = js-* ]]; then js+=("$name"); else native+=("$name"); fi
+done
+if [ "${#names[@]}" = 0 ]; then
+  for source in test/fuzz/*.cc; do native+=("$(basename "$source" .cc)"); done
+fi
+if [ "${#names[@]}" = 0 ] || [ "${#js[@]}" != 0 ]; then
+  if node_modules/.bin/tsc -p test/fuzz/js/tsconfig.json >build/fuzz/js.log 2>&1; then
+    [ "${#js[@]}" = 0 ] && mapfile -t js < <(node build/fuzz/js/test/fuzz/js/main.js --list | sed 's/^/js-/')
+    for name in "${js[@]}"; do fuzz_js "$name"; done
+  else
+    cat build/fuzz/js.log >&2
+    failures+=("test/fuzz/js: did not build")
+    failed=$((failed + 1))
+  fi
+fi
+[ "${#native[@]}" = 0 ] && finish
 clang=""
 for candidate in clang++ clang++-14 clang++-15 clang++-16 clang++-17 clang++-18 clang++-19; do
   if command -v "$candidate" >/dev/null; then clang=$candidate; break; fi
 done
 if [ -z "$clang" ]; then
-  echo "fuzz: 0 targets passed, 0 failed; all skipped: clang++ was not found; install clang-14 and libclang-rt-14-dev (bash scripts/setup.sh --test does)"
-  exit 0
+  skipped=${#native[@]}
+  notes=("skipped those in C++: clang++ was not found; install clang-14 and libclang-rt-14-dev (bash scripts/setup.sh --test does)")
+  finish
 fi
 mkdir -p build
 if ! cmake -S native -B build/fuzz -DSOCRYPT_FUZZ=ON -DCMAKE_CXX_COMPILER="$clang" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
@@ -22,12 +69,7 @@ if ! cmake -S native -B build/fuzz -DSOCRYPT_FUZZ=ON -DCMAKE_CXX_COMPILER="$clan
   exit 1
 fi
 
-passed=0 failed=0 runs=0 failures=()
-names=("$@")
-if [ "${#names[@]}" = 0 ]; then
-  for source in test/fuzz/*.cc; do names+=("$(basename "$source" .cc)"); done
-fi
-for name in "${names[@]}"; do
+for name in "${native[@]}"; do
   log=build/fuzz/$name.log
   if ! cmake --build build/fuzz -j "$(nproc)" --target "fuzz_$name" >"$log" 2>&1; then
     cat "$log" >&2
@@ -53,6 +95,4 @@ for name in "${names[@]}"; do
     failed=$((failed + 1))
   fi
 done
-for failure in "${failures[@]}"; do echo "FAIL  $failure" >&2; done
-echo "fuzz: $passed targets passed, $failed failed, 0 skipped; $runs inputs"
-[ "$failed" = 0 ] && [ "$passed" != 0 ]
+finish
