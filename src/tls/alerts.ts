@@ -1,6 +1,8 @@
 /**
  * What can go wrong in a handshake, one reason per misbehaviour, and the only place where a reason becomes
  * an alert (RFC 8446 section 6.2 and the sentences cited where each reason is raised).
+ * RFC 8446 6.2: "MUST send alert X if it sends any alert". RFC 8446 6: "a message which is syntactically correct but
+ * semantically invalid … MUST terminate the connection with an "illegal_parameter" alert".
  */
 import { AlertDescription as Alert } from './codepoints.ts';
 

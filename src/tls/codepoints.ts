@@ -26,6 +26,7 @@ export const HandshakeType = {
   messageHash: 254,
 } as const;
 
+// RFC 8446 9.2: "a TLS-compliant application MUST implement the following TLS extensions".
 export const ExtensionType = {
   serverName: 0,
   maxFragmentLength: 1,
@@ -88,6 +89,7 @@ export const SSL30 = 0x0300;
 export const EMPTY_RENEGOTIATION_INFO_SCSV = 0x00ff;
 export const FALLBACK_SCSV = 0x5600;
 
+// RFC 8446 9.1: "MUST support key exchange with secp256r1 (NIST P-256)".
 export const NamedGroup = { secp256r1: 0x0017, secp384r1: 0x0018, x25519: 0x001d } as const;
 
 /** Elliptic curves alone: of hybrid groups TLS 1.2 knows nothing. */
@@ -118,7 +120,11 @@ export const HANDSHAKE_HEADER = 4;
 /** Finished.verify_data in TLS 1.2 (RFC 5246 7.4.9). */
 export const VERIFY_DATA_12 = 12;
 
-/** SignatureSchemes that may sign a TLS 1.3 CertificateVerify (RFC 8446 4.2.3): no PKCS#1 v1.5, no SHA-1. */
+/**
+ * SignatureSchemes that may sign a TLS 1.3 CertificateVerify (RFC 8446 4.2.3): no PKCS#1 v1.5, no SHA-1. RFC 8446
+ * 4.4.3: "RSA signatures MUST use an RSASSA-PSS algorithm", "The SHA-1 algorithm MUST NOT be used in any signatures
+ * of CertificateVerify messages."
+ */
 const SIGNATURE_SCHEMES_13 = new Set([
   0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b,
 ]);
@@ -129,6 +135,8 @@ export function signsIn13(scheme: number): boolean {
 
 /** SignatureSchemes of TLS 1.2 (RFC 5246 7.4.1.4.1, RFC 8446 4.2.3) by what signs: no SHA-1. */
 const ECDSA_SCHEMES_12 = new Set([0x0403, 0x0503, 0x0603, 0x0807]);
+// RFC 8446 4.2.3: with PSS: "MUST be prepared to accept a signature using that scheme even when TLS 1.2 is
+// negotiated".
 const RSA_SCHEMES_12 = new Set([0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x0401, 0x0501, 0x0601]);
 
 /** What signs the key exchange of a TLS 1.2 suite; Ed25519 belongs to the ECDSA ones (RFC 8422 2.2). */

@@ -16,7 +16,8 @@ export type Aligned = { readonly [aligned]: true };
 const ALIGNED = Object.freeze({}) as Aligned;
 
 /**
- * RFC 8446 5.1: "Handshake messages MUST NOT span key changes". Bytes of a message that waits, partial or
+ * RFC 8446 5.1: "Handshake messages MUST NOT span key changes"; "Implementations MUST verify that all messages
+ * immediately preceding a key change align with a record boundary". Bytes of a message that waits, partial or
  * complete, would otherwise be taken as if they had come under the new key (RUSTSEC-2026-0285, CVE-2025-61730).
  * `waiting`: how many do.
  */

@@ -147,6 +147,7 @@ export abstract class Handshake<Config extends HandshakeConfig> {
       case ContentType.applicationData:
         throw new TlsError('application_data_in_handshake');
       default:
+        // RFC 8446 5: "If a TLS implementation receives an unexpected record type, it MUST terminate the connection".
         throw new TlsError('unknown_content_type');
     }
   }
@@ -160,6 +161,8 @@ export abstract class Handshake<Config extends HandshakeConfig> {
 
   /** One byte of 1, unprotected and between messages; what it means is the state's business. */
   #changeCipherSpec(record: Record): void {
+    // RFC 8446 5: "which receives any other change_cipher_spec value or which receives a protected change_cipher_spec
+    // record MUST abort the handshake with an "unexpected_message" alert".
     if (record.isProtected) throw new TlsError('encrypted_change_cipher_spec');
     if (record.content.length !== 1 || record.content[0] !== 1) throw new TlsError('bad_change_cipher_spec');
     this.#refuseBetweenFragments();
@@ -173,6 +176,8 @@ export abstract class Handshake<Config extends HandshakeConfig> {
     if (!(record.isProtected || takesPlaintextAlerts) && reader.isProtected) {
       throw new TlsError('plaintext_alert');
     }
+    // RFC 8446 5.1: "a record with an Alert type MUST contain exactly one message"; RFC 8446 5.1: "Alert messages
+    // (Section 6) MUST NOT be fragmented across records".
     if (content.length !== 2) throw new TlsError('malformed_alert');
     const level = content[0]!;
     const description = content[1]!;
@@ -199,7 +204,11 @@ export abstract class Handshake<Config extends HandshakeConfig> {
     if (!this.connection.joiner.isEmpty) throw new TlsError('record_between_handshake_fragments');
   }
 
-  /** The one place where an error becomes an alert. */
+  /**
+   * The one place where an error becomes an alert. RFC 8446 6.2: "both parties MUST immediately close the
+   * connection", "MUST close the connection without sending or receiving any additional data". RFC 8446 6: "MUST
+   * forget the secret values and keys established in failed connections".
+   */
   #fail(thrown: unknown): void {
     const { connection } = this;
     const { reason, received } = asTlsError(thrown);

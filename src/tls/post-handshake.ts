@@ -171,6 +171,9 @@ export class PostHandshake {
     state.rx = next;
     state.rxEpoch++;
     const secret = trafficSecret(next, state.rxEpoch);
+    // RFC 8446 4.6.3: "Upon receiving a KeyUpdate, the receiver MUST update its receiving keys." Nothing else does:
+    // "both sides MUST enforce that a KeyUpdate with the old key is received before accepting any messages encrypted
+    // with the new key".
     events.push({ type: 'rxKeys', secret, aligned: keyUpdate.aligned });
     // RFC 8446 4.6.3: answer "prior to sending its next Application Data record", without asking in turn.
     if (keyUpdate.requestsUpdate) events.push({ type: 'txUpdate', ...this.updateTx(false) });

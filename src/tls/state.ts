@@ -15,11 +15,17 @@ import { RecordWriter } from './records/record-writer.ts';
 export abstract class State<Config extends HandshakeConfig> {
   abstract readonly name: string;
 
+  // RFC 8446 4: "A peer which receives a handshake message in an unexpected order MUST abort the handshake with an
+  // "unexpected_message" alert." RFC 8446 4.6.3: so does one that receives "a KeyUpdate message prior to receiving a
+  // Finished message".
   receive(_message: HandshakeMessage, _connection: Connection<Config>): State<Config> {
     throw new TlsError('unexpected_handshake_message');
   }
 
-  /** A well-formed ChangeCipherSpec came, unprotected and between messages. */
+  /**
+   * A well-formed ChangeCipherSpec came, unprotected and between messages. RFC 8446 5: "before the first ClientHello
+   * message or after the peer's Finished message, it MUST be treated as an unexpected record type".
+   */
   changeCipherSpec(_connection: Connection<Config>, _aligned: Aligned): State<Config> {
     throw new TlsError('unexpected_change_cipher_spec');
   }
@@ -28,7 +34,10 @@ export abstract class State<Config extends HandshakeConfig> {
   wipe(): void {}
 }
 
-/** RFC 8446 5: a ChangeCipherSpec between the first hello and the Finished says nothing and "MUST" be dropped. */
+/**
+ * RFC 8446 5: a ChangeCipherSpec between the first hello and the Finished says nothing: "MUST simply drop it without
+ * further processing".
+ */
 export abstract class Tls13State<Config extends HandshakeConfig> extends State<Config> {
   override changeCipherSpec(connection: Connection<Config>, _aligned: Aligned): State<Config> {
     connection.dropChangeCipherSpec();
@@ -108,6 +117,7 @@ export class Connection<Config extends HandshakeConfig> {
   /**
    * RFC 8446 D.4: right after the first handshake message, once, when the client runs in compatibility mode,
    * which it shows by a session id.
+   * RFC 8446 D.4: "if the client sends a non-empty session ID, the server MUST send the change_cipher_spec".
    */
   writeCompatibilityChangeCipherSpec(sessionId: Uint8Array, parts: Uint8Array[]): void {
     if (this.#sentChangeCipherSpec || sessionId.length === 0) return;
@@ -116,8 +126,8 @@ export class Connection<Config extends HandshakeConfig> {
   }
 
   /**
-   * RFC 8446 D.4: a client's goes right before its second flight, "either before its second ClientHello or before its
-   * encrypted handshake flight", also when all of that is an alert.
+   * RFC 8446 D.4: a client's goes right before its second flight, "This may either be before its second ClientHello
+   * or before its encrypted handshake flight", also when all of that is an alert.
    */
   oweCompatibilityChangeCipherSpec(sessionId: Uint8Array): void {
     if (this.#sentChangeCipherSpec || sessionId.length === 0) return;

@@ -20,7 +20,10 @@ export interface Suite {
   readonly authentication: Authentication | undefined;
 }
 
-/** Nonce and tag have the same length in all of them. */
+/**
+ * Nonce and tag have the same length in all of them. RFC 8446 5.2: "MUST NOT produce an expansion greater than 255
+ * octets". RFC 8446 5.3: "An AEAD algorithm where N_MAX is less than 8 bytes MUST NOT be used".
+ */
 export const IV_LENGTH = 12;
 export const TAG_LENGTH = 16;
 
@@ -67,6 +70,8 @@ const chacha12 = (id: number, authentication: Authentication): Suite => ({
   authentication,
 });
 
+// RFC 8446 9.1: "MUST implement the TLS_AES_128_GCM_SHA256". RFC 8446 D.5: "Implementations MUST NOT offer or
+// negotiate RC4 cipher suites"; "Ciphers with a strength less than 112 bits MUST NOT be offered or negotiated".
 const SUITES: ReadonlyMap<number, Suite> = new Map(
   [
     AES_128_GCM_SHA256,

@@ -26,12 +26,14 @@ export const ALLOWED_IN = {
 } as const;
 
 /**
- * RFC 8446 4.2: an extension that was not asked for is unsupported_extension; one "which it recognizes and which is
+ * RFC 8446 4.2: for an extension that was not asked for "an endpoint MUST abort the handshake with an
+ * "unsupported_extension" alert"; one "which it recognizes and which is
  * not specified for the message in which it appears" is illegal_parameter. What was offered is recognised.
  */
 export function checkAnswered(extensions: Extensions, allowed: ReadonlySet<number>, offer: Offer): void {
   for (const type of extensions.keys()) {
-    // RFC 8446 4.2: "with the exception of the "cookie" extension in the HelloRetryRequest".
+    // RFC 8446 4.1.4: "a HelloRetryRequest MUST NOT contain any extensions that were not first offered by the client
+    // in its ClientHello, with the exception of optionally the "cookie"".
     if (type === ExtensionType.cookie && allowed === ALLOWED_IN.helloRetryRequest) continue;
     if (!offer.types.has(type)) throw new TlsError('extension_not_offered');
     if (!allowed.has(type)) throw new TlsError('extension_in_wrong_message');

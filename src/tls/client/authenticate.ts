@@ -38,11 +38,14 @@ export function authenticate(
     verified,
     aligned,
   };
+  // RFC 8446 4.4.2: "The client MUST send a Certificate message if and only if the server has requested client
+  // authentication".
   if (request === undefined) return finish(connection, finishing);
 
   const credential = connection.config.selectCredential(request);
-  // RFC 8446 4.4.2: without a suitable one "it MUST send a Certificate message containing no certificates".
+  // RFC 8446 4.4.2: without a suitable one "the client MUST send a Certificate message containing no certificates".
   writeCertificate(writer, credential?.chain ?? []);
+  // RFC 8446 4.4.2: "A Finished message MUST be sent regardless of whether the Certificate message is empty."
   if (credential === undefined) return finish(connection, finishing);
   const scheme = chooseScheme(credential, request);
   const data = signatureInput('client', transcript.hash());
@@ -66,6 +69,8 @@ class AwaitSignature extends ProtectedState<Finishing> {
     this.#scheme = scheme;
   }
 
+  // RFC 8446 4.4.3: "Clients MUST send this message whenever authenticating via a certificate"; RFC 8446 4.4.3: "this
+  // message MUST appear immediately after the Certificate message and immediately prior to the Finished message".
   sign(signature: Uint8Array, connection: Connection): ClientState {
     writeCertificateVerify(this.progress.transcript.writer, this.#scheme, signature);
     return finish(connection, this.progress);

@@ -18,6 +18,7 @@ class AwaitVerification extends ProtectedState<Proven> {
   readonly name = 'AwaitVerification';
 
   verified(refusal: CertificateRefusal | undefined): ClientState {
+    // RFC 8446 4.4.2.2: "it MUST abort the handshake with an appropriate certificate-related alert".
     if (refusal !== undefined) throw new TlsError(refusal);
     return new ExpectFinished(this.progress);
   }

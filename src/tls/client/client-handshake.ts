@@ -22,6 +22,7 @@ export class ClientHandshake extends Handshake<ClientConfig> {
 class Start extends State<ClientConfig> {
   readonly name = 'Start';
 
+  // RFC 8446 4.1.2: "it is REQUIRED to send the ClientHello as its first TLS message".
   start(connection: Connection): ClientState {
     const offer = makeOffer(connection.config, connection.provider);
     const message = helloMessage(offer, connection.provider);

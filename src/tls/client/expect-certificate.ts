@@ -43,7 +43,10 @@ const NOT_IN_REQUEST: readonly number[] = [
   ExtensionType.keyShare,
 ];
 
-/** RFC 8446 4.3.2: "Clients MUST ignore unrecognized extensions." */
+/**
+ * RFC 8446 4.3.2: "Clients MUST ignore unrecognized extensions." RFC 8446 9.3: "a client receiving a
+ * CertificateRequest or NewSessionTicket MUST also ignore all unrecognized extensions".
+ */
 function requestOf(extensions: Extensions): CertificateRequest {
   if (NOT_IN_REQUEST.some((type) => extensions.has(type))) throw new TlsError('extension_in_wrong_message');
   const schemes = extensions.get(ExtensionType.signatureAlgorithms);
@@ -70,7 +73,10 @@ class ExpectCertificate extends ProtectedState<Requested> {
     if (requestContext.length !== 0) throw new TlsError('bad_request_context');
     const [leaf] = entries;
     // RFC 8446 4.4.2.4: "If the server supplies an empty Certificate message": decode_error.
+    // RFC 8446 4.4.2: "The server's certificate_list MUST always be non-empty."
     if (leaf === undefined) throw new TlsError('empty_certificate');
+    // RFC 8446 4.4.2: "Extensions in the Certificate message from the server MUST correspond to ones from the
+    // ClientHello".
     for (const { extensions } of entries) checkAnswered(extensions, ALLOWED_IN.certificate, progress.offer);
     progress.transcript.add(message.whole);
     return new ExpectCertificateVerify(progress, presented(leaf, entries));

@@ -20,6 +20,7 @@ export class ExpectEncryptedExtensions extends ProtectedState<Progress> {
     const reader = new Reader(message.body);
     const extensions = readExtensions(reader.nested16(0));
     reader.expectEnd();
+    // RFC 8446 4.3.1: "The client MUST check EncryptedExtensions for the presence of any forbidden extensions".
     checkAnswered(extensions, ALLOWED_IN.encryptedExtensions, offer);
     // RFC 6066 3: its "extension_data" field "SHALL be empty".
     extensions.get(ExtensionType.serverName)?.expectEnd();

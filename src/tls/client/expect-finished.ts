@@ -16,6 +16,8 @@ export class ExpectFinished extends ProtectedState<Proven> {
     const aligned = connection.joiner.requireAligned();
     if (message.body.length !== suite.hashLength) throw new TlsError('bad_finished_length');
     const verified = secret.server.verifyFinished(transcript.hash(), message.body);
+    // RFC 8446 4.4.4: "Recipients of Finished messages MUST verify that the contents are correct and if incorrect
+    // MUST terminate the connection with a "decrypt_error" alert."
     if (verified === undefined) throw new TlsError('bad_finished');
     transcript.add(message.whole);
     return authenticate(connection, this.progress, verified, aligned);

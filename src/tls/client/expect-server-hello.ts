@@ -33,6 +33,8 @@ export class ExpectServerHello extends State<ClientConfig> {
     }
     // A ServerHello changes the keys; nothing follows a HelloRetryRequest before our second hello.
     const aligned = connection.joiner.requireAligned();
+    // RFC 8446 4.1.4: "the client MUST check the legacy_version, legacy_session_id_echo, cipher_suite, and
+    // legacy_compression_method": the first with the version, the others here.
     const suite = checkSuite13(offer, hello);
     const transcript = new Transcript(connection.provider, suite.hash, this.#sent.length + 4096);
     if (hello.isRetryRequest) {
@@ -57,12 +59,18 @@ export class ExpectServerHello extends State<ClientConfig> {
   }
 }
 
-/** RFC 8446 4.2.1: with supported_versions it decides alone, without it legacy_version does. */
+/**
+ * RFC 8446 4.2.1: with supported_versions it decides alone, without it legacy_version does. RFC 8446 4.2.1: "Clients
+ * MUST check for this extension prior to processing the rest of the ServerHello", and "MUST use only the
+ * "supported_versions" extension to determine the selected version".
+ */
 function versionOf(offer: Offer, hello: ReceivedServerHello): number {
   const { versions } = offer.config;
   const selected = hello.extensions.get(ExtensionType.supportedVersions);
   if (selected === undefined) {
     if (hello.legacyVersion !== TLS12 || !versions.includes(TLS12) || hello.isRetryRequest) {
+      // RFC 8446 D.1: "If the version chosen by the server is not supported by the client (or is not acceptable), the
+      // client MUST abort the handshake with a "protocol_version" alert."
       throw new TlsError('version_not_offered');
     }
     refuseDowngrade(offer, hello.random);
@@ -71,7 +79,8 @@ function versionOf(offer: Offer, hello: ReceivedServerHello): number {
   if (!offer.types.has(ExtensionType.supportedVersions)) throw new TlsError('extension_not_offered');
   const version = selected.u16();
   selected.expectEnd();
-  // RFC 8446 4.2.1: "a version not offered by the client or a version prior to TLS 1.3": illegal_parameter.
+  // RFC 8446 4.2.1: "contains a version not offered by the client or contains a version prior to TLS 1.3, the client
+  // MUST abort".
   if (version < TLS13 || !versions.includes(version)) throw new TlsError('bad_selected_version');
   if (hello.legacyVersion !== TLS12) throw new TlsError('bad_legacy_version');
   return version;
@@ -84,6 +93,8 @@ const DOWNGRADE_AT = 24;
 /**
  * RFC 8446 4.1.3: a server that could do better ends its random with "DOWNGRD" and 1 (it has TLS 1.3) or 0 (it has TLS
  * 1.2); a client that offered better "MUST check", and end the handshake with illegal_parameter.
+ * RFC 8446 4.1.3: "MUST check that the last 8 bytes are not equal to either of these values"; "If a match is found,
+ * the client MUST abort the handshake".
  */
 function refuseDowngrade(offer: Offer, random: Uint8Array): void {
   if (!DOWNGRADE.every((byte, i) => byte === random[DOWNGRADE_AT + i])) return;

@@ -20,7 +20,7 @@ export interface RetryRequested {
   readonly transcript: Transcript;
 }
 
-/** Answers a HelloRetryRequest with the second ClientHello (RFC 8446 4.1.4). */
+/** RFC 8446 4.1.4: "MUST process all extensions in the HelloRetryRequest and send a second updated ClientHello". */
 export function retry(connection: Connection, requested: RetryRequested): ClientState {
   const { offer, hello, suite, transcript } = requested;
   checkAnswered(hello.extensions, ALLOWED_IN.helloRetryRequest, offer);
@@ -39,7 +39,11 @@ export function retry(connection: Connection, requested: RetryRequested): Client
   return new ExpectSecondServerHello(second, suite, transcript);
 }
 
-/** RFC 8446 4.2.8: a group that was offered, and for which there was no share. */
+/**
+ * RFC 8446 4.2.8: a group that was offered, and for which there was no share. RFC 8446 4.2.8: "the client MUST verify
+ * that (1) the selected_group field corresponds to a group which was provided … and (2) the selected_group field does
+ * not correspond"; "If either of these checks fails, then the client MUST abort".
+ */
 function requestedGroup(offer: Offer, hello: ReceivedServerHello): number | undefined {
   const keyShare = hello.extensions.get(ExtensionType.keyShare);
   if (keyShare === undefined) return undefined;
@@ -79,8 +83,9 @@ class ExpectSecondServerHello extends Tls13State<ClientConfig> {
     if (hello.isRetryRequest) throw new TlsError('second_hello_retry');
     requireSameVersion(hello);
     const offer = this.#offer;
-    // RFC 8446 4.1.4: the suite "MUST" be that of the HelloRetryRequest. There is one share, so the group is, too,
-    // unless only a cookie was asked for.
+    // RFC 8446 4.1.4: "clients MUST check that the cipher suite supplied in the ServerHello is the same". RFC 8446
+    // 4.2.8: "the client MUST verify that the selected NamedGroup in the ServerHello is the same": there is one
+    // share, so that it is, unless only a cookie was asked for.
     if (checkSuite13(offer, hello).id !== this.#suite.id) throw new TlsError('hello_differs_from_retry');
     this.#transcript.add(message.whole);
     return acceptServerHello13(connection, {

@@ -31,7 +31,8 @@ export function makeOffer(config: ClientConfig, provider: CryptoProvider): Offer
   const offers13 = config.versions.includes(TLS13);
   const keys = new Map<number, EphemeralKey>();
   if (offers13) {
-    // RFC 8446 4.2.8: in the order of supported_groups, and none that is not listed there.
+    // RFC 8446 4.2.8: "MUST correspond to a group offered in the "supported_groups" extension and MUST appear in the
+    // same order"; "The key_exchange values for each KeyShareEntry MUST be generated independently."
     for (const group of config.groups) {
       if (config.keyShareGroups.includes(group)) keys.set(group, provider.generateKeyShare(group));
     }
@@ -41,6 +42,8 @@ export function makeOffer(config: ClientConfig, provider: CryptoProvider): Offer
     {
       config,
       random: provider.randomBytes(RANDOM_LENGTH),
+      // RFC 8446 4.1.2: "In compatibility mode (see Appendix D.4), this field MUST be non-empty"; "Otherwise, it MUST
+      // be set as a zero-length vector".
       sessionId: provider.randomBytes(offers13 && config.compatibilityMode ? SESSION_ID_LENGTH : 0),
       suites: config.suites.filter((id) => config.versions.includes(suiteById(id)?.version ?? 0)),
       keys,
@@ -59,7 +62,10 @@ export interface Changes {
   readonly suite: Suite;
 }
 
-/** RFC 8446 4.1.4: what a HelloRetryRequest may change, and nothing else. */
+/**
+ * RFC 8446 4.1.4: what a HelloRetryRequest may change, and nothing else. RFC 8446 4.1.2: "the client MUST send the
+ * same ClientHello without modification, except as follows".
+ */
 export function makeSecondOffer(
   first: Offer,
   provider: CryptoProvider,
@@ -67,12 +73,15 @@ export function makeSecondOffer(
 ): Offer {
   let { keys } = first;
   let extensions: readonly Extension[] = first.extensions;
+  // RFC 8446 4.2.8: "Otherwise, when sending the new ClientHello, the client MUST" replace its shares by this one.
   if (group !== undefined) {
     for (const key of keys.values()) key.wipe();
     const share = new Map([[group, provider.generateKeyShare(group)]]);
     keys = share;
     extensions = extensions.map((old) => (old.type === ExtensionType.keyShare ? keyShare(share) : old));
   }
+  // Here and in no other hello. RFC 8446 4.2.2: "Clients MUST NOT use cookies in their initial ClientHello in
+  // subsequent connections."
   if (cookie !== undefined) {
     const echo = extension(ExtensionType.cookie, (writer) => writer.vector(2, cookie));
     extensions = [...extensions, echo];
@@ -90,7 +99,7 @@ export function makeSecondOffer(
 export function helloMessage(offer: Offer, provider: CryptoProvider, before?: Uint8Array): Uint8Array {
   const { resumption, config } = offer;
   if (resumption?.suite.version !== TLS13) return writeClientHello(offer);
-  // RFC 8446 4.2.11: pre_shared_key "MUST be the last extension in the ClientHello".
+  // RFC 8446 4.2: "with the exception of "pre_shared_key" (Section 4.2.11) which MUST be the last extension".
   const extensions = [...offer.extensions, preSharedKey(resumption, config.now?.() ?? 0)];
   const message = writeClientHello({ ...offer, extensions });
   bind(provider, resumption, message, before);
@@ -109,9 +118,14 @@ function withExtensions(rest: Omit<Offer, 'extensions' | 'types'>, extensions: r
   return { ...rest, extensions, types };
 }
 
+// RFC 8446 9.2: "All implementations MUST send and use these extensions when offering applicable features": what "is
+// REQUIRED for all ClientHello, ServerHello, and HelloRetryRequest messages", "is REQUIRED for certificate
+// authentication", "is REQUIRED for ClientHello messages using DHE or ECDHE key exchange", "is REQUIRED for DHE or
+// ECDHE key exchange", "is REQUIRED for PSK key agreement".
 function extensionsFor(config: ClientConfig, keys: ReadonlyMap<number, EphemeralKey>): Extension[] {
   const { serverName, versions } = config;
   const list: Extension[] = [];
+  // RFC 8446 9.2: "all implementations MUST support the use of the "server_name" extension".
   if (serverName !== undefined) list.push(serverNameExtension(serverName));
   if (versions.includes(TLS12)) {
     list.push(
@@ -123,6 +137,7 @@ function extensionsFor(config: ClientConfig, keys: ReadonlyMap<number, Ephemeral
   }
   list.push(
     extension(ExtensionType.supportedGroups, (writer) => writer.list16(2, config.groups)),
+    // RFC 8446 4.2.3: "Clients which desire the server to authenticate itself via a certificate MUST send" it.
     extension(ExtensionType.signatureAlgorithms, (writer) => writer.list16(2, config.signatureSchemes)),
   );
   if (config.alpn.length > 0) list.push(alpnExtension(config.alpn));
@@ -138,7 +153,10 @@ function extensionsFor(config: ClientConfig, keys: ReadonlyMap<number, Ephemeral
   if (config.requestScts) list.push(extension(ExtensionType.signedCertificateTimestamp));
   if (versions.includes(TLS13)) {
     list.push(
+      // RFC 8446 4.2.1: "containing all versions of TLS which they are prepared to negotiate".
       extension(ExtensionType.supportedVersions, (writer) => writer.list16(1, versions)),
+      // RFC 8446 4.2.9: "In order to use PSKs, clients MUST also send" it; "A client MUST provide a
+      // "psk_key_exchange_modes" extension if it offers a "pre_shared_key" extension."
       extension(ExtensionType.pskKeyExchangeModes, (writer) => writer.vector(1, Uint8Array.of(PSK_DHE_KE))),
       keyShare(keys),
     );

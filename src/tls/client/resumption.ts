@@ -39,10 +39,12 @@ function whyNotOffered(
   if (!hasSecretOf(session, suite)) return 'unknown_ticket';
   if (!config.versions.includes(session.version)) return 'other_version';
   // RFC 8446 4.6.1: "Clients MUST only resume if the new SNI value is valid for the server certificate presented in
-  // the original session, and SHOULD only resume if the SNI value matches the one used in the original session."
+  // the original session and SHOULD only resume if the SNI value matches the one used in the original session."
   if (session.serverName !== config.serverName) return 'other_server_name';
   if (!isSuiteOffered(config, suite)) return 'other_suite';
   const age = now - session.receivedAt;
+  // RFC 8446 4.2.11.1: "Clients MUST NOT attempt to use tickets which have ages greater than the "ticket_lifetime"
+  // value".
   return age >= 0 && age < 1000 * session.lifetime ? undefined : 'expired';
 }
 
@@ -53,7 +55,10 @@ function hasSecretOf({ secret, ticket }: ClientSession, { version, hashLength }:
     : secret.length === MASTER_SECRET_LENGTH;
 }
 
-/** RFC 8446 4.2.11: a PSK goes with its hash, a session of TLS 1.2 with its suite (RFC 5246 7.4.1.2). */
+/**
+ * RFC 8446 4.2.11: a PSK goes with its hash, a session of TLS 1.2 with its suite (RFC 5246 7.4.1.2). RFC 8446 4.6.1:
+ * "Any ticket MUST only be resumed with a cipher suite that has the same KDF hash algorithm".
+ */
 function isSuiteOffered(config: ClientConfig, suite: Suite): boolean {
   if (suite.version !== TLS13) return config.suites.includes(suite.id);
   return config.suites.some((id) => {

@@ -21,7 +21,9 @@ export function checkSuite13(offer: Offer, hello: ReceivedServerHello): Suite {
   ) {
     throw new TlsError('session_id_not_echoed');
   }
+  // RFC 8446 4.1.3: "A single byte which MUST have the value 0".
   if (hello.compressionMethod !== 0) throw new TlsError('bad_compression_method');
+  // RFC 8446 4.1: "A client which receives a cipher suite that was not offered MUST abort the handshake".
   const suite = offer.suites.includes(hello.suite) ? suiteById(hello.suite) : undefined;
   if (suite?.version !== TLS13) throw new TlsError('suite_not_offered');
   return suite;
@@ -45,12 +47,14 @@ export function acceptServerHello13(connection: Connection, accepted: Accepted):
   const resumed = selectedSession(offer, hello, suite);
   const share = hello.extensions.get(ExtensionType.keyShare);
   // RFC 8446 9.2: without pre_shared_key there is a key_share; 4.2.11: with it, too, since psk_dhe_ke was asked for.
+  // RFC 8446 4.2.9: "In this mode, the client and server MUST supply "key_share" values".
   if (share === undefined) throw new TlsError(resumed ? 'psk_without_key_share' : 'missing_key_share');
   const group = share.u16();
   const publicKey = share.bytes16(1);
   share.expectEnd();
   // RFC 8446 4.2.8: "If using (EC)DHE key establishment, servers offer exactly one KeyShareEntry", in the group of
   // one of the client's.
+  // RFC 8446 2: "the server's share MUST be in the same group as one of the client's shares".
   const key = offer.keys.get(group);
   if (key === undefined) throw new TlsError('key_share_not_offered');
   const sharedSecret = key.agree(publicKey);
@@ -78,7 +82,11 @@ export function acceptServerHello13(connection: Connection, accepted: Accepted):
   });
 }
 
-/** RFC 8446 4.2.11: what a client "MUST verify" of the server's choice. */
+/**
+ * RFC 8446 4.2.11: "Clients MUST verify that the server's selected_identity is within the range supplied by the
+ * client"; "If these values are not consistent, the client MUST abort the handshake with an "illegal_parameter"
+ * alert."
+ */
 function selectedSession(offer: Offer, hello: ReceivedServerHello, suite: Suite): OfferedSession | undefined {
   const extension = hello.extensions.get(ExtensionType.preSharedKey);
   if (extension === undefined) return undefined;

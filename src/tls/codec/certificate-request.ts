@@ -26,7 +26,11 @@ export function readCertificateAuthorities(reader: Reader, min = 3): Uint8Array[
   return names;
 }
 
-/** RFC 8446 4.3.2: within a handshake the request context "SHALL be zero length". `authorities`: none is any. */
+/**
+ * RFC 8446 4.3.2: within a handshake the request context "SHALL be zero length". `authorities`: none is any. RFC 8446
+ * 4.3.2: "The certificate_request_context MUST be unique within the scope of this connection": there is no second
+ * one.
+ */
 export function writeCertificateRequest(
   writer: Writer,
   request: { readonly schemes: readonly number[]; readonly authorities: readonly Uint8Array[] },

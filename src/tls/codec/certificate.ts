@@ -34,6 +34,8 @@ export function writeCertificate(
   writer.closeMessage(message);
 }
 
+// RFC 8446 4.4.2.1: "the body of the "status_request" extension from the server MUST be a CertificateStatus
+// structure".
 function writeLeafExtensions(writer: Writer, { ocspResponse, sctList }: LeafExtensions): void {
   if (ocspResponse !== undefined) {
     writer.u16(ExtensionType.statusRequest);

@@ -77,12 +77,15 @@ export function readClientHello(body: Uint8Array): ClientHello {
   let signatureAlgorithmsCert: number[] | undefined;
 
   // A hello older than TLS 1.2 may end here (RFC 5246 7.4.1.2); the version check answers it.
+  // RFC 8446 4.1.2: "MUST check that the message either contains no data after legacy_compression_methods or that it
+  // contains a valid extensions block with no data following"; "If not, then it MUST abort the handshake with a
+  // "decode_error" alert."
   if (reader.remaining > 0) {
     const extensions = reader.nested16(0);
     reader.expectEnd();
     const seen = new Set<number>();
     while (extensions.remaining > 0) {
-      // RFC 8446 4.2.11: pre_shared_key "MUST be the last extension in the ClientHello".
+      // RFC 8446 4.2.11: "Servers MUST check that it is the last extension and otherwise fail the handshake".
       if (psks !== undefined) throw new TlsError('pre_shared_key_not_last');
       const type = extensions.u16();
       const content = extensions.nested16(0);
@@ -157,7 +160,10 @@ export function readClientHello(body: Uint8Array): ClientHello {
         case ExtensionType.signatureAlgorithmsCert:
           signatureAlgorithmsCert = readList16(content, 2);
           break;
-        default: // RFC 8446 4.1.2: "Servers MUST ignore unrecognized extensions."
+        // RFC 8446 4.1.2: "Servers MUST ignore unrecognized extensions." RFC 8446 9.3: "MUST correctly ignore all
+        // unrecognized cipher suites, extensions, and other parameters". RFC 8446 4.4.2.1: status_request_v2 is one
+        // of them: "MUST NOT act upon its presence"; "MUST be able to process ClientHello messages that include it".
+        default:
       }
     }
   }

@@ -11,6 +11,8 @@ export interface EncryptedExtensions {
   readonly recordSizeLimit: number | undefined;
 }
 
+// Not all extensions are answered. RFC 8446 4.2.9: "The server MUST NOT send a "psk_key_exchange_modes" extension."
+// RFC 8446 4.2.6: "Servers MUST NOT send this extension.", post_handshake_auth.
 export function writeEncryptedExtensions(writer: Writer, extensions: EncryptedExtensions): void {
   const message = writer.openMessage(HandshakeType.encryptedExtensions);
   const list = writer.open(2);

@@ -19,6 +19,8 @@ export interface OutgoingHello {
 export function writeClientHello(hello: OutgoingHello): Uint8Array {
   const writer = new Writer(512);
   const message = writer.openMessage(HandshakeType.clientHello);
+  // RFC 8446 4.1.2: "the legacy_version field MUST be set to 0x0303". RFC 8446 D.5: "MUST NOT send a
+  // ClientHello.legacy_version or ServerHello.legacy_version set to 0x0300 or less".
   writer.u16(TLS12);
   writer.bytes(hello.random);
   writer.vector(1, hello.sessionId);

@@ -3,6 +3,8 @@ import { TlsError } from '../alerts.ts';
 /**
  * Reads a message from front to back. Every length a peer names is checked here, against the innermost
  * vector it lies in, and nowhere else. Results alias the bytes read.
+ * RFC 8446 6: "which cannot be parsed according to the syntax (e.g., have a length extending beyond the message
+ * boundary or contain an out-of-range length) MUST terminate the connection with a "decode_error" alert".
  */
 export class Reader {
   readonly #bytes: Uint8Array;

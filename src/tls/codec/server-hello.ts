@@ -50,6 +50,8 @@ export interface ServerHello {
   readonly selectedIdentity: number | undefined;
 }
 
+// RFC 8446 4.1.3: "The ServerHello MUST only include extensions which are required to establish the cryptographic
+// context".
 export function writeServerHello(writer: Writer, hello: ServerHello): void {
   const message = openHello(writer, hello.random, hello.sessionId, hello.suite);
   const extensions = writer.open(2);
@@ -92,6 +94,8 @@ export function writeHelloRetryRequest(writer: Writer, request: HelloRetryReques
 
 function openHello(writer: Writer, random: Uint8Array, sessionId: Uint8Array, suite: number): number {
   const message = writer.openMessage(HandshakeType.serverHello);
+  // RFC 8446 4.1.3: "the legacy_version field MUST be set to 0x0303". RFC 8446 4.2.1: "It MUST set the
+  // ServerHello.legacy_version field to 0x0303".
   writer.u16(TLS12);
   writer.bytes(random);
   writer.u8(sessionId.length);
@@ -101,6 +105,9 @@ function openHello(writer: Writer, random: Uint8Array, sessionId: Uint8Array, su
   return message;
 }
 
+// RFC 8446 4.1: "All TLS 1.3 ServerHello messages MUST contain the "supported_versions" extension"; RFC 8446 4.1.4:
+// "The server's extensions MUST contain "supported_versions""; RFC 8446 4.2.1: "MUST respond by sending a
+// "supported_versions" extension containing the selected version value (0x0304)".
 function closeHello(writer: Writer, extensions: number, message: number): void {
   writer.u16(ExtensionType.supportedVersions);
   writer.u16(2);
@@ -126,6 +133,7 @@ export function readServerHello(body: Uint8Array): ReceivedServerHello {
   const reader = new Reader(body);
   const legacyVersion = reader.u16();
   const random = reader.bytes(32);
+  // RFC 8446 4.1.3: "implementations MUST first examine the Random value".
   const isRetryRequest = HELLO_RETRY_RANDOM.every((byte, i) => byte === random[i]);
   const sessionId = reader.bytes8(0, 32);
   const suite = reader.u16();

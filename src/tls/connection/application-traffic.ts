@@ -77,7 +77,10 @@ export class ApplicationTraffic {
     return this.#take();
   }
 
-  /** The transport has ended. Without a close_notify before, what came may have been cut off. */
+  /**
+   * The transport has ended. Without a close_notify before, what came may have been cut off. RFC 8446 6.1: "MUST
+   * receive a "close_notify" alert before indicating end-of-data to the application layer".
+   */
   end(): ConnectionEvent[] {
     if (!this.#over) this.#fail(new TlsError('truncated'));
     return this.#take();
@@ -114,7 +117,10 @@ export class ApplicationTraffic {
     return this.#take();
   }
 
-  /** close_notify: we send nothing more. */
+  /**
+   * close_notify: we send nothing more. RFC 8446 6.1: "Each party MUST send a "close_notify" alert before closing its
+   * write side".
+   */
   close(): ConnectionEvent[] {
     if (this.#sentClose) return [];
     this.#sentClose = true;
@@ -199,6 +205,7 @@ export class ApplicationTraffic {
     if (content.length !== 2) throw new TlsError('malformed_alert');
     const [level, description] = content as unknown as [number, number];
     if (level !== WARNING && level !== FATAL) throw new TlsError('malformed_alert');
+    // RFC 8446 6.1: "Any data received after a closure alert has been received MUST be ignored."
     if (description === AlertDescription.closeNotify) {
       this.#over = true;
       this.#reader.wipe();
@@ -206,6 +213,8 @@ export class ApplicationTraffic {
       return;
     }
     // RFC 8446 6: the level says nothing. In TLS 1.2 a warning may be ignored (RFC 5246 7.2.2).
+    // RFC 8446 6: "MUST be treated as error alerts when received regardless of the AlertLevel in the message";
+    // "Unknown Alert types MUST be treated as error alerts."
     const isWarning =
       this.#version === TLS13 ? description === AlertDescription.userCanceled : level === WARNING;
     if (!isWarning) throw new TlsError('peer_alert', description);
@@ -218,7 +227,10 @@ export class ApplicationTraffic {
     this.#updateTx(this.#postHandshake.updateTx(false), parts);
   }
 
-  /** The KeyUpdate goes out under the old key, all that follows under the new one. */
+  /**
+   * The KeyUpdate goes out under the old key, all that follows under the new one. RFC 8446 4.6.3: "MUST encrypt their
+   * KeyUpdate messages with the old keys"; "the sender SHALL send all its traffic using the next generation of keys".
+   */
   #updateTx(update: TxUpdate, parts: Uint8Array[]): void {
     this.#writer.write(ContentType.handshake, update.message, parts);
     this.#installTx(update.secret);
@@ -242,6 +254,7 @@ export class ApplicationTraffic {
     this.#send(parts);
   }
 
+  // RFC 8446 6: "MUST NOT allow any further data to be sent or received on the connection".
   #fail(thrown: unknown): void {
     const { reason, received } = asTlsError(thrown);
     const alert = alertFor(reason);

@@ -103,6 +103,8 @@ export class TlsConnection {
     this.#traffic?.wipe();
   }
 
+  // RFC 8446 2: "Application Data MUST NOT be sent prior to sending the Finished message". RFC 8446 5.1: "Application
+  // Data records MUST NOT be written to the wire unprotected".
   #established(method: string): ApplicationTraffic {
     if (this.#traffic !== undefined) return this.#traffic;
     throw Object.assign(

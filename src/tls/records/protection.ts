@@ -63,6 +63,8 @@ export abstract class Protection {
   protected nonce(): Uint8Array {
     const nonce = this.#nonce;
     const seq = this.#recordSeq;
+    // RFC 8446 5.3: "If a TLS implementation would need to wrap a sequence number, it MUST either rekey (Section
+    // 4.6.3) or terminate".
     if (seq === 0xffffffff) throw new TlsError('record_sequence_exhausted');
     nonce.fill(0);
     nonce.set(this.keys.iv);
@@ -95,10 +97,12 @@ export class Tls13Protection extends Protection {
     const inner = this.provider.aeadOpen(suite.aead, key, this.nonce(), header, sealed);
     if (inner === null) return null;
     this.advance();
+    // RFC 8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets".
     if (inner.length > MAX_PLAINTEXT + 1) throw new TlsError('plaintext_too_long');
     let end = inner.length;
+    // RFC 8446 5.4: "Implementations MUST limit their scanning to the cleartext returned from the AEAD decryption."
     while (end > 0 && inner[end - 1] === 0) end--;
-    // RFC 8446 5.4: no non-zero octet: "unexpected_message".
+    // RFC 8446 5.4: "does not find a non-zero octet in the cleartext, it MUST terminate the connection".
     if (end === 0) throw new TlsError('record_without_content_type');
     return { type: inner[end - 1]!, content: inner.subarray(0, end - 1) };
   }
@@ -157,6 +161,7 @@ export class Tls12Protection extends Protection {
   }
 }
 
+// RFC 8446 5.3: "the first record transmitted under a particular traffic key MUST use sequence number 0".
 export function protectionFor(provider: CryptoProvider, keys: RecordKeys, recordSeq = 0): Protection {
   return keys.suite.version === TLS12
     ? new Tls12Protection(provider, keys, recordSeq)

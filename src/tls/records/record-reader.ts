@@ -90,6 +90,10 @@ export class RecordReader {
       const protection = this.#protection;
       const sealed = type === ContentType.applicationData || protection?.showsType === true;
       const maxSealed = protection?.maxCiphertext ?? MAX_CIPHERTEXT;
+      // RFC 8446 5.1: "The length MUST NOT exceed 2^14 bytes."; "An endpoint that receives a record that exceeds this
+      // length MUST terminate the connection with a "record_overflow" alert." RFC 8446 5.2: "An endpoint that
+      // receives a record that exceeds this length"; "larger than 2^14 + 256 octets MUST terminate the connection
+      // with a "record_overflow" alert".
       if (length > (sealed ? maxSealed : MAX_PLAINTEXT)) throw new TlsError('record_too_long');
       if (queue.length < RECORD_HEADER + length) return undefined;
       this.#bytesRead += RECORD_HEADER + length;
@@ -113,8 +117,9 @@ export class RecordReader {
     if (type < ContentType.changeCipherSpec || type > ContentType.applicationData) {
       throw new TlsError(this.#bytesRead === 0 ? 'not_tls' : 'unknown_content_type');
     }
-    // RFC 8446 5.1: legacy_record_version "MUST be ignored for all purposes". A major version other than 3
-    // is not a version of TLS, though.
+    // RFC 8446 5.1: legacy_record_version "MUST be ignored for all purposes". RFC 8446 D.2: "various TLS 1.x versions
+    // in this field, but its value MUST always be ignored". A major version other than 3 is not a version of TLS,
+    // though.
     if (queue.length > 1 && queue.at(1) !== 3) throw new TlsError('wrong_record_version');
     // In TLS 1.2 it is the version that was negotiated (RFC 5246 6.2.1), and authenticated.
     if (queue.length > 2 && this.#protection?.showsType === true && queue.at(2) !== (TLS12 & 0xff)) {
@@ -131,6 +136,8 @@ export class RecordReader {
     }
     const opened = protection.open(header, sealed);
     if (opened === null) {
+      // RFC 8446 5.2: "If the decryption fails, the receiver MUST terminate the connection with a "bad_record_mac"
+      // alert."
       this.#skip(sealed.length, 'record_did_not_decrypt');
       return undefined;
     }

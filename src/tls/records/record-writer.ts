@@ -43,7 +43,11 @@ export class RecordWriter {
     this.#maxFragment = bytes;
   }
 
-  /** `content` as one record or, if it is too long for one, several. `parts` takes them. */
+  /**
+   * `content` as one record or, if it is too long for one, several. `parts` takes them. RFC 8446 5.1: what goes
+   * before a key change ends its `content`: "implementations MUST send these messages in alignment with a record
+   * boundary".
+   */
   write(type: number, content: Uint8Array, parts: Uint8Array[]): void {
     if (this.#changeCipherSpecDue) {
       this.#changeCipherSpecDue = false;

@@ -29,7 +29,10 @@ export class Tls13Exporter implements Exporter {
   readonly #secret: Uint8Array;
   #wiped = false;
 
-  /** Takes exporter_master_secret over. */
+  /**
+   * Takes exporter_master_secret over. RFC 8446 7.5: "Implementations MUST use the exporter_master_secret unless
+   * explicitly specified by the application."
+   */
   constructor(provider: CryptoProvider, suite: Suite, secret: Uint8Array) {
     this.#provider = provider;
     this.#suite = suite;

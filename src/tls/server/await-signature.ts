@@ -16,6 +16,7 @@ export class AwaitSignature extends Tls13State<ServerConfig> {
 
   sign(signature: Uint8Array, connection: Connection): ServerState {
     const { transcript, info } = this.#pending;
+    // RFC 8446 4.4.3: "Servers MUST send this message when authenticating via a certificate."
     writeCertificateVerify(transcript.writer, info.scheme, signature);
     return finishFlight(connection, this.#pending);
   }

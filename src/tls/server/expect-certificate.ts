@@ -33,7 +33,8 @@ export class ExpectCertificate extends ClientFlightState {
     const { requestContext, entries } = readCertificate(message.body);
     // RFC 8446 4.4.2: within the handshake it "SHALL be zero length", as in our request.
     if (requestContext.length > 0) throw new TlsError('bad_request_context');
-    // RFC 8446 4.4.2: extensions "MUST correspond to ones from the CertificateRequest message"; there we ask for none.
+    // RFC 8446 4.4.2: "Extensions in the Certificate message from the client MUST correspond to extensions in the
+    // CertificateRequest message from the server": there we ask for none.
     if (entries.some(({ extensions }) => extensions.size > 0)) throw new TlsError('extension_not_offered');
     this.awaited.transcript.add(message.whole);
     if (entries.length === 0) {

@@ -35,7 +35,10 @@ export class ExpectClientHello extends State<ServerConfig> {
     }
     const suite = chooseSuite(config, hello);
     const { group, share } = chooseGroup(config, offer);
+    // RFC 8446 4.2.10: the first and second of the "one of three ways": it is never accepted, and what comes of it is
+    // skipped.
     if (hello.offersEarlyData) connection.reader.skipEarlyData(MAX_SKIPPED_EARLY_DATA);
+    // RFC 8446 4.1.1: "the server MUST respond with a HelloRetryRequest (Section 4.1.4) message".
     if (share === undefined) return askForShare(connection, message.whole, hello, suite, group);
     const transcript = new Transcript(provider, suite.hash, message.whole.length + TRANSCRIPT_ROOM);
     return respond(connection, { message, offer, suite, share, transcript, helloRetry: false, aligned });
@@ -97,6 +100,8 @@ function continueAfterRetry(
   // RFC 8446 4.2.2: the client "MUST copy the contents of the extension received in the HelloRetryRequest".
   if (hello.cookie === undefined) throw new TlsError('missing_cookie');
   const state = sealer && openCookie(sealer, hello.cookie);
+  // RFC 8446 4.1.4: "Servers MUST ensure that they negotiate the same cipher suite when receiving a conformant
+  // updated ClientHello".
   const suite = state && suiteById(state.suite);
   if (state === undefined || suite?.version !== TLS13) throw new TlsError('bad_cookie');
   if (chooseVersion(config, hello) !== TLS13) throw new TlsError('second_hello_differs');
@@ -105,6 +110,7 @@ function continueAfterRetry(
     throw new TlsError('second_hello_differs');
   }
   // RFC 8446 4.2.10: early data is "not permitted" after a HelloRetryRequest.
+  // RFC 8446 4.2.10: "A client MUST NOT include the "early_data" extension in its followup ClientHello."
   if (hello.offersEarlyData) throw new TlsError('early_data_in_second_hello');
   // RFC 8446 4.2.8: the list is replaced by "a single KeyShareEntry from the indicated group".
   const share = offer.shares[0];

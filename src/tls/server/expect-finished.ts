@@ -27,6 +27,7 @@ export class ExpectFinished extends Tls13State<ServerConfig> {
     const transcriptHash = transcript.hash();
     if (message.body.length !== transcriptHash.length) throw new TlsError('bad_finished_length');
     const verified = handshake.verifyFinished(transcriptHash, message.body);
+    // RFC 8446 4.4.4: "Recipients of Finished messages MUST verify that the contents are correct".
     if (verified === undefined) throw new TlsError('bad_finished');
     transcript.add(message.whole);
     return this.#establish(connection, verified, aligned);

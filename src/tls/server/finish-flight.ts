@@ -41,6 +41,8 @@ export function finishFlight(connection: Connection, pending: PendingFlight): Se
   connection.send(flight);
 
   // RFC 8446 4.4.4: after its Finished a server sends under application keys, alerts included.
+  // RFC 8446 4.4.4: "Any records following a Finished message MUST be encrypted under the appropriate application
+  // traffic key".
   const application = secret.application(transcript.hash());
   secret.server.wipe();
   connection.writer.install(application.server.keys());

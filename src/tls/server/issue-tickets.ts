@@ -76,6 +76,7 @@ function issue(
   state?.fill(0);
   if (ticket === undefined) return false;
   // RFC 8446 4.6.1: "ticket_age_add: A securely generated, random 32-bit value".
+  // RFC 8446 4.6.1: "The server MUST generate a fresh value for each ticket it sends."
   writeNewSessionTicket(writer, { lifetime, ageAdd: connection.provider.randomBytes(4), nonce, ticket });
   return true;
 }

@@ -77,11 +77,16 @@ export function respond(connection: Connection, accepted: Accepted): ServerState
   return new AwaitResumedPeer({ ...plan, offer: kept, share });
 }
 
-/** ServerHello, and what follows it as far as it needs no signature. */
+/**
+ * ServerHello, and what follows it as far as it needs no signature. RFC 8446 4: "Protocol messages MUST be sent in
+ * the order defined in Section 4.4.1".
+ */
 export function answer(connection: Connection, plan: Plan): ServerState {
   const { config, provider } = connection;
   const { offer, suite, share, transcript, session, chosen } = plan;
   const { hello } = offer;
+  // RFC 8446 4.2.3: "the client has not sent a "signature_algorithms" extension, then the server MUST abort the
+  // handshake with a "missing_extension" alert".
   if (session === undefined && chosen === undefined) throw new TlsError('missing_signature_algorithms');
   const exchanged = provider.keyShare(share.group, share.key);
   if (exchanged === null) throw new TlsError('bad_key_share');
@@ -89,10 +94,13 @@ export function answer(connection: Connection, plan: Plan): ServerState {
   const { writer } = transcript;
   const helloAt = writer.length;
   writeServerHello(writer, {
+    // RFC 8446 4.1.3: "MUST be generated independently of the ClientHello.random".
     random: provider.randomBytes(32),
     sessionId: hello.sessionId,
     suite: suite.id,
     group: share.group,
+    // RFC 8446 4.2.8: "MUST be in the same group as the KeyShareEntry value offered by the client that the server has
+    // selected".
     publicKey: exchanged.publicKey,
     selectedIdentity: session?.selectedIdentity,
   });
@@ -107,6 +115,7 @@ export function answer(connection: Connection, plan: Plan): ServerState {
 
   const protectedAt = writer.length;
   const { recordSizeLimit } = hello;
+  // RFC 8446 4.3.1: "the server MUST send the EncryptedExtensions message immediately after the ServerHello message".
   writeEncryptedExtensions(writer, {
     alpn: plan.alpn,
     // Also when resuming: RFC 8446 4.6.1: the name is "always explicitly specified in the resumption handshake".
@@ -116,6 +125,8 @@ export function answer(connection: Connection, plan: Plan): ServerState {
   // RFC 8449 4: of TLS 1.3 records the limit counts the type as well.
   const maxFragment = Math.min(MAX_PLAINTEXT, (recordSizeLimit ?? OWN_RECORD_SIZE_LIMIT) - 1);
   connection.writer.limitFragments(maxFragment);
+  // RFC 8446 4.3.2: "Servers which are authenticating with a PSK MUST NOT send the CertificateRequest message in the
+  // main handshake".
   const asksForCertificate = config.clientAuthentication !== undefined && session === undefined;
   const pending: PendingFlight = {
     secret,
@@ -133,6 +144,8 @@ export function answer(connection: Connection, plan: Plan): ServerState {
       suite: suite.id,
       group: share.group,
       alpn: plan.alpn,
+      // RFC 8446 4.6.1: "MUST use the value sent in the resumption ClientHello rather than the value sent in the
+      // previous session".
       serverName: hello.serverName,
       scheme: session?.state.scheme ?? chosen!.scheme,
       helloRetry: plan.helloRetry,
@@ -144,10 +157,13 @@ export function answer(connection: Connection, plan: Plan): ServerState {
   };
   if (session !== undefined || chosen === undefined) return finishFlight(connection, pending);
 
+  // RFC 8446 4.3.2: "This message, if sent, MUST follow EncryptedExtensions."
   if (config.clientAuthentication !== undefined) {
     writeCertificateRequest(writer, config.clientAuthentication);
   }
   const { credential, scheme } = chosen;
+  // RFC 8446 4.4.2: "The server MUST send a Certificate message whenever the agreed-upon key exchange method uses
+  // certificates".
   writeCertificate(writer, credential.chain, {
     ocspResponse: hello.wantsOcsp ? credential.ocspResponse : undefined,
     sctList: hello.wantsScts ? credential.sctList : undefined,

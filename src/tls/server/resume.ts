@@ -52,6 +52,8 @@ export function resume(
   const binder = found.early.binder(transcript.hash());
   transcript.add(wholeHello.subarray(truncated.length));
   // RFC 8446 4.2.11: a binder that "is not present or does not validate": "the server MUST abort the handshake".
+  // RFC 8446 4.2.11: "Prior to accepting PSK key establishment, the server MUST validate the corresponding binder
+  // value".
   if (!connection.provider.equal(binder, binders[found.selectedIdentity]!)) {
     found.early.wipe();
     throw new TlsError('bad_binder');
@@ -68,6 +70,8 @@ function find(connection: Connection, request: ResumeRequest): ResumableSession 
   const { config, provider } = connection;
   const { hello, suite } = request;
   if (config.tickets === undefined || hello.psks === undefined) return 'none';
+  // RFC 8446 4.2.9: "Servers MUST NOT select a key exchange mode that is not listed by the client." RFC 8446 4.1.1:
+  // "it MUST also select a key establishment mode from the set indicated by the client's".
   if (!offersPskDhe(hello)) return 'no_dhe';
   let refusal: ResumptionRefusal = 'unknown_ticket';
   const identities = hello.psks.identities.slice(0, MAX_IDENTITIES);
@@ -108,6 +112,7 @@ function whyNot(
   });
   if (why !== undefined) return why;
   // RFC 8446 4.2.11: "The server MUST ensure that it selects a compatible PSK (if any) and cipher suite."
+  // RFC 8446 4.6.1: "Any ticket MUST only be resumed with a cipher suite that has the same KDF hash algorithm".
   if (suiteById(state.suite)?.hash !== suite.hash) return 'other_suite';
   if (config.clientAuthentication?.required === true && state.peerCertificates.length === 0) {
     return 'peer_refused';

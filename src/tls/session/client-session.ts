@@ -76,6 +76,7 @@ export function encodeClientSession(facts: Uint8Array, ticket: SessionTicket): U
   writer.vector(1, ticket.secret);
   writer.vector(2, ticket.ticket);
   writer.vector(1, ticket.sessionId);
+  // RFC 8446 4.6.1: "Clients MUST NOT cache tickets for longer than 7 days, regardless of the ticket_lifetime".
   writer.u32(Math.min(ticket.lifetime, MAX_LIFETIME));
   writer.u32(ticket.ageAdd);
   writer.u32(Math.floor(ticket.receivedAt / SECOND_WORD));

@@ -28,15 +28,20 @@ const GROUP_OF_CURVE: Readonly<Record<string, number>> = {
 export function requireSignature12(provider: CryptoProvider, claimed: ClaimedSignature12): void {
   const { scheme, authentication, groups } = claimed;
   // RFC 5246 7.4.3: the pair "MUST be a pair listed in that extension".
+  // RFC 5246 7.4.8: of a client "MUST be one of those present in the supported_signature_algorithms field of the
+  // CertificateRequest".
   const kind = authenticationOf(scheme);
   if (kind === undefined || !claimed.offered.includes(scheme)) throw new TlsError('scheme_not_offered');
-  // RFC 5246 7.4.3: it "MUST be consistent with the ... key exchange algorithm", here the suite's.
+  // RFC 5246 7.4.2: "public key (and associated restrictions) MUST be compatible with the selected key exchange
+  // algorithm".
   if (authentication !== undefined && kind !== authentication) throw new TlsError('scheme_does_not_fit_key');
   const spki = spkiOf(claimed.leaf);
   const key = readPublicKey(spki);
   if (!('facts' in key)) throw new TlsError('unsupported_certificate_key');
+  // RFC 5246 7.4.3: "the hash and signature algorithms MUST be compatible with the key in the server's end-entity
+  // certificate", and RFC 5246 7.4.8: "compatible with the key in the client's end-entity certificate".
   if (!schemesForKey(key.facts, '1.2').includes(scheme)) throw new TlsError('scheme_does_not_fit_key');
-  // RFC 8422 5.3: the key "MUST" be on a curve that the client has listed.
+  // RFC 8422 5.3: "certificate MUST respect the client's choice of elliptic curves".
   const group = key.facts.type === 'ec' ? GROUP_OF_CURVE[key.facts.curve] : undefined;
   if (groups !== undefined && key.facts.type === 'ec' && (group === undefined || !groups.includes(group))) {
     throw new TlsError('unsupported_certificate_key');

@@ -12,6 +12,9 @@ interface SchemeFacts {
   readonly curve?: string;
 }
 
+// RFC 8446 9.1: "MUST support digital signatures with rsa_pkcs1_sha256 (for certificates), rsa_pss_rsae_sha256 (for
+// CertificateVerify and certificates), and ecdsa_secp256r1_sha256". RFC 8446 4.2.3: "They MUST NOT be offered or
+// negotiated by any implementation."; "MD5 [SLOTH], SHA-224, and DSA MUST NOT be used".
 const SCHEMES: readonly SchemeFacts[] = [
   { code: 0x0403, key: 'ec', hash: 'sha256', pss: false, curve: 'P-256' },
   { code: 0x0503, key: 'ec', hash: 'sha384', pss: false, curve: 'P-384' },
@@ -70,6 +73,7 @@ function verifyWith(
   try {
     if (!scheme.pss) return verify(scheme.hash, data, key, signature);
     // RFC 8446 4.2.3: "The length of the Salt MUST be equal to the length of the output of the digest algorithm."
+    // RFC 8446 4.2.3: "The length of the Salt MUST be equal to the length of the digest algorithm."
     const pss = {
       key,
       padding: constants.RSA_PKCS1_PSS_PADDING,
@@ -84,6 +88,8 @@ function verifyWith(
 /**
  * The schemes in which a peer with this key may sign its handshake, the preferred first.
  * RFC 8446 4.2.3: in TLS 1.3 an ECDSA scheme names its curve, and PKCS#1 v1.5 is for certificates alone.
+ * RFC 8446 4.2.3: in TLS 1.2 "implementations MUST be prepared to accept a signature that uses any curve that they
+ * advertised".
  */
 export function schemesForKey(key: PublicKeyFacts, version: '1.2' | '1.3'): readonly number[] {
   const suits = (scheme: SchemeFacts): boolean =>
@@ -93,6 +99,8 @@ export function schemesForKey(key: PublicKeyFacts, version: '1.2' | '1.3'): read
   return SCHEMES.filter(suits).map(({ code }) => code);
 }
 
+// RFC 8446 4.2.3: "it MUST use the rsaEncryption OID", "it MUST use the RSASSA-PSS OID": the types of key tell them
+// apart; "MUST also be of appropriate type for the signature algorithms they are used with".
 function fits(key: PublicKeyFacts, scheme: SchemeFacts): boolean {
   if (key.type !== scheme.key) return false;
   return key.type !== 'rsa-pss' || key.hash === undefined || key.hash === scheme.hash;

@@ -13,7 +13,10 @@ interface Algorithm {
 }
 
 const RSA_PREFIX = '2a864886f70d0101';
-/** RSASSA-PSS-params with one hash throughout and a salt of its length (RFC 4055 3.1), in the form that all write. */
+/**
+ * RSASSA-PSS-params with one hash throughout and a salt of its length (RFC 4055 3.1), in the form that all write. RFC
+ * 8446 4.2.3: "When used in certificate signatures, the algorithm parameters MUST be DER encoded."
+ */
 function pss(hash: string, saltLength: string): string {
   const digest = `300d06096086480165030402${hash}0500`;
   return `304106092a864886f70d01010a3034a00f${digest}a11c301a06092a864886f70d010108${digest}a2030201${saltLength}`;
@@ -42,7 +45,10 @@ const ALGORITHMS: ReadonlyMap<string, Algorithm> = new Map<string, Algorithm>([
   [pss('03', '40'), { name: 'RSASSA-PSS SHA-512', key: 'rsa', scheme: 0x0806, pssKeyScheme: 0x080b }],
 ]);
 
-/** Known so that the message can name them. */
+/**
+ * Known so that the message can name them. RFC 8446 4.4.2.4: "any signature algorithm using an MD5 hash MUST abort
+ * the handshake with a "bad_certificate" alert".
+ */
 const REFUSED_ALGORITHMS: readonly (readonly [prefix: string, name: string])[] = [
   [`300d0609${RSA_PREFIX}04`, 'md5WithRSAEncryption'],
   [`300d0609${RSA_PREFIX}05`, 'sha1WithRSAEncryption'],

@@ -97,6 +97,8 @@ function readChain(
       );
     }
   }
+  // RFC 8446 4.4.2: "potentially extraneous certificates and arbitrary orderings from any TLS version, with the
+  // exception of the end-entity certificate which MUST be first".
   const [leaf, ...others] = links;
   return leaf === undefined
     ? refusal('no_certificate', 'expected a certificate, but none came')

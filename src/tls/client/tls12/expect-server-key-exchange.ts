@@ -34,7 +34,7 @@ export class ExpectServerKeyExchange extends Tls12ClientState {
     const { chain } = this.#presented;
     const exchange = readServerKeyExchange(message.body);
     const { group, publicKey, params, scheme, signature } = exchange;
-    // RFC 8422 5.4: a curve "not in the client's list" is answered by illegal_parameter.
+    // RFC 8422 5.4: a curve that is not in the client's list is answered by illegal_parameter.
     if (!isGroupOf12(group) || !offer.config.groups.includes(group)) {
       throw new TlsError('key_share_not_offered');
     }

@@ -24,6 +24,7 @@ export interface ServerHello12 {
 
 export function writeServerHello12(writer: Writer, hello: ServerHello12): void {
   const message = writer.openMessage(HandshakeType.serverHello);
+  // RFC 8446 4.2.1: "MUST set ServerHello.version and MUST NOT send the "supported_versions" extension".
   writer.u16(TLS12);
   writer.bytes(hello.random);
   writer.vector(1, hello.sessionId);

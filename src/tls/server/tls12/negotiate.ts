@@ -32,14 +32,18 @@ export function checkHello(hello: ClientHello): void {
   if (hello.pointFormats !== undefined && !hello.pointFormats.includes(UNCOMPRESSED_POINT)) {
     throw new TlsError('bad_point_formats');
   }
-  // RFC 5746 3.6: in an initial handshake renegotiated_connection is empty, else "it MUST abort the handshake".
+  // RFC 5746 3.6: "the server MUST then verify that the length of the "renegotiated_connection" field is zero, and if
+  // it is not, MUST abort the handshake".
   if (hello.renegotiationInfo !== undefined && hello.renegotiationInfo.length !== 0) {
     throw new TlsError('bad_renegotiation_info');
   }
   checkRecordSizeLimit(hello);
 }
 
-/** RFC 5746 3.6: the extension, or the value among the suites, which means the same. */
+/**
+ * RFC 5746 3.6: the extension, or the value, which mean the same: "the server MUST check if it includes the
+ * TLS_EMPTY_RENEGOTIATION_INFO_SCSV SCSV" and "MUST check if the "renegotiation_info" extension is included".
+ */
 export function offersSecureRenegotiation(hello: ClientHello): boolean {
   return hello.renegotiationInfo !== undefined || hello.cipherSuites.includes(EMPTY_RENEGOTIATION_INFO_SCSV);
 }
@@ -122,8 +126,8 @@ const CURVE_OF_SCHEME: ReadonlyMap<number, number> = new Map([
 ]);
 
 /**
- * RFC 8422 5.1.1: supported_groups is about the certificate's curve too: "The server MUST consider the extension in both
- * cases."
+ * RFC 8422 5.1: supported_groups is about the certificate's curve too: "The server MUST consider the extensions in
+ * both cases."
  */
 function acceptsCurve(hello: ClientHello, credential: Credential): boolean {
   return credential.schemes.every((scheme) => {

@@ -69,7 +69,8 @@ function whyNot(
   if (config.clientAuthentication?.required === true && state.peerCertificates.length === 0) {
     return 'peer_refused';
   }
-  // RFC 7627 5.3: the session had it; "if the new ClientHello does not contain the extension, the server MUST abort".
+  // RFC 7627 5.3: "If the original session used the "extended_master_secret" extension but the new ClientHello does
+  // not contain it, the server MUST abort the abbreviated handshake."
   if (!hello.offersExtendedMasterSecret) {
     state.secret.fill(0);
     throw new TlsError('resumption_without_extended_master_secret');
