@@ -12,6 +12,7 @@ import {
   type ServerConfig,
   TlsConnection,
 } from '../../../src/tls/index.ts';
+import type { SessionCache } from '../../../src/tls/session/cache.ts';
 import type { SessionTickets } from '../../../src/tls/session/index.ts';
 import type { CredentialOptions, Options } from './flags.ts';
 import { loadCredential, type ShimCredential } from './keys.ts';
@@ -32,6 +33,10 @@ export interface Observed {
   offer: ClientOffer | undefined;
   request: CertificateRequest | undefined;
   credential: ShimCredential | undefined;
+  /** A session of this connection has been kept by its id. */
+  sessionCached: boolean;
+  /** Of the connection before, for a client to resume. */
+  readonly offeredSession: Uint8Array | undefined;
   /** A hook of the test has thrown, as it was told to. */
   hookFailed: boolean;
 }
@@ -132,6 +137,22 @@ const tickets: SessionTickets = {
   lifetime: 172_800,
 };
 
+/** Of all connections, by session id. */
+const sessions = new Map<string, Uint8Array>();
+
+function sessionCache(observed: Observed): SessionCache {
+  const key = (id: Uint8Array) => Buffer.from(id).toString('hex');
+  return {
+    now: sealer.now,
+    lifetime: tickets.lifetime,
+    store(id, state) {
+      observed.sessionCached = true;
+      sessions.set(key(id), state);
+    },
+    find: (id) => sessions.get(key(id))?.slice(),
+  };
+}
+
 /** `HEX,HEX` of distinguished names, or a word for none. */
 function distinguishedNames(list: string | undefined): Buffer[] {
   if (list === undefined || list.startsWith('<')) return [];
@@ -154,6 +175,7 @@ function server(options: Options, observed: Observed): TlsConnection {
     ...common(options),
     alpn: selectedProtocols(options),
     tickets: options['no-ticket'] ? undefined : tickets,
+    sessionCache: sessionCache(observed),
     clientAuthentication: clientAuthentication(options),
     selectCredential(offer) {
       observed.offer = offer;
@@ -180,6 +202,8 @@ function client(options: Options, observed: Observed): TlsConnection {
     requestScts: options['enable-signed-cert-timestamps'] ?? false,
     certificateAuthorities: [],
     compatibilityMode: true,
+    session: observed.offeredSession,
+    now: sealer.now,
     selectCredential(request) {
       observed.request = request;
       if (options['fail-cert-callback']) throw hookFailure(observed);

@@ -2,7 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import type { ConnectionEvent, TlsConnection } from '../../../src/tls/index.ts';
 import { createConnection, type Observed } from './engine.ts';
-import { checkEstablished, checkPeer } from './expectations.ts';
+import { checkEstablished, checkPeer, checkSession } from './expectations.ts';
 import type { Options } from './flags.ts';
 import { type ShimCredential, signWith } from './keys.ts';
 import { Refused } from './refused.ts';
@@ -18,22 +18,27 @@ export class Exchange {
   readonly #isResumption: boolean;
   readonly #socket: Socket;
   readonly #connection: TlsConnection;
-  readonly #observed: Observed = {
-    offer: undefined,
-    request: undefined,
-    credential: undefined,
-    hookFailed: false,
-  };
-  readonly #done: Promise<void>;
-  #resolve: () => void = () => {};
+  readonly #observed: Observed;
+  readonly #done: Promise<Uint8Array | undefined>;
+  #resolve: (session: Uint8Array | undefined) => void = () => {};
+  /** Of the newest ticket; and whether it came with or after the handshake. */
+  #session: Uint8Array | undefined;
   #reject: (error: Error) => void = () => {};
   #established: Established | undefined;
   #settled = false;
   /** Steps that an -async test has delayed; input waits behind them as it does in the kernel. */
   #pending: (() => void)[] = [];
 
-  private constructor(options: Options, isResumption: boolean) {
+  private constructor(options: Options, isResumption: boolean, session: Uint8Array | undefined) {
     this.#options = options;
+    this.#observed = {
+      offer: undefined,
+      request: undefined,
+      credential: undefined,
+      offeredSession: session,
+      sessionCached: false,
+      hookFailed: false,
+    };
     this.#isResumption = isResumption;
     this.#done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -48,9 +53,13 @@ export class Exchange {
     });
   }
 
-  /** Resolves when the exchange went as it should; rejects with the reason when it did not. */
-  static run(options: Options, isResumption: boolean): Promise<void> {
-    const exchange = new Exchange(options, isResumption);
+  /** Resolves to a session, if there came one, when the exchange went as it should; rejects with the reason when not. */
+  static run(
+    options: Options,
+    isResumption: boolean,
+    session: Uint8Array | undefined,
+  ): Promise<Uint8Array | undefined> {
+    const exchange = new Exchange(options, isResumption, session);
     exchange.#start();
     return exchange.#done;
   }
@@ -141,6 +150,9 @@ export class Exchange {
         if (!this.#options['shim-shuts-down']) this.#apply(this.#connection.close());
         this.#succeed();
         return;
+      case 'ticket':
+        this.#session = event.session;
+        return;
       case 'keyUpdate':
         return;
       case 'fail':
@@ -215,7 +227,13 @@ export class Exchange {
   }
 
   #succeed(): void {
-    this.#settle(this.#resolve);
+    const established = this.#established;
+    if (established === undefined) throw new Error('the connection ended well and was never established');
+    checkSession(this.#options, established, this.#isResumption, {
+      ticket: this.#session !== undefined,
+      cached: this.#observed.sessionCached,
+    });
+    this.#settle(() => this.#resolve(this.#session));
   }
 
   #fail(error: Error): void {

@@ -77,3 +77,23 @@ export function checkPeer(options: Options, event: Extract<ConnectionEvent, { ty
   sameBytes('OCSP response', options['expect-ocsp-response'], event.ocspResponse);
   sameBytes('SCT list', options['expect-signed-cert-timestamps'], event.sctList);
 }
+
+/** At the end of a connection: whether the client has been given a session. */
+export function checkSession(
+  options: Options,
+  { info }: Established,
+  isResumption: boolean,
+  got: { readonly ticket: boolean; readonly cached: boolean },
+): void {
+  if (options.server) {
+    if (!isResumption && options['expect-session-id']) equal('session kept by its id', true, got.cached);
+    if (!isResumption && options['expect-no-session-id']) equal('session kept by its id', false, got.cached);
+    return;
+  }
+  const resumed = isResumption && !options['expect-session-miss'];
+  const expected =
+    info.version === 0x0304
+      ? !options['expect-no-session'] && !options['shim-shuts-down']
+      : !options['expect-no-session'] && (!resumed || options['expect-ticket-renewal'] === true);
+  equal('new session', expected, got.ticket);
+}

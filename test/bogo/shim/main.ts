@@ -26,9 +26,11 @@ async function run(args: readonly string[]): Promise<number> {
     writeSync(1, 'No\n');
     return 0;
   }
+  let session: Uint8Array | undefined;
   for (let connection = 0; connection <= (initial['resume-count'] ?? 0); connection++) {
     const options = connection === 0 ? initial : resume;
-    await Exchange.run(options, connection > 0);
+    if (connection > 0 && !options.server && session === undefined) throw new Refused('no session to offer');
+    session = await Exchange.run(options, connection > 0, session);
     advanceClock(options['resumption-delay'] ?? 0);
   }
   return 0;

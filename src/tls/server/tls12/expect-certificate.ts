@@ -78,7 +78,13 @@ export class ExpectCertificateVerify extends AuthenticatingState {
       signature,
     });
     transcript.add(message.whole);
-    connection.emit({ type: 'verify', chain: this.chain, ocspResponse: undefined, sctList: undefined });
+    connection.emit({
+      type: 'verify',
+      chain: this.chain,
+      ocspResponse: undefined,
+      sctList: undefined,
+      scheme,
+    });
     return new AwaitClientVerification(this.agreed, this.master, this.chain);
   }
 }
