@@ -27,6 +27,7 @@ const ALERT_OF_REASON = {
   too_many_change_cipher_specs: Alert.unexpectedMessage,
   too_much_early_data: Alert.unexpectedMessage,
   malformed_alert: Alert.decodeError,
+  bad_alert_level: Alert.illegalParameter,
   too_many_warning_alerts: Alert.unexpectedMessage,
   record_sequence_exhausted: Alert.internalError,
   // handshake messages as such
@@ -84,6 +85,7 @@ const ALERT_OF_REASON = {
   extension_not_offered: Alert.unsupportedExtension,
   extension_in_wrong_message: Alert.illegalParameter,
   duplicate_extension_in_retry: Alert.illegalParameter,
+  duplicate_extension_in_ticket: Alert.illegalParameter,
   retry_changes_nothing: Alert.illegalParameter,
   retry_for_bad_group: Alert.illegalParameter,
   second_hello_retry: Alert.unexpectedMessage,

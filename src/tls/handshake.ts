@@ -181,7 +181,7 @@ export abstract class Handshake<Config extends HandshakeConfig> {
     if (content.length !== 2) throw new TlsError('malformed_alert');
     const level = content[0]!;
     const description = content[1]!;
-    if (level !== ALERT_LEVEL_WARNING && level !== ALERT_LEVEL_FATAL) throw new TlsError('malformed_alert');
+    if (level !== ALERT_LEVEL_WARNING && level !== ALERT_LEVEL_FATAL) throw new TlsError('bad_alert_level');
     if (description === AlertDescription.closeNotify) throw new TlsError('peer_closed');
     // RFC 8446 6: the level is ignored, all but these two are errors, and close_notify follows user_canceled.
     // RFC 5246 7.2.2: after a warning "generally the connection can continue normally".

@@ -88,6 +88,17 @@ describe('an established connection', () => {
     expect(client.applicationData.map((bytes) => bytes[0])).toEqual(Array.from({ length: 25 }, (_, i) => i));
   });
 
+  test('the fifth warning in a row ends it', () => {
+    const { client, server, take } = establish();
+    const warning = () => client.seal(21, Buffer.of(1, 90));
+    for (let i = 0; i < 4; i++) take(server.receive(warning()));
+    take(server.receive(client.seal(23, Buffer.of(1))));
+    for (let i = 0; i < 4; i++) expect(take(server.receive(warning()))).toEqual([]);
+    expect(take(server.receive(warning()))).toMatchObject([
+      { type: 'fail', reason: 'too_many_warning_alerts', alert: 10 },
+    ]);
+  });
+
   test('no progress: the 33rd record without application data ends it, whatever kinds they are of', () => {
     const { client, server, take } = establish();
     const kinds: (() => Buffer)[] = [
@@ -101,11 +112,13 @@ describe('an established connection', () => {
     ];
     for (let round = 0; round < 2; round++) {
       for (let i = 0; i < 32; i++) {
-        expect(take(server.receive(kinds[i % 3]!())).some(({ type }) => type === 'fail')).toBe(false);
+        // Of warnings, no more than there may be.
+        const kind = i < 12 ? kinds[i % 3]! : kinds[2 * (i % 2)]!;
+        expect(take(server.receive(kind())).some(({ type }) => type === 'fail')).toBe(false);
       }
       take(server.receive(client.seal(23, Buffer.of(1))));
     }
-    for (let i = 0; i < 32; i++) take(server.receive(kinds[i % 2]!()));
+    for (let i = 0; i < 32; i++) take(server.receive(kinds[2 * (i % 2)]!()));
     expect(take(server.receive(kinds[0]!()))).toMatchObject([
       { type: 'fail', reason: 'no_progress', alert: 10 },
     ]);

@@ -128,7 +128,7 @@ describe('state x record', () => {
     [
       'alert without level',
       ({ wrap }) => wrap(21, Buffer.of(0, 40)),
-      everywhere('malformed_alert', 'decode_error'),
+      everywhere('bad_alert_level', 'illegal_parameter'),
     ],
     [
       'five user_canceled',

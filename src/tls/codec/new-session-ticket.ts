@@ -31,7 +31,7 @@ export function readNewSessionTicket(body: Uint8Array): NewSessionTicket {
   const nonce = reader.bytes8(0);
   const ticket = reader.bytes16(1);
   // RFC 8446 4.6.1: "Clients MUST ignore unrecognized extensions."
-  const extensions = readExtensions(reader.nested16(0));
+  const extensions = readExtensions(reader.nested16(0), 'duplicate_extension_in_ticket');
   reader.expectEnd();
   const earlyData = extensions.get(ExtensionType.earlyData);
   earlyData?.u32();

@@ -20,10 +20,13 @@ const AES_GCM_RECORD_LIMIT = 23_726_566;
 /** The counter of a Protection ends there. */
 const COUNTER_LIMIT = 0xffff_fffe;
 /**
- * Records in a row that bring no application data: empty ones, warnings, KeyUpdates and tickets alike, since a
- * peer that alternates them would reset one count by the other (BoringSSL e40836f3c).
+ * Steps in a row that bring no application data: empty records, warnings and KeyUpdates alike, since a peer that alternates
+ * them would reset one count by the other (BoringSSL e40836f3c). A handshake message counts once, in however many records it
+ * comes; tickets, of which a server may send a few before it says anything, have a count of their own.
  */
 const MAX_WITHOUT_PROGRESS = 32;
+/** Warnings are rarer than that; as in a handshake. */
+const MAX_WARNING_ALERTS = 4;
 /** An alert is owed to the peer even when its key is used up. */
 const RESERVED_RECORDS = 2;
 const WARNING = 1;
@@ -40,6 +43,8 @@ export class ApplicationTraffic {
   readonly #recordLimit: number;
   #events: ConnectionEvent[] = [];
   #withoutProgress = 0;
+  #ticketsWithoutProgress = 0;
+  #warnings = 0;
   #updateRequested = false;
   #sentClose = false;
   #over = false;
@@ -143,16 +148,18 @@ export class ApplicationTraffic {
         this.#noProgress();
       } else {
         this.#withoutProgress = 0;
+        this.#ticketsWithoutProgress = 0;
+        this.#warnings = 0;
         this.#events.push({ type: 'data', bytes: record.content });
       }
       return;
     }
-    this.#noProgress();
     switch (record.type) {
       case ContentType.handshake:
         this.#handshake(record.content);
         break;
       case ContentType.alert:
+        this.#noProgress();
         this.#alert(record.content);
         break;
       default:
@@ -178,6 +185,7 @@ export class ApplicationTraffic {
     for (const event of this.#postHandshake.receive(content)) {
       switch (event.type) {
         case 'rxKeys':
+          this.#noProgress();
           this.#updateRequested = false;
           this.#installRx(event.secret, event.aligned);
           this.#events.push({ type: 'keyUpdate' });
@@ -193,6 +201,7 @@ export class ApplicationTraffic {
           break;
         }
         case 'ticket':
+          if (++this.#ticketsWithoutProgress > MAX_WITHOUT_PROGRESS) throw new TlsError('no_progress');
           this.#events.push(event);
           break;
         case 'fail':
@@ -204,7 +213,7 @@ export class ApplicationTraffic {
   #alert(content: Uint8Array): void {
     if (content.length !== 2) throw new TlsError('malformed_alert');
     const [level, description] = content as unknown as [number, number];
-    if (level !== WARNING && level !== FATAL) throw new TlsError('malformed_alert');
+    if (level !== WARNING && level !== FATAL) throw new TlsError('bad_alert_level');
     // RFC 8446 6.1: "Any data received after a closure alert has been received MUST be ignored."
     if (description === AlertDescription.closeNotify) {
       this.#over = true;
@@ -218,6 +227,7 @@ export class ApplicationTraffic {
     const isWarning =
       this.#version === TLS13 ? description === AlertDescription.userCanceled : level === WARNING;
     if (!isWarning) throw new TlsError('peer_alert', description);
+    if (++this.#warnings > MAX_WARNING_ALERTS) throw new TlsError('too_many_warning_alerts');
   }
 
   /** Before an application record: a KeyUpdate, when this key has served its time. */

@@ -115,18 +115,18 @@ function hookFailure(observed: Observed): Error {
   return new Error('a hook of the test fails');
 }
 
-/** Moved on by -resumption-delay, in ms. */
-let clockAhead = 0;
+/** ms since the epoch; moved on by -resumption-delay alone, since the runner compares ages to the millisecond. */
+let clock = Date.now();
 
 export function advanceClock(seconds: number): void {
-  clockAhead += seconds * 1000;
+  clock += seconds * 1000;
 }
 
 /** The keys of all connections of this process, which resume each other's sessions. */
 const sealer = new TicketSealer(
   provider,
   { current: provider.randomBytes(32), next: [], previous: [] },
-  () => Date.now() + clockAhead,
+  () => clock,
 );
 const tickets: SessionTickets = {
   now: sealer.now,

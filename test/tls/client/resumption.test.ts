@@ -330,8 +330,8 @@ describe('tickets after the handshake', () => {
     [
       'with an extension twice',
       newSessionTicket({ extensions: vector16(u16(9), u16(0), u16(9), u16(0)) }),
-      'duplicate_extension',
-      50,
+      'duplicate_extension_in_ticket',
+      47,
     ],
     ['in place of which comes a ClientHello', Buffer.of(1), 'unexpected_handshake_message', 10],
     ['in place of which comes a HelloRequest', Buffer.of(0), 'unexpected_handshake_message', 10],

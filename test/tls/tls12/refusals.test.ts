@@ -281,6 +281,6 @@ describe('alerts', () => {
   });
   test('of a level that there is not', () => {
     const stage = reach('ExpectFinished');
-    expectRefusal(stage, stage.wrap(21, alert(3, 0)), 'malformed_alert', 50);
+    expectRefusal(stage, stage.wrap(21, alert(3, 0)), 'bad_alert_level', 47);
   });
 });
