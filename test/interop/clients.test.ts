@@ -13,12 +13,15 @@ const servers: Server[] = [];
 /** A server with all the groups, and one that makes every client which prefers X25519 ask again. */
 let port: number;
 let retryPort: number;
+/** One that lets nobody in without a certificate. */
+let guardedPort: number;
 
 const go = program('go');
 const java = program('java');
 const tstclnt = program('tstclnt');
 const certutil = program('certutil');
 const goClient = site.path('go-client');
+const client = { cert: site.path('client.pem'), key: site.path('client.key'), p12: site.path('client.p12') };
 const database = `sql:${site.path('nss')}`;
 
 beforeAll(async () => {
@@ -35,6 +38,24 @@ beforeAll(async () => {
   };
   port = await listen({});
   retryPort = await listen({ groups: ['secp384r1'] });
+  guardedPort = await listen({ clientCa: [credentials.ca], clientAuth: 'require' });
+  execFileSync('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
+    ...[
+      '-subj',
+      '/CN=a client',
+      '-addext',
+      'extendedKeyUsage=clientAuth',
+      '-addext',
+      'basicConstraints=CA:FALSE',
+    ],
+    ...['-addext', 'keyUsage=digitalSignature', '-CA', credentials.ca, '-CAkey', site.path('ca.key')],
+    ...['-keyout', client.key, '-out', client.cert],
+  ]);
+  execFileSync('openssl', [
+    ...['pkcs12', '-export', '-in', client.cert, '-inkey', client.key, '-name', 'client'],
+    ...['-passout', 'pass:test', '-out', client.p12],
+  ]);
   if (go !== null) {
     // A program of one file and no modules; what it is compiled to stays with the test.
     execFileSync(go, ['build', '-o', goClient, `${import.meta.dirname}/clients/client.go`], {
@@ -44,6 +65,7 @@ beforeAll(async () => {
   if (certutil !== null) {
     execFileSync('mkdir', ['-p', site.path('nss')]);
     execFileSync(certutil, ['-N', '-d', database, '--empty-password']);
+    execFileSync(program('pk12util')!, ['-i', client.p12, '-d', database, '-W', 'test', '-K', '']);
     execFileSync(certutil, ['-A', '-d', database, '-n', 'ca', '-t', 'C,,', '-a', '-i', credentials.ca]);
   }
 }, 180_000);
@@ -89,7 +111,8 @@ function clients(): [name: string, missing: string | null, command: () => string
   ];
 }
 describe.each(clients())('%s', (name, missing, command) => {
-  const prefix = name.startsWith('Go') ? '-' : '--';
+  const isGo = name.startsWith('Go');
+  const prefix = isGo ? '-' : '--';
   const ask = (at: number, ...more: string[]) => {
     const [program, ...args] = command();
     return reports(program!, [
@@ -100,16 +123,44 @@ describe.each(clients())('%s', (name, missing, command) => {
     ]);
   };
   const test = it.skipIf(missing !== null);
+  // Go before 1.21 has no extended master secret, without which no session of TLS 1.2 is resumed (RFC 7627 5.3).
+  const goVersion =
+    go === null ? 0 : Number(/go1\.(\d+)/.exec(execFileSync(go, ['version'], { encoding: 'utf8' }))?.[1]);
+  const resumes = (version: string) => version === '1.3' || !isGo || goVersion >= 21;
 
   test(`TLS 1.3${missing === null ? '' : ` (${missing})`}`, async () => {
     const before = servers[0]!.stats().counters.rekeys_rx!;
     expect(await ask(port)).toMatchObject([{ version: '1.3', ...whole() }]);
     // Go's crypto/tls answers a KeyUpdate and never sends one of its own accord.
-    if (name === 'Java JSSE') expect(servers[0]!.stats().counters.rekeys_rx!).toBeGreaterThan(before);
+    if (!isGo) expect(servers[0]!.stats().counters.rekeys_rx!).toBeGreaterThan(before);
+  });
+
+  test('TLS 1.2', async () => {
+    expect(await ask(port, 'version', '1.2')).toMatchObject([{ version: '1.2', ...whole() }]);
+  });
+
+  test.each(['1.3', '1.2'])('resumes a session of TLS %s', async (version) => {
+    const all = await ask(port, 'version', version, 'connections', '3');
+    const resumed = resumes(version);
+    expect(all).toMatchObject([
+      { version, resumed: false, ...whole() },
+      { version, resumed, ...whole() },
+      { version, resumed, ...whole() },
+    ]);
+  });
+
+  test.each(['1.3', '1.2'])('shows its certificate in TLS %s, and resumes with it', async (version) => {
+    const credential = isGo ? ['cert', client.cert, 'key', client.key] : ['p12', client.p12];
+    const all = await ask(guardedPort, 'version', version, 'connections', '2', ...credential);
+    expect(all).toMatchObject([
+      { version, resumed: false, ...whole() },
+      { version, resumed: resumes(version), ...whole() },
+    ]);
+    await expect(ask(guardedPort, 'version', version)).rejects.toThrow();
   });
 
   test('after a HelloRetryRequest', async () => {
-    const groups = name.startsWith('Go') ? 'X25519,P-384' : 'x25519,secp384r1';
+    const groups = isGo ? 'X25519,P-384' : 'x25519,secp384r1';
     expect(await ask(retryPort, 'groups', groups)).toMatchObject([{ version: '1.3', ...whole() }]);
   });
 });
@@ -133,6 +184,24 @@ describe('NSS tstclnt', () => {
   test(`TLS 1.3${missing === null ? '' : ` (${missing})`}`, async () => {
     const { stdout, stderr } = await ask(port, '-V', 'tls1.3:tls1.3');
     expect(stderr).toContain('SSL version 3.4 using');
+    expect(stdout.includes(content)).toBe(true);
+  });
+
+  test('TLS 1.2', async () => {
+    const { stdout, stderr } = await ask(port, '-V', 'tls1.2:tls1.2');
+    expect(stderr).toContain('SSL version 3.3 using');
+    expect(stdout.includes(content)).toBe(true);
+  });
+
+  test.each(['tls1.3', 'tls1.2'])('resumes a session of %s', async (version) => {
+    const resumed = () => servers[0]!.stats().handshakes.resumed;
+    const before = resumed();
+    await ask(port, '-V', `${version}:${version}`, '-u', '-G', '-L', '3');
+    await expect.poll(resumed).toBeGreaterThan(before);
+  });
+
+  test.each(['tls1.3', 'tls1.2'])('shows its certificate in %s', async (version) => {
+    const { stdout } = await ask(guardedPort, '-V', `${version}:${version}`, '-n', 'client');
     expect(stdout.includes(content)).toBe(true);
   });
 
