@@ -44,6 +44,7 @@ const ALERT_OF_REASON = {
   ssl30_offered: Alert.protocolVersion,
   no_common_version: Alert.protocolVersion,
   inappropriate_fallback: Alert.inappropriateFallback,
+  resumption_with_other_suite: Alert.illegalParameter,
   resumption_without_extended_master_secret: Alert.handshakeFailure,
   bad_curve_type: Alert.illegalParameter,
   session_id_of_nothing: Alert.illegalParameter,

@@ -49,6 +49,7 @@ export interface HandshakeInfo {
   /** 0x0304 or 0x0303. */
   readonly version: number;
   readonly suite: number;
+  /** 0 when a client resumes a session of TLS 1.2, in which no key is exchanged. */
   readonly group: number;
   readonly alpn: string | undefined;
   /** The name the client asked for. */

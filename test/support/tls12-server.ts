@@ -139,6 +139,17 @@ export class TestServer12 {
     return this.push(message(20, verifyData));
   }
 
+  /** Resumes the session of another connection: ServerHello, a ticket if given, ChangeCipherSpec and Finished. */
+  resume(session: TestServer12, options: Hello12Options = {}, ticket?: Uint8Array): Buffer {
+    this.master = session.master;
+    const { sessionId } = this.hello;
+    const edit: Hello12Options['edit'] = (list) =>
+      ticket === undefined ? list : [...list, [35, EMPTY] as const];
+    const messages = [this.serverHello({ suite: session.suite, sessionId, edit, ...options })];
+    if (ticket !== undefined) messages.push(this.ticket(ticket));
+    return Buffer.concat([record(22, Buffer.concat(messages)), this.secondFlight()]);
+  }
+
   /** ChangeCipherSpec and Finished. */
   secondFlight(): Buffer {
     return Buffer.concat([CCS, this.seal(22, this.finished())]);

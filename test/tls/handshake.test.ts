@@ -209,7 +209,7 @@ test('the credential is chosen by name and by schemes', () => {
     return credential;
   };
   complete({ serverName: 'a.example', schemes: [0x0804, 0x0403] }, { selectCredential });
-  expect(offer).toEqual({ serverName: 'a.example', signatureSchemes: [0x0804, 0x0403] });
+  expect(offer).toEqual({ serverName: 'a.example', version: 0x0304, signatureSchemes: [0x0804, 0x0403] });
 });
 
 describe('early data that was offered', () => {

@@ -4,6 +4,7 @@ import { type Extension, extension, type OutgoingHello, writeClientHello } from 
 import { ExtensionType, OWN_RECORD_SIZE_LIMIT, TLS12, TLS13 } from '../codepoints.ts';
 import type { CryptoProvider, EphemeralKey } from '../crypto-provider.ts';
 import type { Resumption } from '../session/api.ts';
+import type { ClientSession } from '../session/client-session.ts';
 import { type Suite, suiteById } from '../suites.ts';
 import type { ClientConfig } from './api.ts';
 import { bind, type OfferedSession, preSharedKey, sessionToOffer } from './resumption.ts';
@@ -44,15 +45,31 @@ export function makeOffer(config: ClientConfig, provider: CryptoProvider): Offer
       random: provider.randomBytes(RANDOM_LENGTH),
       // RFC 8446 4.1.2: "In compatibility mode (see Appendix D.4), this field MUST be non-empty"; "Otherwise, it MUST
       // be set as a zero-length vector".
-      sessionId: provider.randomBytes(offers13 && config.compatibilityMode ? SESSION_ID_LENGTH : 0),
+      sessionId: sessionIdOf(session, provider, offers13 && config.compatibilityMode),
       suites: config.suites.filter((id) => config.versions.includes(suiteById(id)?.version ?? 0)),
       keys,
       resumption: typeof session === 'object' ? session : undefined,
       // RFC 8446 4.2.11: a server that does not know the ticket goes on in full.
       refusal: typeof session === 'object' ? 'unknown_ticket' : session,
     },
-    extensionsFor(config, keys),
+    extensionsFor(config, keys, session),
   );
+}
+
+type SessionToOffer = ReturnType<typeof sessionToOffer>;
+
+/**
+ * That of a TLS 1.2 session that goes by its id. RFC 5077 3.4: with a ticket one of our own making, which comes back when
+ * the ticket is taken. RFC 8446 D.4: or one for middleboxes.
+ */
+function sessionIdOf(session: SessionToOffer, provider: CryptoProvider, compatible: boolean): Uint8Array {
+  const session12 = session12Of(session);
+  if (session12 !== undefined && session12.ticket.length === 0) return session12.sessionId;
+  return provider.randomBytes(compatible || session12 !== undefined ? SESSION_ID_LENGTH : 0);
+}
+
+function session12Of(session: SessionToOffer): ClientSession | undefined {
+  return typeof session === 'object' && session.suite.version === TLS12 ? session.session : undefined;
 }
 
 export interface Changes {
@@ -122,7 +139,11 @@ function withExtensions(rest: Omit<Offer, 'extensions' | 'types'>, extensions: r
 // REQUIRED for all ClientHello, ServerHello, and HelloRetryRequest messages", "is REQUIRED for certificate
 // authentication", "is REQUIRED for ClientHello messages using DHE or ECDHE key exchange", "is REQUIRED for DHE or
 // ECDHE key exchange", "is REQUIRED for PSK key agreement".
-function extensionsFor(config: ClientConfig, keys: ReadonlyMap<number, EphemeralKey>): Extension[] {
+function extensionsFor(
+  config: ClientConfig,
+  keys: ReadonlyMap<number, EphemeralKey>,
+  session: SessionToOffer,
+): Extension[] {
   const { serverName, versions } = config;
   const list: Extension[] = [];
   // RFC 8446 9.2: "all implementations MUST support the use of the "server_name" extension".
@@ -132,8 +153,14 @@ function extensionsFor(config: ClientConfig, keys: ReadonlyMap<number, Ephemeral
       extension(ExtensionType.extendedMasterSecret),
       extension(ExtensionType.renegotiationInfo, (writer) => writer.u8(0)),
       extension(ExtensionType.ecPointFormats, (writer) => writer.vector(1, Uint8Array.of(UNCOMPRESSED))),
-      extension(ExtensionType.sessionTicket),
     );
+    // RFC 5077 3.2: a ticket, or nothing, which asks for one.
+    const ticket = session12Of(session)?.ticket;
+    if (config.now !== undefined) {
+      list.push(
+        extension(ExtensionType.sessionTicket, (writer) => ticket !== undefined && writer.bytes(ticket)),
+      );
+    }
   }
   list.push(
     extension(ExtensionType.supportedGroups, (writer) => writer.list16(2, config.groups)),

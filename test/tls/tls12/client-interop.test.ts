@@ -92,6 +92,38 @@ describe('openssl s_server', () => {
   });
 });
 
+describe('sessions', () => {
+  const sessionOf = (from: ClientSocket) =>
+    from.events.flatMap((event) => (event.type === 'ticket' ? [event.session] : []))[0];
+
+  async function twice(port: number): Promise<void> {
+    client = await connect12(port);
+    await client.ask('stressed\n', 's');
+    const session = sessionOf(client);
+    expect(client.info?.resumption).toBe('none');
+    client.close();
+    client = await connect12(port, { session });
+    await client.ask('stressed\n', 's');
+    expect(client.info?.resumption).toBe('resumed');
+  }
+
+  test.each([
+    ['ticket', []],
+    ['session id', ['-no_ticket']],
+  ])('openssl s_server, by %s', async (_name, more) => {
+    await twice(await openssl('ecdsa-p256', ...more));
+  });
+
+  test.skipIf(!has('gnutls-serv'))('gnutls-serv, by ticket (skipped without gnutls-bin)', async () => {
+    server = await serverProgram('gnutls-serv', (port) => [
+      ...['--echo', '--port', String(port), '--priority', 'NORMAL:-VERS-ALL:+VERS-TLS1.2'],
+      ...['--x509certfile', files.file('rsa', 'crt'), '--x509keyfile', files.file('rsa', 'key')],
+      '--disable-client-cert',
+    ]);
+    await twice(server.port);
+  });
+});
+
 describe('node:tls', () => {
   let node: Server | undefined;
   afterEach(() => node?.close());

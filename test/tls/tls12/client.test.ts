@@ -413,3 +413,154 @@ test('a warning before the ServerHello, as unrecognized_name is, is passed over 
   server.receive(client.feed(server.secondFlight()));
   expect(client.established).toBeDefined();
 });
+
+describe('sessions', () => {
+  const withTicket: Hello12Options = { edit: (list) => [...list, [35, Buffer.alloc(0)]] };
+  let clock = 1_790_000_000_000;
+  const now = () => clock;
+
+  /** A full handshake that gives a session. */
+  function first(by: 'ticket' | 'id', config: Partial<ClientConfig> = {}, options: Hello12Options = {}) {
+    const { server, client } = begin({ now, ...config });
+    const hello = by === 'ticket' ? withTicket : { sessionId: Buffer.alloc(32, 0x5e) };
+    server.receive(client.feed(server.flight({ ...hello, ...options })));
+    if (by === 'ticket') server.receive(client.feed(record(22, server.ticket())));
+    server.receive(client.feed(server.secondFlight()));
+    expect(client.established).toBeDefined();
+    return { server, client, session: sessionOf(client) };
+  }
+  const sessionOf = (client: ClientDriver) =>
+    client.events.flatMap((event) => (event.type === 'ticket' ? [event.session] : []))[0];
+  const again = (by: 'ticket' | 'id', config: Partial<ClientConfig> = {}) => {
+    const before = first(by);
+    return { before, ...begin({ now, session: before.session, ...config }) };
+  };
+
+  test.each([
+    ['ticket', undefined],
+    ['ticket', Buffer.from('renewed')],
+    ['id', undefined],
+  ] as const)('by %s, the next ticket %s', (by, renewed) => {
+    const { before, server, client } = again(by);
+    const offered = server.hello.extensions.find(([type]) => type === 35)?.[1].toString();
+    expect(offered).toBe(by === 'ticket' ? 'ticket' : '');
+    expect(server.hello.sessionId).toHaveLength(32);
+    if (by === 'id') expect(server.hello.sessionId).toEqual(Buffer.alloc(32, 0x5e));
+    server.receive(client.feed(server.resume(before.server, {}, renewed)));
+    expect(server.clientFinished).toBe(true);
+    expect(server.messages.map(({ type }) => type)).toEqual([1, 20]);
+    expect(client.verified?.chain).toEqual(before.client.verified?.chain);
+    expect(client.established?.info).toMatchObject({
+      resumption: 'resumed',
+      tickets: renewed === undefined ? 0 : 1,
+      suite: before.client.established!.info.suite,
+      scheme: before.client.established!.info.scheme,
+      peerCertificates: before.client.established!.info.peerCertificates,
+    });
+    expect(client.established?.tx.recordSeq).toBe(1n);
+    expect(sessionOf(client) === undefined).toBe(renewed === undefined);
+  });
+
+  test('with TLS 1.2 alone the hello has a session id, too, to see the ticket taken by', () => {
+    const { before, server, client } = again('ticket', { versions: [0x0303] });
+    server.receive(client.feed(server.resume(before.server)));
+    expect(client.established?.info.resumption).toBe('resumed');
+  });
+
+  test('fed byte by byte', () => {
+    const { before, server, client } = again('ticket');
+    server.receive(client.feed(server.resume(before.server, {}, Buffer.from('renewed')), 1));
+    expect(client.established?.info.resumption).toBe('resumed');
+  });
+
+  test('a server that goes on in full has not known the ticket', () => {
+    const { server, client } = again('ticket');
+    server.receive(client.feed(server.flight()));
+    server.receive(client.feed(server.secondFlight()));
+    expect(client.established?.info.resumption).toBe('unknown_ticket');
+  });
+
+  test('an empty ticket is none, and gives no session (RFC 5077 3.3)', () => {
+    const { server, client } = begin({ now });
+    server.receive(client.feed(server.flight(withTicket)));
+    server.receive(client.feed(record(22, server.ticket(Buffer.alloc(0), 0))));
+    server.receive(client.feed(server.secondFlight()));
+    expect(client.established?.info.tickets).toBe(0);
+    expect(sessionOf(client)).toBeUndefined();
+  });
+
+  test('none without the extended master secret (RFC 7627 5.3)', () => {
+    const { server, client } = begin({ now });
+    server.receive(client.feed(server.flight({ ...withTicket, ems: false })));
+    server.receive(client.feed(record(22, server.ticket())));
+    server.receive(client.feed(server.secondFlight()));
+    expect(client.established).toBeDefined();
+    expect(sessionOf(client)).toBeUndefined();
+  });
+
+  test('without a clock none is asked for', () => {
+    const { server } = begin({ now: undefined });
+    expect(server.hello.extensions.some(([type]) => type === 35)).toBe(false);
+  });
+
+  describe('Resumption identity: what is not offered', () => {
+    test.each<[string, Partial<ClientConfig>, string]>([
+      ['another name', { serverName: 'other.example' }, 'other_server_name'],
+      ['another version', { versions: [0x0304] }, 'other_version'],
+      ['without its suite', { suites: [0x1301, 0xc02c] }, 'other_suite'],
+      ['damaged', { session: Buffer.from('nonsense') }, 'unknown_ticket'],
+    ])('%s', (_name, config) => {
+      const { server } = again('ticket', config);
+      const offered = server.hello.extensions.find(([type]) => type === 35)?.[1];
+      expect(offered?.length ?? 0).toBe(0);
+    });
+    test('too late', () => {
+      const { session } = first('ticket');
+      clock += 7200 * 1000;
+      const { server } = begin({ now, session });
+      expect(server.hello.extensions.find(([type]) => type === 35)?.[1]).toHaveLength(0);
+    });
+  });
+
+  describe('refusals', () => {
+    test('another suite', () => {
+      const { before, ...stage } = again('ticket');
+      const bytes = stage.server.resume(before.server, { suite: 0xc02c });
+      expectRefusal(stage, bytes, 'resumption_with_other_suite', 47);
+    });
+    test('without the extended master secret (RFC 7627 5.3)', () => {
+      const { before, ...stage } = again('ticket');
+      const bytes = stage.server.resume(before.server, { ems: false });
+      expectRefusal(stage, bytes, 'resumption_without_extended_master_secret', 40);
+    });
+    test('a certificate that is refused by now', () => {
+      const before = first('ticket');
+      const server = new TestServer12();
+      const client = new ClientDriver(
+        { ...CLIENT_12, now, session: before.session },
+        { refusal: 'certificate_revoked' },
+      );
+      server.receive(client.start());
+      expectRefusal({ server, client }, server.resume(before.server), 'certificate_revoked', 44);
+      expect(server.clientFinished).toBe(false);
+    });
+    test('a Finished with another master secret', () => {
+      const { before, server, client } = again('ticket');
+      before.server.master[0]! ^= 1;
+      client.feed(server.resume(before.server));
+      expect(client.failed).toMatchObject({ reason: 'record_did_not_decrypt', alert: 20 });
+    });
+    test('State skipping: a certificate in place of the ChangeCipherSpec', () => {
+      const { before, server, client } = again('ticket');
+      const { sessionId } = server.hello;
+      server.master = before.server.master;
+      const messages = [server.serverHello({ sessionId }), server.certificate()];
+      expectRefusal(
+        { server, client },
+        record(22, Buffer.concat(messages)),
+        'unexpected_handshake_message',
+        10,
+      );
+    });
+  });
+});

@@ -24,6 +24,7 @@ export const SUITES = {
 export const CLIENT_12: Partial<ClientConfig> = {
   versions: [0x0304, 0x0303],
   suites: [0x1301, ...Object.values(SUITES)],
+  now: Date.now,
   signatureSchemes: [0x0403, 0x0503, 0x0807, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601],
 };
 

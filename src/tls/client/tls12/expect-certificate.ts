@@ -26,7 +26,11 @@ export class ExpectCertificate extends Tls12ClientState {
     this.#agreed.transcript.add(message.whole);
     return this.#agreed.mayStaple
       ? new ExpectCertificateStatusOrServerKeyExchange(this.#agreed, chain)
-      : new ExpectServerKeyExchange(this.#agreed, { chain, ocspResponse: undefined });
+      : new ExpectServerKeyExchange(this.#agreed, {
+          chain,
+          ocspResponse: undefined,
+          sctList: this.#agreed.sctList,
+        });
   }
 }
 
@@ -44,12 +48,13 @@ class ExpectCertificateStatusOrServerKeyExchange extends Tls12ClientState {
 
   protected override take(message: HandshakeMessage, connection: Connection): ClientState {
     const chain = this.#chain;
+    const { sctList } = this.#agreed;
     if (message.type !== HandshakeType.certificateStatus) {
-      const next = new ExpectServerKeyExchange(this.#agreed, { chain, ocspResponse: undefined });
+      const next = new ExpectServerKeyExchange(this.#agreed, { chain, ocspResponse: undefined, sctList });
       return next.receive(message, connection);
     }
     const ocspResponse = copyBytes(readCertificateStatus(new Reader(message.body)));
     this.#agreed.transcript.add(message.whole);
-    return new ExpectServerKeyExchange(this.#agreed, { chain, ocspResponse });
+    return new ExpectServerKeyExchange(this.#agreed, { chain, ocspResponse, sctList });
   }
 }

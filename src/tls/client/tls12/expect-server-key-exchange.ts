@@ -8,13 +8,8 @@ import { requireType } from '../../state.ts';
 import { requireSignature12 } from '../../tls12/peer-signature.ts';
 import type { ClientState, Connection } from '../state.ts';
 import { ExpectServerHelloDone } from './expect-server-hello-done.ts';
+import type { Presented } from './finishing.ts';
 import { type Agreed, Tls12ClientState } from './progress.ts';
-
-export interface Presented {
-  /** DER, leaf first. */
-  readonly chain: readonly Uint8Array[];
-  readonly ocspResponse: Uint8Array | undefined;
-}
 
 /** The server's share, and its signature of what the client cannot foresee, which proves whose it is. */
 export class ExpectServerKeyExchange extends Tls12ClientState {
@@ -30,7 +25,7 @@ export class ExpectServerKeyExchange extends Tls12ClientState {
 
   protected override take(message: HandshakeMessage, connection: Connection): ClientState {
     requireType(message, HandshakeType.serverKeyExchange);
-    const { offer, suite, randoms, transcript, sctList } = this.#agreed;
+    const { offer, suite, randoms, transcript } = this.#agreed;
     const { chain } = this.#presented;
     const exchange = readServerKeyExchange(message.body);
     const { group, publicKey, params, scheme, signature } = exchange;
@@ -48,10 +43,10 @@ export class ExpectServerKeyExchange extends Tls12ClientState {
       signature,
     });
     transcript.add(message.whole);
-    connection.emit({ type: 'verify', ...this.#presented, sctList });
+    connection.emit({ type: 'verify', ...this.#presented, scheme });
     return new AwaitVerification({
       agreed: this.#agreed,
-      chain,
+      presented: this.#presented,
       scheme,
       group,
       serverPublic: copyBytes(publicKey),
@@ -62,7 +57,7 @@ export class ExpectServerKeyExchange extends Tls12ClientState {
 /** A server whose certificate has been accepted, and its share. */
 export interface Proven {
   readonly agreed: Agreed;
-  readonly chain: readonly Uint8Array[];
+  readonly presented: Presented;
   readonly scheme: number;
   readonly group: number;
   readonly serverPublic: Uint8Array;

@@ -20,6 +20,8 @@ export interface Agreed {
   /** The server has said that a CertificateStatus, a NewSessionTicket, may come. */
   readonly mayStaple: boolean;
   readonly promisesTicket: boolean;
+  /** The server's, by which the session may be resumed; may be empty. */
+  readonly sessionId: Uint8Array;
   readonly sctList: Uint8Array | undefined;
   /** Bytes of content that a record to the server may have (RFC 8449). */
   readonly maxFragment: number;

@@ -3,15 +3,15 @@ import { TlsError } from '../../alerts.ts';
 import type { Credential } from '../../api.ts';
 import { copyBytes } from '../../bytes.ts';
 import { writeCertificateVerify } from '../../codec/certificate.ts';
-import { writeFinished } from '../../codec/finished.ts';
 import { writeCertificate12 } from '../../codec/tls12/certificate.ts';
 import { writeClientKeyExchange } from '../../codec/tls12/key-exchange.ts';
 import { authenticationOf } from '../../codepoints.ts';
 import { MasterSecret } from '../../schedule/master-secret.ts';
 import type { CertificateRequest } from '../api.ts';
 import type { ClientState, Connection } from '../state.ts';
-import { ExpectChangeCipherSpec, ExpectNewSessionTicket } from './expect-change-cipher-spec.ts';
+import { expectServerFinish } from './expect-change-cipher-spec.ts';
 import type { Proven } from './expect-server-key-exchange.ts';
+import { sendFinished } from './finishing.ts';
 import { Tls12ClientState } from './progress.ts';
 
 /** After ServerHelloDone. */
@@ -77,18 +77,14 @@ class AwaitSignature extends Tls12ClientState {
 }
 
 function finish(connection: Connection, proven: Proven, master: MasterSecret, flightAt: number): ClientState {
-  const { agreed, scheme, group, chain } = proven;
-  const { transcript, promisesTicket } = agreed;
-  const { writer } = transcript;
+  const { agreed, scheme, group, presented } = proven;
   const parts: Uint8Array[] = [];
-  connection.writeHandshake(copyBytes(writer.view(flightAt)), parts);
+  connection.writeHandshake(copyBytes(agreed.transcript.writer.view(flightAt)), parts);
   const keys = master.keys(agreed.randoms);
-  connection.writer.writeChangeCipherSpec(parts);
-  connection.writer.install(keys.client);
-  const finishedAt = writer.length;
-  writeFinished(writer, master.finished('client', transcript.hash()));
-  connection.writeHandshake(copyBytes(writer.view(finishedAt)), parts);
-  connection.send(parts);
-  const finishing = { agreed, master, keys: keys.server, scheme, group, chain, tickets: 0 };
-  return promisesTicket ? new ExpectNewSessionTicket(finishing) : new ExpectChangeCipherSpec(finishing);
+  sendFinished(connection, { agreed, master, keys }, parts);
+  return expectServerFinish({
+    ...{ agreed, master, keys, scheme, group, presented },
+    resumed: false,
+    ticket: undefined,
+  });
 }

@@ -4,6 +4,8 @@ import { readSctList } from '../../codec/certificate-status.ts';
 import type { Extensions } from '../../codec/extensions.ts';
 import type { ReceivedServerHello } from '../../codec/server-hello.ts';
 import { ExtensionType, TLS12, UNCOMPRESSED_POINT } from '../../codepoints.ts';
+import { MasterSecret } from '../../schedule/master-secret.ts';
+import type { ClientSession } from '../../session/client-session.ts';
 import { type Suite, suiteById } from '../../suites.ts';
 import { Transcript } from '../../transcript.ts';
 import { checkAnswered } from '../answer.ts';
@@ -11,6 +13,7 @@ import { maxFragmentFrom, selectedAlpn } from '../expect-encrypted-extensions.ts
 import { type Offer, wipeOffer } from '../offer.ts';
 import type { ClientState, Connection } from '../state.ts';
 import { ExpectCertificate } from './expect-certificate.ts';
+import { expectServerFinish } from './expect-change-cipher-spec.ts';
 import type { Agreed } from './progress.ts';
 
 const ALLOWED: ReadonlySet<number> = new Set([
@@ -42,16 +45,13 @@ export interface Accepted12 {
 export function acceptServerHello12(connection: Connection, accepted: Accepted12): ClientState {
   const { offer, hello, sent, received } = accepted;
   connection.version = TLS12;
-  // Shares are for TLS 1.3.
-  wipeOffer(offer);
   const suite = chosenSuite(offer, hello);
   const { extensions } = hello;
   checkAnswered(extensions, ALLOWED, offer);
   checkExtensions(extensions);
-  // RFC 5246 7.4.1.3: ours comes back when a session is resumed, and none was offered.
-  if (offer.sessionId.length > 0 && connection.provider.equal(hello.sessionId, offer.sessionId)) {
-    throw new TlsError('session_id_of_nothing');
-  }
+  const session = resumedSession(connection, offer, hello);
+  // Shares are for TLS 1.3, and of the session there is a copy.
+  wipeOffer(offer);
   const transcript = new Transcript(connection.provider, suite.hash, sent.length + TRANSCRIPT_BYTES);
   transcript.add(sent);
   transcript.add(received);
@@ -68,9 +68,46 @@ export function acceptServerHello12(connection: Connection, accepted: Accepted12
     mayStaple: extensions.has(ExtensionType.statusRequest),
     promisesTicket: extensions.has(ExtensionType.sessionTicket),
     maxFragment,
+    sessionId: copyBytes(hello.sessionId),
     sctList: sctList && copyBytes(readSctList(sctList)),
   };
-  return new ExpectCertificate(agreed);
+  return session === undefined ? new ExpectCertificate(agreed) : resume(connection, agreed, session);
+}
+
+/**
+ * RFC 5246 7.4.1.3, RFC 5077 3.4: our session id comes back when the session is resumed, and then only. Everything that
+ * may end the handshake is checked before the secret is copied.
+ */
+function resumedSession(
+  { provider }: Connection,
+  { resumption, sessionId }: Offer,
+  { sessionId: answered, suite, extensions }: ReceivedServerHello,
+): ClientSession | undefined {
+  if (sessionId.length === 0 || !provider.equal(answered, sessionId)) return undefined;
+  if (resumption?.suite.version !== TLS12) throw new TlsError('session_id_of_nothing');
+  // RFC 5246 7.4.1.3: for a resumed session the suite is "the value from the state of the session being resumed".
+  if (suite !== resumption.suite.id) throw new TlsError('resumption_with_other_suite');
+  // RFC 7627 5.3: the session had it; without it "the client MUST abort the handshake".
+  if (!extensions.has(ExtensionType.extendedMasterSecret)) {
+    throw new TlsError('resumption_without_extended_master_secret');
+  }
+  return { ...resumption.session, secret: copyBytes(resumption.session.secret) };
+}
+
+/** The server goes on to its Finished at once (RFC 5246 7.3, figure 2). */
+function resume(connection: Connection, agreed: Agreed, session: ClientSession): ClientState {
+  const master = new MasterSecret(connection.provider, agreed.suite, session.secret);
+  const { chain, ocspResponse, sctList, scheme } = session;
+  return expectServerFinish({
+    agreed,
+    master,
+    keys: master.keys(agreed.randoms),
+    scheme,
+    group: 0,
+    presented: { chain, ocspResponse, sctList },
+    resumed: true,
+    ticket: undefined,
+  });
 }
 
 function chosenSuite(offer: Offer, hello: ReceivedServerHello): Suite {
