@@ -37,7 +37,7 @@ ocf::Status RecordMap::push(std::span<const NewRecord> records) {
                    (record.ref.epoch == newest->epoch && record.ref.recordSeq <= newest->recordSeq)))
       return ocf::Status::Invalid;
     newest = record.ref;
-    if (record.payload) payload += record.ref.length;
+    if (record.payload && !record.guarded) payload += record.ref.length;
   }
   if (records.size() > limits_.records - count_ || payload > limits_.payloadBytes - payloadBytes_) return ocf::Status::Full;
   if (!budget_.take(payload)) return ocf::Status::Full;
@@ -52,6 +52,7 @@ ocf::Status RecordMap::push(std::span<const NewRecord> records) {
     to.type_ = record.type;
     to.sealed_ = record.sealed;
     to.hasTag_ = false;
+    to.guarded_ = record.guarded;
     if (!record.sealed) {
       to.payload_ = record.payload;
       to.payloadAt_ = record.payloadAt;
@@ -90,13 +91,15 @@ MappedRecord* RecordMap::find(uint64_t streamOffset) noexcept {
 void RecordMap::setTag(MappedRecord& record, std::span<const uint8_t, kTagLength> tag) noexcept {
   std::copy(tag.begin(), tag.end(), record.tag_.begin());
   record.hasTag_ = true;
-  if (retention_ == Retention::UntilTag) dropPayload(record);
+  if (retention_ == Retention::UntilTag && !record.guarded_) dropPayload(record);
 }
 
 void RecordMap::dropPayload(MappedRecord& record) noexcept {
   if (!record.payload_) return;
-  payloadBytes_ -= record.length_;
-  budget_.give(record.length_);
+  if (!record.guarded_) {
+    payloadBytes_ -= record.length_;
+    budget_.give(record.length_);
+  }
   record.payload_ = {};
 }
 

@@ -81,6 +81,9 @@ struct NewRecord {
   /// missing of this record then has to come from TCP itself.
   PayloadRef payload{};
   uint64_t payloadAt = 0;
+  /// The payload may change while it is in use: it is what sendfile(2) sends of a file. It is kept until
+  /// acknowledged, and not counted as retained: it takes no memory of ours.
+  bool guarded = false;
 };
 
 /// One record as the map keeps it: 64 bytes, of which 16 are the tag.
@@ -93,6 +96,7 @@ class MappedRecord {
   [[nodiscard]] uint64_t recordSeq() const noexcept { return recordSeq_; }
   [[nodiscard]] ContentType type() const noexcept { return type_; }
   [[nodiscard]] bool sealed() const noexcept { return sealed_; }
+  [[nodiscard]] bool guarded() const noexcept { return guarded_; }
   [[nodiscard]] bool hasPayload() const noexcept { return static_cast<bool>(payload_); }
   [[nodiscard]] bool readPayload(uint32_t at, std::span<uint8_t> to) const noexcept {
     return payload_ && payload_->read(payloadAt_ + at, to);
@@ -115,6 +119,7 @@ class MappedRecord {
   ContentType type_ = ContentType::ApplicationData;
   bool sealed_ = false;
   bool hasTag_ = false;
+  bool guarded_ = false;
   std::array<uint8_t, kTagLength> tag_{};
 };
 static_assert(sizeof(MappedRecord) <= 64, "what a record costs once its tag exists");

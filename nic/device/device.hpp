@@ -42,7 +42,8 @@ class Device {
 
   /// Records are announced before their bytes are written to the socket. All or none. Full: the sender has
   /// to wait for an acknowledgement. Invalid: see record::RecordMap::push; also a length that no record
-  /// of the suite has, or an epoch without keys.
+  /// of the suite has, an epoch without keys, or a guarded record without payload or in a mode other than
+  /// OrderFree.
   [[nodiscard]] virtual ocf::Status push(FlowId flow, std::span<const record::NewRecord> records) = 0;
 
   /// Everything before `streamOffset` was acknowledged, as TCP itself says (TCP_INFO), never as an ACK on
@@ -54,11 +55,12 @@ class Device {
   virtual void resync(FlowId flow, uint64_t streamOffset) = 0;
 
   /// tls_dev_del: forget the flow and wipe its keys. Segments with data are dropped from now on, not
-  /// passed: TCP may still hold plaintext. That ends when the host's stack sends SYN or RST on this key,
-  /// or with release().
+  /// passed: TCP may still hold plaintext, and so may the queues between TCP and the device, even of what
+  /// is acknowledged. That ends a while after the host's stack has sent SYN or RST on this key, or after
+  /// release(), once those queues were seen empty.
   virtual void remove(FlowId flow) = 0;
 
-  /// The host's socket of this key is gone; nothing more can come of it.
+  /// The host's socket of this key is gone.
   virtual void release(const FlowKey& key) = 0;
 };
 

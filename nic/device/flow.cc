@@ -1,5 +1,7 @@
 #include "nic/device/flow.hpp"
 
+#include <openssl/rand.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -61,11 +63,22 @@ RecordCipher* Flow::cipherOf(uint32_t epoch) noexcept {
   return nullptr;
 }
 
+bool Flow::makeGuardKey() {
+  if (guardKey_) return true;
+  std::array<uint8_t, 16> random;
+  if (RAND_bytes(random.data(), random.size()) != 1) return false;
+  guardKey_.emplace(random.data());
+  ocf::wipe(random.data(), random.size());
+  return true;
+}
+
 Status Flow::push(std::span<const record::NewRecord> records) {
   const std::lock_guard lock(mutex_);
   for (const auto& record : records) {
     if (record.ref.streamOffset + record.ref.length - acknowledged_ > kWindow) return Status::Full;
     if (record.sealed) continue;
+    if (record.guarded && (options_.resync != Resync::OrderFree || !record.payload)) return Status::Invalid;
+    if (record.guarded && !makeGuardKey()) return Status::NoMemory;
     const RecordCipher* cipher = cipherOf(record.ref.epoch);
     if (cipher == nullptr) return Status::Invalid;
     // TLS 1.3 has at least its content type in the text.
@@ -110,7 +123,10 @@ void Flow::resync(uint64_t streamOffset) {
 
 void Flow::evict() {
   const std::lock_guard lock(mutex_);
-  for (auto& open : open_) open = {};
+  for (auto& open : open_) {
+    open.sum = {};
+    open.seen.clear();
+  }
   inOrder_ = {};
   if (options_.resync == Resync::NextRecord && inStep_) {
     inStep_ = false;
@@ -122,7 +138,7 @@ void Flow::evict() {
 Flow::Usage Flow::usage() {
   const std::lock_guard lock(mutex_);
   return {map_.records(), static_cast<uint32_t>(open_.size() - freeContexts_.size()), map_.payloadBytes(),
-          static_cast<uint32_t>(epochs_.size()), acknowledged_};
+          static_cast<uint32_t>(epochs_.size()), acknowledged_, broken_};
 }
 
 int64_t Flow::unwrap(uint32_t sequence) const noexcept {
@@ -132,6 +148,10 @@ int64_t Flow::unwrap(uint32_t sequence) const noexcept {
 
 Flow::Result Flow::seal(uint32_t sequence, std::span<uint8_t> payload) {
   const std::lock_guard lock(mutex_);
+  if (broken_) {
+    Counters::add(counters_.tx_tls_drop_broken);
+    return Result::Drop;
+  }
   const int64_t first = unwrap(sequence);
   const auto start = static_cast<int64_t>(start_);
   if (first < start) {

@@ -10,6 +10,7 @@
 
 #include "nic/device/counters.hpp"
 #include "nic/device/device.hpp"
+#include "nic/device/guard.hpp"
 #include "nic/device/intervals.hpp"
 #include "nic/device/record_cipher.hpp"
 
@@ -57,6 +58,7 @@ class Flow {
     uint64_t payloadBytes;  // retained
     uint32_t epochs;
     uint64_t acknowledged;
+    bool broken;            // the guard found a change: nothing leaves any more, the connection is to be reset
   };
   [[nodiscard]] Usage usage();
 
@@ -70,6 +72,7 @@ class Flow {
   struct OpenRecord {
     RecordSum sum;
     Intervals seen;
+    std::unique_ptr<Guard> guard{};  // of a guarded record; then this stays until the record is acknowledged
   };
   // What a device that works in order has: one place in one record.
   struct InOrder {
@@ -100,6 +103,8 @@ class Flow {
   [[nodiscard]] bool headerAsAnnounced(const RecordCipher& cipher, const RecordShape& shape, uint32_t from, std::span<const uint8_t> bytes) const noexcept;
 
   [[nodiscard]] bool sealOrderFree(const Piece& piece);
+  [[nodiscard]] bool makeGuardKey();
+  [[nodiscard]] bool guarded(const Piece& piece, OpenRecord& open, uint32_t at, std::span<const uint8_t> text);
   [[nodiscard]] bool fillHoles(const Piece& piece, OpenRecord& open);
   [[nodiscard]] bool finish(record::MappedRecord& record, RecordCipher& cipher, const RecordShape& shape);
   [[nodiscard]] OpenRecord& openOf(record::MappedRecord& record);
@@ -128,6 +133,10 @@ class Flow {
 
   std::vector<OpenRecord> open_;
   std::vector<uint32_t> freeContexts_;
+
+  std::optional<GhashKey> guardKey_;
+  std::vector<std::unique_ptr<Guard>> freeGuards_;
+  bool broken_ = false;
 
   InOrder inOrder_;
   bool inStep_ = true;        // NextRecord

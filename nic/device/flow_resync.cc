@@ -29,10 +29,21 @@ Flow::OpenRecord& Flow::openOf(MappedRecord& record) {
       open_[record.context] = {};
     }
   }
-  return open_[record.context];
+  OpenRecord& open = open_[record.context];
+  if (record.guarded() && open.guard == nullptr) {
+    if (freeGuards_.empty()) {
+      open.guard = std::make_unique<Guard>();
+    } else {
+      open.guard = std::move(freeGuards_.back());
+      freeGuards_.pop_back();
+      *open.guard = {};
+    }
+  }
+  return open;
 }
 
 void Flow::closeContext(uint32_t context) noexcept {
+  if (open_[context].guard != nullptr) freeGuards_.push_back(std::move(open_[context].guard));
   open_[context] = {};
   freeContexts_.push_back(context);
 }
@@ -43,15 +54,31 @@ bool Flow::finish(MappedRecord& record, RecordCipher& cipher, const RecordShape&
     Counters::add(counters_.tx_tls_drop_failed);
     return false;
   }
-  closeContext(record.context);
-  record.context = MappedRecord::kNoContext;
+  if (!record.guarded()) {
+    closeContext(record.context);
+    record.context = MappedRecord::kNoContext;
+  }
   map_.setTag(record, tag);
   Counters::add(counters_.tx_tls_tags);
   return true;
 }
 
+// What was sealed once is sealed the same again or not at all.
+bool Flow::guarded(const Piece& piece, OpenRecord& open, uint32_t at, std::span<const uint8_t> text) {
+  const auto verdict = open.guard->check(*guardKey_, at, text, [&](uint32_t from, std::span<uint8_t> to) { return readText(piece, from, to); });
+  if (verdict == Guard::Verdict::Same) return true;
+  if (verdict == Guard::Verdict::NoRoom) {
+    Counters::add(counters_.tx_tls_drop_hole);
+    return false;
+  }
+  broken_ = true;
+  Counters::add(counters_.tx_tls_guard_changed);
+  return false;
+}
+
 bool Flow::sealOrderFree(const Piece& piece) {
   MappedRecord& record = piece.record;
+  if (record.guarded() && !piece.text.empty() && !guarded(piece, openOf(record), piece.position, piece.text)) return false;
   const uint32_t from = piece.position;
   const auto to = static_cast<uint32_t>(from + piece.text.size());
   if (!record.hasTag()) {
@@ -66,7 +93,8 @@ bool Flow::sealOrderFree(const Piece& piece) {
     });
     if (!added) {
       // The sum may hold a part of these bytes: begin anew with this record.
-      open = {};
+      open.sum = {};
+      open.seen.clear();
       Counters::add(counters_.tx_tls_drop_failed);
       return false;
     }
@@ -92,7 +120,7 @@ bool Flow::fillHoles(const Piece& piece, OpenRecord& open) {
     std::array<uint8_t, kScratch> scratch;
     while (a < b) {
       const std::span<uint8_t> text(scratch.data(), std::min<size_t>(kScratch, b - a));
-      if (!readText(piece, a, text) || !encrypt(piece.cipher, piece.shape, a, text) ||
+      if (!readText(piece, a, text) || (open.guard != nullptr && !guarded(piece, open, a, text)) || !encrypt(piece.cipher, piece.shape, a, text) ||
           !piece.cipher.add(open.sum, piece.shape, a, text))
         return false;
       Counters::add(counters_.tx_tls_resync_bytes, text.size());

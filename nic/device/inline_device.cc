@@ -9,6 +9,9 @@ namespace {
 
 using ocf::Status;
 
+// A segment may leave a queue of the host's stack (a qdisc) for the port a moment after the port was empty.
+constexpr uint64_t kGrace = 1000;
+
 __extension__ using Wide = unsigned __int128;
 
 uint64_t mix(uint64_t a, uint64_t b) noexcept {
@@ -103,7 +106,24 @@ void InlineDevice::remove(FlowId flow) {
 void InlineDevice::release(const FlowKey& key) {
   const std::unique_lock lock(mutex_);
   const auto it = table_.find(key);
-  if (it != table_.end() && it->second == nullptr) table_.erase(it);
+  if (it == table_.end() || it->second != nullptr) return;
+  for (const Gone& gone : gone_)
+    if (gone.key == key) return;
+  gone_.push_back({key, std::nullopt});
+  anyGone_ = true;
+}
+
+bool InlineDevice::hostIdle(uint64_t milliseconds) {
+  if (!anyGone_.load(std::memory_order_acquire)) return false;
+  const std::unique_lock lock(mutex_);
+  std::erase_if(gone_, [&](Gone& gone) {
+    if (!gone.since) gone.since = milliseconds;
+    if (milliseconds - *gone.since < kGrace) return false;
+    table_.erase(gone.key);
+    return true;
+  });
+  anyGone_ = !gone_.empty();
+  return anyGone_;
 }
 
 void InlineDevice::transmit(std::span<uint8_t> frame, const FrameOffload& offload, FrameSink& wire) {
@@ -138,7 +158,7 @@ void InlineDevice::transmit(std::span<uint8_t> frame, const FrameOffload& offloa
     if (result == Flow::Result::Drop) return;
     sealed = result == Flow::Result::Sealed;
   } else if (known && flow == nullptr && (packet.flags & (kTcpSyn | kTcpRst)) != 0) {
-    // The host's stack has done with the old connection.
+    // The host's stack has done with the old connection. What it sent before may still be behind this.
     release(packet.key);
   }
   // What follows the datagram is nobody's data; it is not shown to the wire either.

@@ -4,9 +4,12 @@
 // passes as it is. State exists only for flows that the host has added; no packet makes any.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <shared_mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "nic/device/counters.hpp"
 #include "nic/device/flow.hpp"
@@ -42,6 +45,11 @@ class InlineDevice final : public Device {
   /// own frames and sinks.
   void transmit(std::span<uint8_t> frame, const FrameOffload& offload, FrameSink& wire);
 
+  /// The host's side has been read until it was empty, at `milliseconds` of a clock that only runs forward.
+  /// Keys of removed flows become free by this: when it was said twice, a second apart, since their sockets
+  /// were gone. True: some still wait for it.
+  bool hostIdle(uint64_t milliseconds);
+
   /// Loses what the flow's segments have taught, as if its context had been evicted.
   void evict(FlowId flow);
 
@@ -61,10 +69,17 @@ class InlineDevice final : public Device {
   Counters counters_;
   record::RetentionBudget budget_;
   std::shared_mutex mutex_;
-  // Null: removed, but its host socket may live.
+  // Null: removed, but its host socket may live, or segments of it may wait in a queue.
   std::unordered_map<FlowKey, std::shared_ptr<Flow>, Hash> table_;
   std::unordered_map<uint64_t, std::shared_ptr<Flow>> byId_;
   uint64_t lastId_ = 0;
+  // Removed flows whose sockets are gone, and when the host's side was first seen empty after that.
+  struct Gone {
+    FlowKey key;
+    std::optional<uint64_t> since;
+  };
+  std::vector<Gone> gone_;
+  std::atomic<bool> anyGone_{false};
 };
 
 }  // namespace socrypt::nic

@@ -65,6 +65,17 @@ class Intervals {
     return from >= to || visit(from, to);
   }
 
+  /// As holes(), for every part that was seen.
+  template <typename Visit>
+  bool parts(uint32_t from, uint32_t to, Visit visit) const noexcept {
+    for (size_t i = 0; i < count_; ++i) {
+      const uint32_t a = std::max(from, uint32_t{ranges_[i].from});
+      const uint32_t b = std::min(to, uint32_t{ranges_[i].to});
+      if (a < b && !visit(a, b)) return false;
+    }
+    return true;
+  }
+
   void clear() noexcept { count_ = 0; }
 
  private:

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <chrono>
 
 namespace socrypt::nic {
 namespace {
@@ -10,6 +11,9 @@ namespace {
 constexpr size_t kBurst = 64;
 // A segment of 64 KiB in pieces of an IPv6 minimum MTU: what one frame of the host may become.
 constexpr size_t kMostPieces = 56;
+
+// How often an idle host's side is looked at while removed flows wait for that, in milliseconds.
+constexpr int kRecheck = 250;
 
 class ToWire final : public FrameReceiver {
  public:
@@ -40,7 +44,12 @@ size_t Bridge::once() {
   const size_t most = std::min(kBurst, wire_.room() / kMostPieces);
   hostWaits_ = most == 0;
   ToWire toWire(device_, wire_);
-  size_t moved = most == 0 ? 0 : host_.receive(toWire, most);
+  const size_t fromHost = most == 0 ? 0 : host_.receive(toWire, most);
+  size_t moved = fromHost;
+  if (fromHost < most) {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    flowsWait_ = device_.hostIdle(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
+  }
   wireWaits_ = !wire_.flush();
   ToHost toHost(host_, lostToHost_);
   moved += wire_.receive(toHost, kBurst);
@@ -52,6 +61,7 @@ void Bridge::wait(int milliseconds, int wake) {
   // A negative descriptor is ignored by poll(). A wire without room is asked again within a millisecond.
   pollfd list[] = {{hostWaits_ ? -1 : host_.descriptor(), POLLIN, 0}, {wire_.descriptor(), POLLIN, 0}, {wake, POLLIN, 0}};
   if (hostWaits_ || wireWaits_) milliseconds = milliseconds < 0 ? 1 : std::min(milliseconds, 1);
+  if (flowsWait_) milliseconds = milliseconds < 0 ? kRecheck : std::min(milliseconds, kRecheck);
   poll(list, 3, milliseconds);
 }
 

@@ -25,6 +25,7 @@ class Bridge {
   Port& host_;
   Port& wire_;
   bool hostWaits_ = false;  // frames of the host are left where they are until the wire has room
+  bool flowsWait_ = false;  // removed flows wait for the host's side to be empty
   bool wireWaits_ = false;  // frames are left that a later flush has to move
   uint64_t lostToHost_ = 0;
 };

@@ -119,6 +119,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(device.rekey(flow, stream.keys[1]) == ocf::Status::Ok, "rekey");
   size_t pushed = 0;
   bool removed = false;
+  uint64_t clock = 0;
   Wire wire;
   for (int steps = 0; steps < 64 && !input.done(); ++steps) {
     wire.frames.clear();
@@ -153,7 +154,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       case 4:
         if (input.number(1) % 8 == 0) device.remove(flow), removed = true;
         break;
-      case 5: device.resync(flow, input.number(3)); break;
+      case 5:
+        device.resync(flow, input.number(3));
+        device.hostIdle(clock += input.number(1) * 16);
+        break;
       default: {
         const uint32_t at = input.number(3) % static_cast<uint32_t>(stream.plain.size());
         const uint32_t length = input.number(2) % static_cast<uint32_t>(stream.plain.size() - at + 1);

@@ -84,18 +84,30 @@ TEST_CASE_FIXTURE(Fixture, "a removed flow: no data until the host's stack has d
   CHECK(count("tx_tls_drop_removed") == 1);
   CHECK(send(frames::build(path, kSequence, kAck, {}, true)) == 1);
   CHECK(send(0, 100) == 0);
+  // What waits in a queue behind the RST, or behind an acknowledgement, is plaintext all the same.
+  const auto seenOff = [this] {
+    CHECK(send(0, 100) == 0);
+    CHECK(device.hostIdle(5000));
+    CHECK(device.hostIdle(5999));
+    CHECK(send(0, 100) == 0);
+    CHECK(device.add(path.key(), keys, 1, &flow) == ocf::Status::Invalid);
+    CHECK_FALSE(device.hostIdle(6000));
+  };
   SUBCASE("a flow of the same key has to wait") { CHECK(device.add(path.key(), keys, 1, &flow) == ocf::Status::Invalid); }
   SUBCASE("a new SYN") {
     CHECK(send(frames::build(path, 77, nic::kTcpSyn | kAck, {}, true)) == 1);
+    seenOff();
     CHECK(send(0, 100) == 1);
     CHECK(wire.frames[0].back() == first.plain[99]);
   }
   SUBCASE("RST") {
     CHECK(send(frames::build(path, 77, nic::kTcpRst, {}, true)) == 1);
+    seenOff();
     CHECK(device.add(path.key(), keys, 1, &flow) == ocf::Status::Ok);
   }
   SUBCASE("release") {
     device.release(path.key());
+    seenOff();
     CHECK(device.add(path.key(), keys, 1, &flow) == ocf::Status::Ok);
   }
   CHECK(count("tx_tls_del") == 1);
@@ -106,6 +118,8 @@ TEST_CASE_FIXTURE(Fixture, "SYN, RST and releases do not touch a flow that lives
   CHECK(send(frames::build(path, 77, nic::kTcpSyn, {}, true)) == 1);
   CHECK(send(frames::build(path, 77, nic::kTcpRst, {}, true)) == 1);
   device.release(path.key());
+  CHECK_FALSE(device.hostIdle(0));
+  CHECK_FALSE(device.hostIdle(10000));
   CHECK(send(0, 100) == 1);
   CHECK(count("tx_tls_encrypted_packets") == 1);
 }
@@ -226,6 +240,9 @@ TEST_CASE("flows, epochs and records are bounded") {
   CHECK(f.device.add(key, f.keys, 0, &third) == ocf::Status::Full);  // what a removed flow guards is still held
   key.remotePort = 1;
   f.device.release(key);
+  f.device.release(key);
+  CHECK(f.device.hostIdle(0));
+  CHECK_FALSE(f.device.hostIdle(1000));
   CHECK(f.device.add(key, f.keys, 0, &third) == ocf::Status::Ok);
 
   auto unknown = f.keys;
@@ -293,4 +310,70 @@ TEST_CASE("a tag in front of its record's hole waits for TCP, or is made from th
     CHECK(frames::take(f.path, f.wire.frames[0]).payload == Bytes(f.first.sealed.begin() + 2000, f.first.sealed.end()));
     CHECK(f.count("tx_tls_tags") == 1);
   }
+}
+
+TEST_CASE("a payload that fails in the middle of a hole costs the tag its state, not its value") {
+  // Readable up to 1500, while 1000 to 1400 and 2000 on are missing.
+  class Broken final : public record::Payload {
+   public:
+    explicit Broken(Bytes bytes) : bytes_(std::move(bytes)) {}
+    [[nodiscard]] bool read(uint64_t at, std::span<uint8_t> to) const noexcept override {
+      if (at + to.size() > 1500) return false;
+      std::copy_n(bytes_.begin() + static_cast<long>(at), to.size(), to.begin());
+      return true;
+    }
+
+   private:
+    Bytes bytes_;
+  };
+  Fixture f;
+  REQUIRE(f.device.add(f.path.key(), f.keys, kSequence, &f.flow) == ocf::Status::Ok);
+  record::NewRecord record{.ref = {0, static_cast<uint32_t>(f.first.plain.size()), 0, 0}};
+  record.payload = record::PayloadRef(std::make_unique<Broken>(Bytes(f.first.plain.begin() + 5, f.first.plain.end() - 17)));
+  REQUIRE(f.device.push(f.flow, {&record, 1}) == ocf::Status::Ok);
+  const auto length = static_cast<uint32_t>(f.first.plain.size());
+  CHECK(f.send(0, 1000) == 1);
+  CHECK(f.send(1400, 600) == 1);
+  CHECK(f.send(length - 100, 100) == 0);
+  for (uint32_t at = 0; at < length; at += 500) {
+    const uint32_t n = std::min<uint32_t>(500, length - at);
+    CHECK(f.send(at, n) == 1);
+    CHECK(frames::take(f.path, f.wire.frames[0]).payload ==
+          Bytes(f.first.sealed.begin() + static_cast<long>(at), f.first.sealed.begin() + static_cast<long>(at + n)));
+  }
+}
+
+TEST_CASE("next-record: out of step after a loss in front of the device, in step again at the record after") {
+  Fixture f({.flow = {.resync = nic::Resync::NextRecord}});
+  REQUIRE(f.device.add(f.path.key(), f.keys, kSequence, &f.flow) == ocf::Status::Ok);
+  Bytes plain;
+  const auto push = [&](uint64_t number) {
+    const Bytes content = oracle::randomBytes(f.random, 3000);
+    const auto framed = oracle::frame(f.keys, number, 23, content);
+    const record::NewRecord record{.ref = {plain.size(), static_cast<uint32_t>(framed.plain.size()), 0, number},
+                                   .payload = record::PayloadRef(std::make_unique<record::MemoryPayload>(content))};
+    REQUIRE(f.device.push(f.flow, {&record, 1}) == ocf::Status::Ok);
+    plain.insert(plain.end(), framed.plain.begin(), framed.plain.end());
+  };
+  const auto send = [&](uint32_t from, uint32_t to) {
+    return f.send(frames::build(f.path, kSequence + from, kAck, Bytes(plain.begin() + from, plain.begin() + to), true));
+  };
+  push(0);
+  push(1);
+  CHECK(send(0, 1000) == 1);
+  CHECK(send(500, 1000) == 1);  // again: sealed by software, still in step
+  CHECK(f.count("tx_tls_resync_req") == 0);
+  CHECK(f.count("tx_tls_fallback_packets") == 1);
+  CHECK(send(2000, 3022) == 1);  // 1000 to 2000 never came here
+  CHECK(f.count("tx_tls_resync_req") == 1);
+  CHECK(send(3022, 4000) == 1);  // pushed before it was asked for: still by software
+  CHECK(f.count("tx_tls_fallback_packets") == 3);
+  push(2);
+  CHECK(send(4000, 6044) == 1);
+  CHECK(f.count("tx_tls_resync_ok") == 0);
+  CHECK(send(6044, 7000) == 1);
+  CHECK(f.count("tx_tls_resync_ok") == 1);
+  CHECK(send(7000, 9066) == 1);
+  CHECK(f.count("tx_tls_fallback_packets") == 4);
+  CHECK(f.count("tx_tls_resync_req") == 1);
 }

@@ -76,6 +76,7 @@ void Connection::makeStream() {
       Bytes buffer(below(random_, 9));
       record.payloadAt = buffer.size();
       buffer.insert(buffer.end(), content.begin(), content.end());
+      record.guarded = plan_.guarded && random_() % 2 == 0;
       record.payload = record::PayloadRef(std::make_unique<record::MemoryPayload>(std::move(buffer)));
     }
     records_.push_back({std::move(record), epochs_.size() - 1});

@@ -21,6 +21,7 @@ struct Plan {
   nic::Resync resync = nic::Resync::OrderFree;
   record::Retention retention = record::Retention::UntilTag;
   bool payload = true;        // retained at all
+  bool guarded = false;       // some of the records
   bool faults = true;         // false: in order, nothing lost
   size_t streamBytes = 0;     // 0: as the seed has it
   size_t recordBytes = 0;     // content of each record; 0: as the seed has it

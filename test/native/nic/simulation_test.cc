@@ -36,6 +36,7 @@ void runMany(const Plan& plan, const char* name, uint64_t salt) {
 TEST_CASE("order-free, payload until the tag exists") { runMany({}, "order-free", 1); }
 TEST_CASE("order-free, full retention") { runMany({.retention = record::Retention::UntilAcknowledged}, "order-free, full retention", 2); }
 TEST_CASE("order-free, no payload retained: TCP fills the holes") { runMany({.payload = false}, "order-free, no payload", 3); }
+TEST_CASE("order-free, half of the records guarded") { runMany({.guarded = true}, "order-free, guarded", 6); }
 TEST_CASE("prefix-replay") { runMany({.resync = nic::Resync::PrefixReplay}, "prefix-replay", 4); }
 TEST_CASE("next-record") { runMany({.resync = nic::Resync::NextRecord}, "next-record", 5); }
 

@@ -8,6 +8,8 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 
 #include <atomic>
 #include <chrono>
@@ -22,6 +24,7 @@
 #include "nic/port/bridge.hpp"
 #include "nic/port/host_socket.hpp"
 #include "nic/port/tap.hpp"
+#include "record/file_payload.hpp"
 #include "tls_peer.hpp"
 
 using namespace socrypt;
@@ -194,6 +197,56 @@ class OffloadedSender {
     acknowledged();
   }
 
+  /// A record whose payload is the file's pages: sendfile(2) between its header and its tag's room.
+  /// False: the guard has ended the flow.
+  bool recordOfFile(int file, uint64_t at, size_t n) {
+    REQUIRE_FALSE(record::factsOf(sending_.keys.suite).tls12);
+    const size_t length = n + record::kOverhead;
+    uint8_t header[5] = {23, 3, 3};
+    nic::put16(header + 3, static_cast<uint32_t>(length - 5));
+    uint8_t tail[17] = {23};
+    const record::NewRecord record{.ref = {offset_, static_cast<uint32_t>(length), sending_.keys.epoch, number_++},
+                                   .payload = record::PayloadRef(std::make_unique<record::FilePayload>(dup(file), at)),
+                                   .guarded = true};
+    while (device_.push(flow_, {&record, 1}) == ocf::Status::Full) waitForAcknowledgement();
+    // Without blocking, since the other side of a flow that has ended acknowledges nothing any more.
+    const auto all = [&](size_t size, auto write) {
+      for (size_t done = 0; done < size;) {
+        if (device_.usage(flow_)->broken) return false;
+        const ssize_t now = write(done);
+        if (now < 0 && errno == EAGAIN) {
+          waitForAcknowledgement();
+          continue;
+        }
+        REQUIRE(now > 0);
+        done += static_cast<size_t>(now);
+      }
+      return true;
+    };
+    auto from = static_cast<off_t>(at);
+    const bool good = all(5, [&](size_t done) { return send(socket_, header + done, 5 - done, MSG_NOSIGNAL | MSG_MORE | MSG_DONTWAIT); }) &&
+                      all(n, [&](size_t done) {
+                        fcntl(socket_, F_SETFL, O_NONBLOCK);
+                        const ssize_t sent = sendfile(socket_, file, &from, n - done);
+                        fcntl(socket_, F_SETFL, 0);
+                        return sent;
+                      }) &&
+                      all(17, [&](size_t done) { return send(socket_, tail + done, 17 - done, MSG_NOSIGNAL | MSG_DONTWAIT); });
+    offset_ += length;
+    acknowledged();
+    return good;
+  }
+
+  /// RST, as after a change that the guard has found.
+  void abort(Descriptor socket) {
+    const linger hard{1, 0};
+    setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    // Its queue is full of plaintext, which from here on must be dropped.
+    device_.remove(flow_);
+    socket = {};
+    device_.release(key_);
+  }
+
   void keyUpdate() {
     // RFC 8446 4.6.3: update_not_requested. The message goes under the old keys.
     record(record::ContentType::Handshake, {24, 0, 0, 1, 0});
@@ -202,17 +255,20 @@ class OffloadedSender {
     number_ = 0;
   }
 
-  void finish() {
+  /// False: the guard has ended the flow.
+  [[nodiscard]] bool finish() {
     record(record::ContentType::Alert, {1, 0});
     shutdown(socket_, SHUT_WR);
     for (int i = 0; nic::unacknowledged(socket_).value_or(0) != 0; ++i) {
       REQUIRE(i < 60000);
+      if (device_.usage(flow_)->broken) return false;
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     device_.acknowledged(flow_, offset_);
     usage = *device_.usage(flow_);
     device_.remove(flow_);
     device_.release(key_);
+    return true;
   }
 
   nic::Flow::Usage usage{};
@@ -295,7 +351,7 @@ void transfer(const Setup& setup) {
       sent += n;
       if (updates && random() % 40 == 0) sender.keyUpdate();
     }
-    sender.finish();
+    REQUIRE(sender.finish());
     usage = sender.usage;
   });
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -365,6 +421,100 @@ bool ping(const Namespace& from, uint32_t to) {
 }
 
 }  // namespace
+
+namespace {
+
+struct FileOutcome {
+  uint64_t received = 0;
+  bool clean = false;
+  bool forged = false;  // the client's TLS refused a record
+  bool broken = false;
+};
+
+// Sends a file with sendfile(2); `rewrite`: somebody writes into it meanwhile.
+FileOutcome transferFile(bool rewrite) {
+  Network network({.faults = {30, 5, 20}});
+  Descriptor listener;
+  network.host.in([&] {
+    listener = tcp(false);
+    socklen_t length;
+    const auto address = addressOf(false, length);
+    REQUIRE(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0);
+    REQUIRE(listen(listener.get(), 8) == 0);
+  });
+  FileOutcome outcome;
+  std::thread client = network.peer.start([&] {
+    const Descriptor socket = tcp(false);
+    socklen_t length;
+    const auto address = addressOf(false, length);
+    if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) return;
+    const tls::Ssl ssl = tls::connect(socket.get());
+    if (ssl == nullptr) return;
+    std::vector<uint8_t> buffer(1 << 15);
+    for (;;) {
+      const int n = SSL_read(ssl.get(), buffer.data(), static_cast<int>(buffer.size()));
+      if (n > 0) {
+        outcome.received += static_cast<uint64_t>(n);
+        continue;
+      }
+      const int reason = SSL_get_error(ssl.get(), n);
+      outcome.clean = reason == SSL_ERROR_ZERO_RETURN;
+      outcome.forged = reason == SSL_ERROR_SSL;
+      return;
+    }
+  });
+  const size_t size = megabytes() << 20;
+  network.host.in([&] {
+    const Descriptor file(memfd_create("file", MFD_CLOEXEC));
+    std::vector<uint8_t> bytes(size);
+    for (size_t i = 0; i < size; ++i) bytes[i] = contentAt(i);
+    REQUIRE(write(file.get(), bytes.data(), size) == static_cast<ssize_t>(size));
+    Descriptor socket(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    REQUIRE(static_cast<bool>(socket));
+    tls::Sending sending;
+    const tls::Ssl ssl = tls::accept(socket.get(), "TLS_AES_128_GCM_SHA256", sending);
+    REQUIRE(ssl != nullptr);
+    OffloadedSender sender(network.device, socket.get(), std::move(sending), true);
+    std::atomic<bool> done{false};
+    std::thread writer([&] {
+      // The canary stays, so that the search on the wire means something.
+      std::mt19937_64 random(seed());
+      while (rewrite && !done) {
+        const auto at = static_cast<off_t>(random() % (size / 64) * 64 + kCanary.size());
+        const auto value = static_cast<uint8_t>(random());
+        if (pwrite(file.get(), &value, 1, at) != 1) return;
+      }
+    });
+    bool good = true;
+    for (size_t at = 0; good && at < size; at += 1u << 14) good = sender.recordOfFile(file.get(), at, std::min<size_t>(1u << 14, size - at));
+    if (good) good = sender.finish();
+    outcome.broken = !good;
+    done = true;
+    writer.join();
+    if (!good) sender.abort(std::move(socket));
+  });
+  client.join();
+  const auto& c = network.device.counters();
+  std::printf("seed sendfile%s: %.1f MB of %.1f, retransmitted %llu bytes, changed %llu\n", rewrite ? ", file rewritten" : "",
+              static_cast<double>(outcome.received) / 1e6, static_cast<double>(size) / 1e6,
+              static_cast<unsigned long long>(c.tx_tls_retransmitted_bytes.load()), static_cast<unsigned long long>(c.tx_tls_guard_changed.load()));
+  CHECK(network.toWire->canaries == 0);
+  CHECK(c.tx_tls_guard_changed == (outcome.broken ? 1 : 0));
+  CHECK(outcome.clean == !outcome.broken);
+  CHECK_FALSE(outcome.forged);
+  if (outcome.clean) CHECK(outcome.received == size);
+  return outcome;
+}
+
+}  // namespace
+
+TEST_CASE("zero copy: records around sendfile, under loss") { CHECK(transferFile(false).clean); }
+
+TEST_CASE("zero copy: a file that is rewritten ends the connection; no record that the peer would refuse") {
+  bool ended = false;
+  for (int i = 0; i < 3; ++i) ended = transferFile(true).broken || ended;
+  CHECK(ended);
+}
 
 TEST_CASE("what is no flow passes: ARP, ICMP, UDP, another TCP connection, while a flow exists") {
   for (const bool tap : {true, false}) {

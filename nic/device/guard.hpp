@@ -1,0 +1,80 @@
+// The changed-file guard of one record whose payload is a file's pages ("Zero-Copy Sendfile" in the paper):
+// what was sealed once is sealed the same again or not at all.
+//
+// A second, different text under one counter gives away the XOR of both; a second tag under one nonce gives
+// away the authentication key (Joux, "Authentication Failures in NIST version of GCM"). So a keyed 64-bit
+// fingerprint is kept of every 256 bytes, and compared whenever any of them are to be sealed again. Where
+// only a part of the 256 comes again, the rest is read again: a file that changed there has changed as well.
+//
+// The fingerprint is a GHASH under a key that never leaves the flow: linear, so that it adds up from ranges.
+#pragma once
+
+#include <array>
+#include <span>
+
+#include "nic/device/ghash.hpp"
+#include "nic/device/intervals.hpp"
+
+namespace socrypt::nic {
+
+class Guard {
+ public:
+  static constexpr uint32_t kChunk = 256;
+  static constexpr uint32_t kMaxLength = (1u << 14) + 256;
+
+  enum class Verdict : uint8_t {
+    Same,     // or never sealed before; remembered now
+    Changed,
+    NoRoom,   // too many separate ranges: may come again later
+  };
+
+  /// `text` is about to be sealed at position `at`. `read(position, span)` reads the record's text again as
+  /// it is now; false when it cannot.
+  template <typename Read>
+  [[nodiscard]] Verdict check(const GhashKey& key, uint32_t at, std::span<const uint8_t> text, Read read) noexcept {
+    const auto end = static_cast<uint32_t>(at + text.size());
+    if (!sealed_.fits(at, end)) return Verdict::NoRoom;
+    for (uint32_t from = at; from < end;) {
+      const uint32_t chunk = from / kChunk;
+      const uint32_t first = chunk * kChunk;
+      const uint32_t to = std::min(end, first + kChunk);
+      const auto part = text.subspan(from - at, to - from);
+      bool again = false;
+      uint64_t now = 0;
+      const auto add = [&](uint64_t& sum, uint32_t a, uint32_t b) { sum ^= share(key, a - first, part.subspan(a - from, b - a)); };
+      static_cast<void>(sealed_.parts(from, to, [&](uint32_t a, uint32_t b) {
+        add(now, a, b);
+        return again = true;
+      }));
+      if (again) {
+        const auto reread = [&](uint32_t a, uint32_t b) {
+          std::array<uint8_t, kChunk> rest;
+          const std::span<uint8_t> bytes(rest.data(), b - a);
+          if (!read(a, bytes)) return false;
+          now ^= share(key, a - first, bytes);
+          return true;
+        };
+        if (!sealed_.parts(first, from, reread) || !sealed_.parts(to, first + kChunk, reread) || now != prints_[chunk]) return Verdict::Changed;
+      }
+      static_cast<void>(sealed_.holes(from, to, [&](uint32_t a, uint32_t b) {
+        add(prints_[chunk], a, b);
+        return true;
+      }));
+      from = to;
+    }
+    static_cast<void>(sealed_.add(at, end));
+    return Verdict::Same;
+  }
+
+ private:
+  // Of bytes that begin at `at` of their chunk.
+  static uint64_t share(const GhashKey& key, uint32_t at, std::span<const uint8_t> bytes) noexcept {
+    const size_t last = (at + bytes.size() - 1) / 16;
+    return key.share(bytes.data(), bytes.size(), at % 16, kChunk / 16 - last).low;
+  }
+
+  Intervals sealed_;
+  std::array<uint64_t, kMaxLength / kChunk> prints_{};
+};
+
+}  // namespace socrypt::nic

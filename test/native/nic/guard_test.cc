@@ -1,0 +1,153 @@
+// The changed-file guard: what was sealed once is sealed the same again or not at all.
+#include <map>
+
+#include "frames.hpp"
+#include "nic/device/inline_device.hpp"
+
+using namespace socrypt;
+using nic::Guard;
+using oracle::below;
+using oracle::Bytes;
+using oracle::Random;
+
+namespace {
+
+constexpr uint8_t kAck = 0x10;
+
+// A file's pages: what TCP sends and what read() gives are the same bytes, whenever they change.
+class Pages final : public record::Payload {
+ public:
+  explicit Pages(const Bytes& bytes) : bytes_(bytes) {}
+  [[nodiscard]] bool read(uint64_t at, std::span<uint8_t> to) const noexcept override {
+    if (at + to.size() > bytes_.size()) return false;
+    std::copy_n(bytes_.begin() + static_cast<long>(at), to.size(), to.begin());
+    return true;
+  }
+
+ private:
+  const Bytes& bytes_;
+};
+
+struct Transfer {
+  Random random;
+  nic::InlineDevice device{{}};
+  frames::Path path;
+  record::TrafficKeys keys;
+  nic::FlowId flow{};
+  Bytes file;
+  size_t before = 5;
+  std::map<size_t, uint8_t> emitted;  // position -> the one byte that ever left
+
+  explicit Transfer(uint64_t seed) : random(seed), path(frames::randomPath(random)) {
+    keys = oracle::randomKeys(random, oracle::kSuites[below(random, std::size(oracle::kSuites))]);
+    before = record::factsOf(keys.suite).framing.before;
+    file = oracle::randomBytes(random, 1 + below(random, 1u << 14));
+    REQUIRE(device.add(path.key(), keys, 0, &flow) == ocf::Status::Ok);
+    const record::NewRecord record{.ref = {0, static_cast<uint32_t>(framed().plain.size()), 0, 0},
+                                   .payload = record::PayloadRef(std::make_unique<Pages>(file)),
+                                   .guarded = true};
+    REQUIRE(device.push(flow, {&record, 1}) == ocf::Status::Ok);
+  }
+  [[nodiscard]] oracle::Framed framed() const { return oracle::frame(keys, 0, 23, file); }
+  // True when it left. No position may ever show two values.
+  bool send(size_t from, size_t to) {
+    const Bytes plain = framed().plain;
+    frames::Wire wire;
+    auto built = frames::build(path, static_cast<uint32_t>(from), kAck, {plain.begin() + static_cast<long>(from), plain.begin() + static_cast<long>(to)}, false);
+    device.transmit(built.frame, built.offload, wire);
+    if (wire.frames.empty()) return false;
+    const Bytes payload = frames::take(path, wire.frames[0]).payload;
+    REQUIRE(payload.size() == to - from);
+    for (size_t i = 0; i < payload.size(); ++i) REQUIRE(emitted.try_emplace(from + i, payload[i]).first->second == payload[i]);
+    return true;
+  }
+  void sendSome() {
+    const size_t length = framed().plain.size();
+    const size_t from = below(random, length);
+    send(from, std::min(length, from + 1 + below(random, random() % 2 == 0 ? 600 : 6000)));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("guard: a file that stays the same is never stopped, whatever is repeated") {
+  for (uint64_t i = 0; i < 200; ++i) {
+    CAPTURE(oracle::seed() + i);
+    Transfer t(oracle::seed() + i);
+    for (int n = 0; n < 30; ++n) {
+      t.sendSome();
+      if (n == 20) t.device.evict(t.flow);
+    }
+    const auto framed = t.framed();
+    REQUIRE(t.send(0, framed.plain.size()));
+    for (const auto& [at, byte] : t.emitted) REQUIRE(byte == framed.sealed[at]);
+    CHECK_FALSE(t.device.usage(t.flow)->broken);
+    CHECK(t.device.retainedBytes() == 0);
+    t.device.acknowledged(t.flow, framed.plain.size());
+    CHECK(t.device.usage(t.flow)->openRecords == 0);
+  }
+}
+
+TEST_CASE("guard: one byte of a file changes: no second ciphertext for a position, no second tag, and the flow ends") {
+  int ended = 0;
+  for (uint64_t i = 0; i < 400; ++i) {
+    CAPTURE(oracle::seed() + i);
+    Transfer t(oracle::seed() + i);
+    for (size_t n = below(t.random, 25); n-- > 0;) t.sendSome();
+    const size_t changed = below(t.random, t.file.size());
+    const bool wasSealed = t.emitted.contains(t.before + changed);
+    const bool hadTag = t.emitted.contains(t.framed().plain.size() - 1);
+    t.file[changed] ^= static_cast<uint8_t>(1 + below(t.random, 255));
+    for (int n = 0; n < 10; ++n) t.sendSome();
+    const auto framed = t.framed();
+    const bool left = t.send(0, framed.plain.size());
+    if (wasSealed || hadTag) {
+      CHECK_FALSE(left);
+      CHECK(t.device.usage(t.flow)->broken);
+      CHECK_FALSE(t.send(0, 1));  // nothing at all leaves any more
+      CHECK(t.device.counters().tx_tls_guard_changed == 1);
+      ++ended;
+    } else if (left) {
+      // Never sealed before it changed: then the new content is the content.
+      for (const auto& [at, byte] : t.emitted) REQUIRE(byte == framed.sealed[at]);
+    } else {
+      // It was read, for a tag, before it was sent.
+      CHECK(t.device.usage(t.flow)->broken);
+    }
+  }
+  CHECK(ended > 50);
+  CHECK(ended < 400);
+}
+
+TEST_CASE("guard: a file that became shorter ends the flow") {
+  uint64_t seed = oracle::seed();
+  // With something of the last 256 bytes in front of the last twenty.
+  while (Transfer(seed).file.size() % Guard::kChunk < 100 || Transfer(seed).file.size() < 1000) ++seed;
+  Transfer t(seed);
+  const size_t all = t.framed().plain.size();
+  REQUIRE(t.send(0, all));
+  REQUIRE(t.send(all - 18, all));
+  // What is sent again is the same, but the rest of its 256 bytes cannot be had any more.
+  const Bytes plain = t.framed().plain;
+  t.file.resize(t.file.size() / 2);
+  frames::Wire wire;
+  const size_t from = all - 20;
+  auto built = frames::build(t.path, static_cast<uint32_t>(from), kAck, {plain.begin() + static_cast<long>(from), plain.end()}, false);
+  t.device.transmit(built.frame, built.offload, wire);
+  CHECK(wire.frames.empty());
+  CHECK(t.device.usage(t.flow)->broken);
+}
+
+TEST_CASE("guard: refused where it could not work") {
+  nic::InlineDevice device({.flow = {.resync = nic::Resync::PrefixReplay}});
+  nic::InlineDevice orderFree({});
+  nic::FlowId flow{};
+  const record::NewRecord bare{.ref = {0, 100, 0, 0}, .guarded = true};
+  const Bytes file(100);
+  const record::NewRecord full{.ref = {0, 100, 0, 0}, .payload = record::PayloadRef(std::make_unique<Pages>(file)), .guarded = true};
+  REQUIRE(device.add({}, {}, 0, &flow) == ocf::Status::Ok);
+  CHECK(device.push(flow, {&full, 1}) == ocf::Status::Invalid);
+  REQUIRE(orderFree.add({}, {}, 0, &flow) == ocf::Status::Ok);
+  CHECK(orderFree.push(flow, {&bare, 1}) == ocf::Status::Invalid);
+  CHECK(orderFree.push(flow, {&full, 1}) == ocf::Status::Ok);
+}
