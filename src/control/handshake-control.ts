@@ -343,6 +343,7 @@ export class HandshakeControl implements HandshakeHandler {
       alpn,
       maxHandshakeBytes,
       tickets: this.#sessions.tickets,
+      sessionCache: this.#sessions.cache,
       cookies: this.#sessions.cookies,
       clientAuthentication: this.#clients?.authentication,
       sessionContext: this.#clients?.sessionContext,

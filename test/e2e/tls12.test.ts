@@ -49,6 +49,21 @@ afterAll(async () => {
   site.remove();
 });
 
+it.each([
+  ['a ticket', []],
+  ['its session id, of a client without tickets', ['-no_ticket']],
+])('a session is resumed by %s', async (_how, options) => {
+  const port = server.address!.port;
+  // Six connections, each with the session of the one before.
+  const { stdout } = await run(
+    'openssl',
+    ['s_client', '-connect', `127.0.0.1:${port}`, '-tls1_2', '-reconnect', ...options],
+    'Q',
+  );
+  const lines = stdout.toString().match(/^(?:New|Reused), TLSv1\.2/gm);
+  expect(lines?.map((line) => line.split(',')[0])).toEqual(['New', ...Array(5).fill('Reused')]);
+});
+
 describe.each(SUITES)('%s', (ciphers) => {
   it.each(SIZES)('fetches %i bytes', async (size) => {
     const { bytes } = await fetch(server, `${size}.bin`, { ...TLS12, ciphers });

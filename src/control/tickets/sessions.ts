@@ -1,6 +1,7 @@
 /** Sessions as the handshakes of one thread use them. */
 import type { CryptoProvider } from '../../tls/index.ts';
-import type { Sealer, SessionTickets } from '../../tls/session/index.ts';
+import type { Sealer, SessionCache, SessionTickets } from '../../tls/session/index.ts';
+import { MemorySessionCache } from './session-cache.ts';
 import { SingleUseTable } from './single-use.ts';
 import { TicketSealer, type TicketSecrets } from './ticket-sealer.ts';
 
@@ -15,11 +16,20 @@ export interface SessionOptions {
   readonly singleUse: SharedArrayBuffer | null;
 }
 
+/** Clients of TLS 1.2 without the ticket extension are few; each costs about 300 bytes here. */
+const MAX_CACHED_SESSIONS = 1000;
+
 export class Sessions {
   /** undefined: sessions are not resumed. */
   readonly tickets: SessionTickets | undefined;
   /** For the cookies of HelloRetryRequests, which go by the same keys. */
   readonly cookies: Sealer;
+  /**
+   * TLS 1.2 sessions by their ids, for clients that take no tickets: of this thread alone, so that with several
+   * threads such a client resumes only where it meets the same one. undefined: none, as where a session may resume once.
+   */
+  readonly cache: SessionCache | undefined;
+  readonly #cache: MemorySessionCache | undefined;
   readonly #sealer: TicketSealer;
 
   /** `now`: milliseconds since the Unix epoch. */
@@ -30,6 +40,10 @@ export class Sessions {
     const { lifetime, singleUse } = options;
     const used = singleUse && new SingleUseTable(singleUse, { now, lifetime: 1000 * lifetime });
     if (options.tickets === 0) return;
+    if (used === null) {
+      this.#cache = new MemorySessionCache({ maxSessions: MAX_CACHED_SESSIONS, lifetime, now });
+      this.cache = this.#cache;
+    }
     this.tickets = {
       count: options.tickets,
       lifetime,
@@ -47,5 +61,6 @@ export class Sessions {
 
   wipe(): void {
     this.#sealer.wipe();
+    this.#cache?.clear();
   }
 }
