@@ -45,6 +45,7 @@ void Engine::beginClose(Connection& c, bool notify, Counter reason) {
 }
 
 // Sends what is owed, then close_notify, then FIN, then waits a little for the peer's FIN: closing at
+// RFC 8446 6.1: "Each party MUST send a "close_notify" alert before closing its write side".
 // once with unread data in the socket would reset the connection under the response.
 void Engine::finishClose(Connection& c) {
   flush(c);
@@ -75,6 +76,8 @@ void Engine::finishClose(Connection& c) {
   if (c.readable) enqueue(c);
 }
 
+// RFC 8446 6.2: "MUST close the connection without sending or receiving any additional data". RFC 5246 7.2.2: "MUST
+// send that alert at the fatal alert level".
 void Engine::abort(Connection& c, record::Alert alert, Counter reason) {
   if (c.dead || c.closing) return;
   const uint8_t fatal[2] = {2, static_cast<uint8_t>(alert)};

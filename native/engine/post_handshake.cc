@@ -29,9 +29,11 @@ bool Engine::onAlert(Connection& c, std::span<const uint8_t> content) {
     return false;
   };
   // An alert in pieces, or two in a record: as BoringSSL.
+  // RFC 8446 5.1: "a record with an Alert type MUST contain exactly one message".
   if (content.size() != 2) return refuse(record::Alert::DecodeError);
   const uint8_t level = content[0], description = content[1];
   if (description == static_cast<uint8_t>(record::Alert::CloseNotify)) {
+    // RFC 8446 6.1: "Any data received after a closure alert has been received MUST be ignored."
     c.peerClosed = true;
     return true;
   }

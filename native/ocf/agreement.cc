@@ -72,6 +72,9 @@ Tools& tools(Group group) noexcept {
 
 // Reading the octets checks that the point is on the curve (SEC 1, 2.3.4). With that and cofactor 1
 // the point is of the right order, so the costly order check of EVP_PKEY_public_check is not made.
+// RFC 8446 4.2.8.2: "peers MUST validate each other's public value Q by ensuring that the point is a valid point".
+// RFC 8422 5.11: "each party MUST validate the public key sent by its peer"; RFC 8422 5.11: "MUST check that the x
+// and y parameters from the peer's public value satisfy the curve equation".
 Owned<EVP_PKEY> importPeer(Group group, const GroupFacts& of, View bytes) noexcept {
   if (of.curve == nullptr)
     return Owned<EVP_PKEY>(EVP_PKEY_new_raw_public_key_ex(nullptr, of.algorithm, nullptr, bytes.data(), bytes.size()));
@@ -89,6 +92,11 @@ Agreement derive(const GroupFacts& of, EVP_PKEY* own, EVP_PKEY* peer, KeyShare& 
     return Agreement::Failed;
   out.secretLength = of.secretLength;
   // libcrypto refuses an all-zero X25519 result; that is the only way for a good key to fail here.
+  // RFC 8446 7.4.2: "MUST check whether the computed Diffie-Hellman shared secret is the all-zero value and abort if
+  // so". RFC 8422 5.11: "MUST check whether the computed premaster secret is the all-zero value"; RFC 8422 5.10:
+  // "obtains all-zeroes x_S, it MUST abort the handshake". RFC 8446 7.4.2: "leading zeros found in this octet string
+  // MUST NOT be truncated"; RFC 8422 5.10: "leading zeros found in this octet string MUST NOT be truncated"; hence
+  // the length.
   if (EVP_PKEY_derive(context.get(), out.secret.data(), &out.secretLength) != 1 || out.secretLength != of.secretLength)
     return of.curve == nullptr ? Agreement::InvalidShare : Agreement::Failed;
   uint8_t any = 0;
@@ -98,6 +106,7 @@ Agreement derive(const GroupFacts& of, EVP_PKEY* own, EVP_PKEY* peer, KeyShare& 
 
 bool wellFormed(const GroupFacts& of, View share) noexcept {
   // RFC 8446 4.2.8.2: uncompressed points only.
+  // RFC 8422 5.1.2: "MUST NOT support other formats for curves defined in this specification".
   return share.size() == of.publicLength && (of.curve == nullptr || share[0] == 4);
 }
 

@@ -44,6 +44,7 @@ const Scheme* findScheme(uint16_t code) noexcept {
 
 bool setPadding(EVP_PKEY_CTX* context, const Scheme& scheme) noexcept {
   // rsa_pss_rsae: MGF1 with the same hash, a salt of the hash's length (RFC 8446 4.2.3).
+  // RFC 8446 4.2.3: "The length of the Salt MUST be equal to the length of the output of the digest algorithm."
   if (scheme.padding == Padding::Pss)
     return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
            EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1 &&

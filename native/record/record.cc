@@ -71,6 +71,7 @@ void writeHeader(uint8_t* at, ContentType type, size_t ciphertextLength) noexcep
 size_t ciphertextLength(const uint8_t* header) noexcept { return size_t{header[3]} << 8 | header[4]; }
 
 // RFC 8446 section 5.4: everything after the last non-zero byte is padding. Returns the length up to
+// RFC 8446 5.4: "MUST limit their scanning to the cleartext returned from the AEAD decryption".
 // and including that byte, 0 when there is none.
 size_t withoutPadding(const uint8_t* inner, size_t length) noexcept {
   while (length >= 8) {
@@ -132,6 +133,9 @@ size_t RecordWriter::seal(ContentType type, std::span<const Slot> slots) {
     size_t n = 0;
     for (; n < kBurst && n < allowed && sealed + n < slots.size(); ++n) {
       const Slot& slot = slots[sealed + n];
+      // RFC 8446 5.4: "MUST NOT send Handshake and Alert records that have a zero-length TLSInnerPlaintext.content".
+      // RFC 5246 6.2.1: "MUST NOT send zero-length fragments of Handshake, Alert, or ChangeCipherSpec content types";
+      // RFC 5246 6.2.1: "The length MUST NOT exceed 2^14."
       const bool mayBeEmpty = type == ContentType::ApplicationData;
       if (slot.payloadLength > kMaxPlaintext || (slot.payloadLength == 0 && !mayBeEmpty)) break;
       ocf::Op& op = ops[n];
@@ -208,6 +212,7 @@ bool RecordReader::headerFails(std::span<const uint8_t> buffer, Alert& alert) co
   size_t shortest = kTagLength;
   if (facts_.tls12) {
     // No change_cipher_spec either: there is no renegotiation that it could belong to.
+    // RFC 5246 6: "unexpected record type, it MUST send an unexpected_message alert".
     if (type != ContentType::ApplicationData && type != ContentType::Handshake && type != ContentType::Alert)
       return alert = Alert::UnexpectedMessage, true;
     // RFC 5246 appendix E.1: the version is fixed once it was negotiated.
@@ -218,7 +223,10 @@ bool RecordReader::headerFails(std::span<const uint8_t> buffer, Alert& alert) co
     // Once keys are in use every record is application_data outside; change_cipher_spec is tolerated
     // during the handshake only (RFC 8446 5). RFC 8446 5.1: legacy_record_version "MUST be ignored for all
     // purposes"; it is authenticated all the same.
+    // RFC 8446 5: "after the peer's Finished message, it MUST be treated as an unexpected record type"; RFC 8446 5:
+    // "If a TLS implementation receives an unexpected record type, it MUST terminate the connection".
     if (type != ContentType::ApplicationData) return alert = Alert::UnexpectedMessage, true;
+    // RFC 8446 5.2: "larger than 2^14 + 256 octets MUST terminate the connection with a "record_overflow" alert".
     if (length > kMaxCiphertext13) return alert = Alert::RecordOverflow, true;
   }
   // Too short for its nonce and tag: it cannot be deprotected, which is bad_record_mac (RFC 8446 5.2,
@@ -241,6 +249,7 @@ RecordReader::Result RecordReader::open(std::span<uint8_t> buffer, Opened& opene
   if (headerFails(buffer, refused)) return fail(refused);
   const size_t whole = kHeaderLength + ciphertextLength(buffer.data());
   if (buffer.size() < whole) return Result::NeedMore;
+  // RFC 8446 5.3: "would need to wrap a sequence number, it MUST either rekey (Section 4.6.3) or terminate".
   if (recordSeq_ == kLastSeq) return fail(Alert::InternalError);
 
   const size_t before = facts_.framing.before;
@@ -266,6 +275,8 @@ RecordReader::Result RecordReader::open(std::span<uint8_t> buffer, Opened& opene
   }
   ocf::Op* list[] = {&op};
   if (framework_->dispatch(list, 1) != 1) return fail(Alert::InternalError);
+  // RFC 8446 5.2: "If the decryption fails, the receiver MUST terminate the connection with a "bad_record_mac"
+  // alert." RFC 5246 6.2.3.3: "If the decryption fails, a fatal bad_record_mac alert MUST be generated."
   if (op.status == ocf::Status::BadTag) return fail(Alert::BadRecordMac);
   if (op.status != ocf::Status::Ok) return fail(Alert::InternalError);
 
@@ -276,8 +287,10 @@ RecordReader::Result RecordReader::open(std::span<uint8_t> buffer, Opened& opene
     if (contentLength > kMaxPlaintext) return fail(Alert::RecordOverflow);
   } else {
     // RFC 8446 5.4: content, type and padding together are at most 2^14 + 1 bytes.
+    // RFC 8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets".
     if (contentLength > kMaxPlaintext + 1) return fail(Alert::RecordOverflow);
     const size_t inner = withoutPadding(segment.p, contentLength);
+    // RFC 8446 5.4: "does not find a non-zero octet in the cleartext, it MUST terminate the connection".
     if (inner == 0) return fail(Alert::UnexpectedMessage);
     contentLength = inner - 1;
     type = static_cast<ContentType>(segment.p[contentLength]);
@@ -287,6 +300,7 @@ RecordReader::Result RecordReader::open(std::span<uint8_t> buffer, Opened& opene
     case ContentType::Handshake:
     case ContentType::Alert:
       // RFC 8446 5.1 and RFC 5246 6.2.1: no empty fragments of these two, padded or not.
+      // RFC 8446 5.4: "if such a message is received, the receiving implementation MUST terminate the connection".
       if (contentLength == 0) return fail(Alert::UnexpectedMessage);
       break;
     default: return fail(Alert::UnexpectedMessage);

@@ -17,6 +17,8 @@
 
 namespace socrypt::record {
 
+// RFC 5246 6: "MUST NOT send record types not defined in this document"; RFC 8446 5: "MUST NOT send record types not
+// defined in this document".
 enum class ContentType : uint8_t { ChangeCipherSpec = 20, Alert = 21, Handshake = 22, ApplicationData = 23 };
 
 /// Alerts that the record layer itself can owe to the peer (RFC 8446 section 6).

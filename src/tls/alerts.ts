@@ -127,6 +127,8 @@ const ALERT_OF_REASON = {
   key_usage_exhausted: Alert.closeNotify,
   renegotiation: Alert.noRenegotiation,
   // the peer's doing, or ours
+  // RFC 5246 7.2.1: "The other party MUST respond with a close_notify alert of its own and close down the
+  // connection".
   peer_closed: Alert.closeNotify,
   peer_alert: undefined,
   truncated: undefined,

@@ -51,6 +51,8 @@ export const ExtensionType = {
   renegotiationInfo: 0xff01,
 } as const;
 
+// RFC 5246 7.2.2: decryption_failed, no_certificate and export_restriction are not among them: "It MUST NOT be sent
+// by compliant implementations."
 export const AlertDescription = {
   closeNotify: 0,
   unexpectedMessage: 10,
@@ -107,7 +109,10 @@ export const UNCOMPRESSED_POINT = 0;
 
 /** TLSPlaintext.fragment at most (RFC 8446 5.1). */
 export const MAX_PLAINTEXT = 1 << 14;
-/** RFC 8449 4: of a TLS 1.3 record the limit counts the content type as well. */
+/**
+ * RFC 8449 4: of a TLS 1.3 record the limit counts the content type as well. RFC 8449 4: "an endpoint MUST NOT send a
+ * value higher than the protocol-defined maximum record size".
+ */
 export const OWN_RECORD_SIZE_LIMIT = MAX_PLAINTEXT + 1;
 /** RFC 8449 4: "Endpoints MUST NOT send a "record_size_limit" extension with a value smaller than 64." */
 export const MIN_RECORD_SIZE_LIMIT = 64;

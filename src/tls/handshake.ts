@@ -148,6 +148,8 @@ export abstract class Handshake<Config extends HandshakeConfig> {
         throw new TlsError('application_data_in_handshake');
       default:
         // RFC 8446 5: "If a TLS implementation receives an unexpected record type, it MUST terminate the connection".
+        // RFC 5246 6: "If a TLS implementation receives an unexpected record type, it MUST send an unexpected_message
+        // alert."
         throw new TlsError('unknown_content_type');
     }
   }
@@ -215,6 +217,8 @@ export abstract class Handshake<Config extends HandshakeConfig> {
     const alert = alertFor(reason);
     const parts: Uint8Array[] = [];
     if (alert !== undefined) {
+      // RFC 8446 6: "All the alerts listed in Section 6.2 MUST be sent with AlertLevel=fatal". RFC 5246 7.2.2: "MUST
+      // send the appropriate alert prior to closing the connection", "MUST send that alert at the fatal alert level".
       const level = alert === AlertDescription.closeNotify ? ALERT_LEVEL_WARNING : ALERT_LEVEL_FATAL;
       connection.writer.write(ContentType.alert, Uint8Array.of(level, alert), parts);
     }

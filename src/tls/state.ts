@@ -18,6 +18,7 @@ export abstract class State<Config extends HandshakeConfig> {
   // RFC 8446 4: "A peer which receives a handshake message in an unexpected order MUST abort the handshake with an
   // "unexpected_message" alert." RFC 8446 4.6.3: so does one that receives "a KeyUpdate message prior to receiving a
   // Finished message".
+  // RFC 5246 7.4: "presented below in the order they MUST be sent".
   receive(_message: HandshakeMessage, _connection: Connection<Config>): State<Config> {
     throw new TlsError('unexpected_handshake_message');
   }
@@ -147,6 +148,8 @@ export class Connection<Config extends HandshakeConfig> {
   }
 }
 
+// RFC 8446 4.5: of EndOfEarlyData, "Servers MUST NOT send this message, and clients receiving it MUST terminate the
+// connection".
 export function requireType(message: HandshakeMessage, type: number): void {
   if (message.type !== type) throw new TlsError('unexpected_handshake_message');
 }

@@ -23,6 +23,7 @@ export interface Suite {
 /**
  * Nonce and tag have the same length in all of them. RFC 8446 5.2: "MUST NOT produce an expansion greater than 255
  * octets". RFC 8446 5.3: "An AEAD algorithm where N_MAX is less than 8 bytes MUST NOT be used".
+ * RFC 5246 6.2.3.3: "Each AEAD cipher MUST NOT produce an expansion of greater than 1024 bytes."
  */
 export const IV_LENGTH = 12;
 export const TAG_LENGTH = 16;
@@ -72,6 +73,8 @@ const chacha12 = (id: number, authentication: Authentication): Suite => ({
 
 // RFC 8446 9.1: "MUST implement the TLS_AES_128_GCM_SHA256". RFC 8446 D.5: "Implementations MUST NOT offer or
 // negotiate RC4 cipher suites"; "Ciphers with a strength less than 112 bits MUST NOT be offered or negotiated".
+// RFC 5246 A.5: TLS_NULL_WITH_NULL_NULL "MUST NOT be negotiated"; without a certificate: "MUST NOT be used by TLS 1.2
+// implementations unless".
 const SUITES: ReadonlyMap<number, Suite> = new Map(
   [
     AES_128_GCM_SHA256,

@@ -149,6 +149,8 @@ function viewOf(der: Uint8Array): Certificate {
     commonName: commonNameOf(tbs.subject),
     subjectDer: raw.subject,
     issuerDer: raw.issuer,
+    // RFC 5280 4.1.2.2: "MUST be able to handle serialNumber values up to 20 octets"; so RFC 5280 B: "MUST be able to
+    // handle serialNumber values up to 20 octets in length".
     serialNumber: Buffer.from(tbs.serialNumber).toString('hex'),
     notBefore: checkedTime(tbs.validity.notBefore.getTime(), raw.notBefore),
     notAfter: checkedTime(tbs.validity.notAfter.getTime(), raw.notAfter),
@@ -230,6 +232,7 @@ interface SignedParts {
   readonly signature: Uint8Array;
 }
 
+// RFC 5280 4.1.2.1: "conforming implementations MUST recognize version 3 certificates".
 function versionOf(value: number): 1 | 2 | 3 {
   if (value === 0 || value === 1 || value === 2) return (value + 1) as 1 | 2 | 3;
   throw new DerError(`version ${value}`);
@@ -291,7 +294,12 @@ export function printable(text: string): string {
   return clean.length > MAX_NAME_TEXT ? `${clean.slice(0, MAX_NAME_TEXT)}…` : clean;
 }
 
-/** asn1-schema takes the 31st of February for a day in March; RFC 5280 4.1.2.5 has one form, to the second, in UTC. */
+/**
+ * asn1-schema takes the 31st of February for a day in March; RFC 5280 4.1.2.5 has one form, to the second, in UTC.
+ * RFC 5280 4.1.2.5: "MUST be able to process validity dates that are encoded in either UTCTime or GeneralizedTime";
+ * RFC 5280 4.1.2.5: "MUST be expressed in Greenwich Mean Time (Zulu) and MUST include seconds"; RFC 5280 4.1.2.5.2:
+ * "MUST NOT include fractional seconds".
+ */
 export function checkedTime(date: Date, content: Uint8Array): Date {
   const text = Buffer.from(content).toString('latin1');
   const form = /^(?:\d\d)?\d{12}Z$/.test(text) && !Number.isNaN(date.getTime());

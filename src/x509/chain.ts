@@ -15,6 +15,7 @@ export interface Chain {
  * Puts `certificates` in order behind `leaf` (default: the first that issued none of the others). Alternative issuers
  * (cross-signing) all stay, in the order given. Throws ERR_SOCRYPT_CERTIFICATE_CHAIN when one has nothing to do with the
  * leaf, ERR_SOCRYPT_CERTIFICATE_MISSING when there is none.
+ * RFC 5246 7.4.2: "The sender's certificate MUST come first in the list."
  * RFC 8446 4.4.2: "The sender's certificate MUST come in the first CertificateEntry in the list."
  */
 export function orderChain(certificates: readonly Certificate[], source: string, leaf?: Certificate): Chain {

@@ -34,7 +34,10 @@ export function checkAnswered(extensions: Extensions, allowed: ReadonlySet<numbe
   for (const type of extensions.keys()) {
     // RFC 8446 4.1.4: "a HelloRetryRequest MUST NOT contain any extensions that were not first offered by the client
     // in its ClientHello, with the exception of optionally the "cookie"".
+    // RFC 8446 4.2: a server "MUST NOT send extension responses if the remote endpoint did not send the corresponding
+    // extension requests, with the exception of the "cookie" extension".
     if (type === ExtensionType.cookie && allowed === ALLOWED_IN.helloRetryRequest) continue;
+    // RFC 5246 7.4.1.4: "it MUST abort the handshake with an unsupported_extension fatal alert".
     if (!offer.types.has(type)) throw new TlsError('extension_not_offered');
     if (!allowed.has(type)) throw new TlsError('extension_in_wrong_message');
   }

@@ -21,6 +21,8 @@ export class ExpectEncryptedExtensions extends ProtectedState<Progress> {
     const extensions = readExtensions(reader.nested16(0));
     reader.expectEnd();
     // RFC 8446 4.3.1: "The client MUST check EncryptedExtensions for the presence of any forbidden extensions".
+    // RFC 8449 5: max_fragment_length is never offered: "MUST treat receipt of both "max_fragment_length" and
+    // "record_size_limit" as a fatal error".
     checkAnswered(extensions, ALLOWED_IN.encryptedExtensions, offer);
     // RFC 6066 3: its "extension_data" field "SHALL be empty".
     extensions.get(ExtensionType.serverName)?.expectEnd();
@@ -40,7 +42,10 @@ export class ExpectEncryptedExtensions extends ProtectedState<Progress> {
   }
 }
 
-/** RFC 8449 4: a value below 64: illegal_parameter. `overhead`: bytes of a record's plaintext that are no content. */
+/**
+ * RFC 8449 4: "An endpoint MUST treat receipt of a smaller value as a fatal error and generate an "illegal_parameter"
+ * alert." `overhead`: bytes of a record's plaintext that are no content.
+ */
 export function maxFragmentFrom(extensions: Extensions, overhead: 0 | 1): number {
   const extension = extensions.get(ExtensionType.recordSizeLimit);
   if (extension === undefined) return MAX_PLAINTEXT;

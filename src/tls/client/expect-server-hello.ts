@@ -71,6 +71,7 @@ function versionOf(offer: Offer, hello: ReceivedServerHello): number {
     if (hello.legacyVersion !== TLS12 || !versions.includes(TLS12) || hello.isRetryRequest) {
       // RFC 8446 D.1: "If the version chosen by the server is not supported by the client (or is not acceptable), the
       // client MUST abort the handshake with a "protocol_version" alert."
+      // RFC 5246 E.1: "the client MUST send a "protocol_version" alert message".
       throw new TlsError('version_not_offered');
     }
     refuseDowngrade(offer, hello.random);

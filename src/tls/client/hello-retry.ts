@@ -86,6 +86,7 @@ class ExpectSecondServerHello extends Tls13State<ClientConfig> {
     // RFC 8446 4.1.4: "clients MUST check that the cipher suite supplied in the ServerHello is the same". RFC 8446
     // 4.2.8: "the client MUST verify that the selected NamedGroup in the ServerHello is the same": there is one
     // share, so that it is, unless only a cookie was asked for.
+    // RFC 8446 4.2.8: "If this check fails, the client MUST abort the handshake".
     if (checkSuite13(offer, hello).id !== this.#suite.id) throw new TlsError('hello_differs_from_retry');
     this.#transcript.add(message.whole);
     return acceptServerHello13(connection, {

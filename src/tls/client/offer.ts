@@ -117,6 +117,7 @@ export function helloMessage(offer: Offer, provider: CryptoProvider, before?: Ui
   const { resumption, config } = offer;
   if (resumption?.suite.version !== TLS13) return writeClientHello(offer);
   // RFC 8446 4.2: "with the exception of "pre_shared_key" (Section 4.2.11) which MUST be the last extension".
+  // RFC 8446 4.2.11: pre_shared_key "MUST be the last extension in the ClientHello".
   const extensions = [...offer.extensions, preSharedKey(resumption, config.now?.() ?? 0)];
   const message = writeClientHello({ ...offer, extensions });
   bind(provider, resumption, message, before);
@@ -150,8 +151,13 @@ function extensionsFor(
   if (serverName !== undefined) list.push(serverNameExtension(serverName));
   if (versions.includes(TLS12)) {
     list.push(
+      // RFC 7627 5.2: "a client implementing this document MUST send the "extended_master_secret" extension"; RFC
+      // 7627 5.3: "When offering an abbreviated handshake, the client MUST send" it.
       extension(ExtensionType.extendedMasterSecret),
+      // RFC 5746 3.4: "The client MUST include either an empty "renegotiation_info" extension, or" the SCSV.
       extension(ExtensionType.renegotiationInfo, (writer) => writer.u8(0)),
+      // RFC 8422 5.1: "it MUST contain the value 0 (uncompressed)"; RFC 8422 5.1.2: "that supports no other curves
+      // MUST send the following octets".
       extension(ExtensionType.ecPointFormats, (writer) => writer.vector(1, Uint8Array.of(UNCOMPRESSED))),
     );
     // RFC 5077 3.2: a ticket, or nothing, which asks for one.
@@ -165,11 +171,14 @@ function extensionsFor(
   list.push(
     extension(ExtensionType.supportedGroups, (writer) => writer.list16(2, config.groups)),
     // RFC 8446 4.2.3: "Clients which desire the server to authenticate itself via a certificate MUST send" it.
+    // RFC 5246 7.4.1.4.1: "supports other hash and signature algorithms (and it is willing to use them for verifying
+    // messages sent by the server, i.e., server certificates and server key exchange), it MUST send the" extension.
     extension(ExtensionType.signatureAlgorithms, (writer) => writer.list16(2, config.signatureSchemes)),
   );
   if (config.alpn.length > 0) list.push(alpnExtension(config.alpn));
   if (config.requestOcsp) {
     list.push(
+      // RFC 6066 8: "SHALL contain "CertificateStatusRequest"".
       extension(ExtensionType.statusRequest, (writer) => {
         writer.u8(OCSP);
         writer.u16(0); // responder_id_list: any
@@ -204,6 +213,7 @@ function keyShare(keys: ReadonlyMap<number, EphemeralKey>): Extension {
   });
 }
 
+// RFC 6066 3: "SHALL contain "ServerNameList"".
 function serverNameExtension(name: string): Extension {
   return extension(ExtensionType.serverName, (writer) => {
     const list = writer.open(2);
@@ -213,6 +223,7 @@ function serverNameExtension(name: string): Extension {
   });
 }
 
+// RFC 7301 3.1: "SHALL contain a "ProtocolNameList" value".
 function alpnExtension(names: readonly string[]): Extension {
   return extension(ExtensionType.alpn, (writer) => {
     const list = writer.open(2);

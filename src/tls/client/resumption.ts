@@ -60,6 +60,7 @@ function hasSecretOf({ secret, ticket }: ClientSession, { version, hashLength }:
  * "Any ticket MUST only be resumed with a cipher suite that has the same KDF hash algorithm".
  */
 function isSuiteOffered(config: ClientConfig, suite: Suite): boolean {
+  // RFC 5246 7.4.1.2: "MUST include at least the cipher_suite from that session".
   if (suite.version !== TLS13) return config.suites.includes(suite.id);
   return config.suites.some((id) => {
     const offered = suiteById(id);

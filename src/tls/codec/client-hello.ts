@@ -77,6 +77,7 @@ export function readClientHello(body: Uint8Array): ClientHello {
   let signatureAlgorithmsCert: number[] | undefined;
 
   // A hello older than TLS 1.2 may end here (RFC 5246 7.4.1.2); the version check answers it.
+  // RFC 5246 7.4.1.2: "MUST accept ClientHello messages both with and without the extensions field".
   // RFC 8446 4.1.2: "MUST check that the message either contains no data after legacy_compression_methods or that it
   // contains a valid extensions block with no data following"; "If not, then it MUST abort the handshake with a
   // "decode_error" alert."
@@ -101,6 +102,7 @@ export function readClientHello(body: Uint8Array): ClientHello {
           supportedGroups = readList16(content, 2);
           break;
         case ExtensionType.signatureAlgorithms:
+          // RFC 5246 7.4.1.4.1: "TLS servers MUST support receiving this extension."
           signatureAlgorithms = readList16(content, 2);
           break;
         case ExtensionType.alpn:
@@ -151,6 +153,8 @@ export function readClientHello(body: Uint8Array): ClientHello {
           wantsScts = true;
           break;
         case ExtensionType.recordSizeLimit:
+          // RFC 8449 5: "MUST ignore a "max_fragment_length" that appears in a ClientHello if both extensions
+          // appear".
           recordSizeLimit = content.u16();
           content.expectEnd();
           break;

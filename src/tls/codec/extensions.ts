@@ -17,7 +17,8 @@ export function readExtensions(list: Reader, duplicate: Reason = 'duplicate_exte
   const extensions = new Map<number, Reader>();
   while (list.remaining > 0) {
     const type = list.u16();
-    // RFC 8446 4.2: "There MUST NOT be more than one extension of the same type in a given extension block."
+    // RFC 5246 7.4.1.4: "There MUST NOT be more than one extension of the same type." RFC 8446 4.2: the same "in a
+    // given extension block."
     if (extensions.has(type)) throw new TlsError(duplicate);
     extensions.set(type, list.nested16(0));
   }
@@ -27,7 +28,11 @@ export function readExtensions(list: Reader, duplicate: Reason = 'duplicate_exte
 const HOST_NAME = 0;
 const MAX_HOST_NAME = 255;
 
-/** The host name in lower case and without a final dot; undefined when the list holds other name types only. */
+/**
+ * The host name in lower case and without a final dot; undefined when the list holds other name types only. RFC 6066
+ * 11.1: "MUST ensure that a buffer overflow does not occur, whatever the values of the length fields in server_name":
+ * every length goes through Reader.
+ */
 export function readServerName(reader: Reader): string | undefined {
   const list = reader.nested16(1);
   reader.expectEnd();
@@ -70,6 +75,7 @@ export function readAlpn(reader: Reader): string[] {
   reader.expectEnd();
   const names: string[] = [];
   while (list.remaining > 0) {
+    // RFC 7301 3.1: "Empty strings MUST NOT be included and byte strings MUST NOT be truncated."
     const bytes = list.bytes8(1);
     let name = '';
     for (let i = 0; i < bytes.length; i++) name += String.fromCharCode(bytes[i]!);

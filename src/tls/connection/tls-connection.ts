@@ -105,6 +105,7 @@ export class TlsConnection {
 
   // RFC 8446 2: "Application Data MUST NOT be sent prior to sending the Finished message". RFC 8446 5.1: "Application
   // Data records MUST NOT be written to the wire unprotected".
+  // RFC 5246 7.3: "Application data MUST NOT be sent prior to the completion of the first handshake".
   #established(method: string): ApplicationTraffic {
     if (this.#traffic !== undefined) return this.#traffic;
     throw Object.assign(

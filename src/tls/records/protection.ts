@@ -98,6 +98,7 @@ export class Tls13Protection extends Protection {
     if (inner === null) return null;
     this.advance();
     // RFC 8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets".
+    // RFC 8449 4: it is the limit that we advertise: "MUST generate a fatal "record_overflow" alert".
     if (inner.length > MAX_PLAINTEXT + 1) throw new TlsError('plaintext_too_long');
     let end = inner.length;
     // RFC 8446 5.4: "Implementations MUST limit their scanning to the cleartext returned from the AEAD decryption."
@@ -143,6 +144,7 @@ export class Tls12Protection extends Protection {
     const type = header[0]!;
     const additionalData = this.#describe(type, length);
     const content = this.provider.aeadOpen(suite.aead, key, nonce, additionalData, sealed.subarray(before));
+    // RFC 5246 6.1: "These current states MUST be updated for each record processed."
     if (content === null) return null;
     this.advance();
     if (length > MAX_PLAINTEXT) throw new TlsError('plaintext_too_long');
@@ -162,6 +164,8 @@ export class Tls12Protection extends Protection {
 }
 
 // RFC 8446 5.3: "the first record transmitted under a particular traffic key MUST use sequence number 0".
+// RFC 5246 6.1: "the first record transmitted under a particular connection state MUST use sequence number 0", "MUST
+// be set to zero whenever a connection state is made the active state".
 export function protectionFor(provider: CryptoProvider, keys: RecordKeys, recordSeq = 0): Protection {
   return keys.suite.version === TLS12
     ? new Tls12Protection(provider, keys, recordSeq)

@@ -115,8 +115,11 @@ export class RecordReader {
     const queue = this.#queue;
     const type = queue.at(0);
     if (type < ContentType.changeCipherSpec || type > ContentType.applicationData) {
+      // RFC 8446 D.5: "MUST NOT negotiate TLS 1.3 or later using an SSL version 2.0 compatible CLIENT-HELLO"; "SSL
+      // 2.0 … MUST NOT be negotiated for any reason".
       throw new TlsError(this.#bytesRead === 0 ? 'not_tls' : 'unknown_content_type');
     }
+    // RFC 5246 E.1: "MUST accept any value {03,XX} as the record layer version number for ClientHello".
     // RFC 8446 5.1: legacy_record_version "MUST be ignored for all purposes". RFC 8446 D.2: "various TLS 1.x versions
     // in this field, but its value MUST always be ignored". A major version other than 3 is not a version of TLS,
     // though.
@@ -138,6 +141,8 @@ export class RecordReader {
     if (opened === null) {
       // RFC 8446 5.2: "If the decryption fails, the receiver MUST terminate the connection with a "bad_record_mac"
       // alert."
+      // RFC 5246 6.2.3.3: "If the decryption fails, a fatal bad_record_mac alert MUST be generated." RFC 5246 7.2.2:
+      // "because a TLSCiphertext decrypted in an invalid way".
       this.#skip(sealed.length, 'record_did_not_decrypt');
       return undefined;
     }

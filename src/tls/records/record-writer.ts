@@ -38,7 +38,11 @@ export class RecordWriter {
     this.#protection = protectionFor(this.#provider, keys, recordSeq);
   }
 
-  /** Bytes of content in a protected record at most, from here on (RFC 8449); unprotected ones are not bound by it. */
+  /**
+   * Bytes of content in a protected record at most, from here on (RFC 8449); unprotected ones are not bound by it.
+   * RFC 8449 4: "MUST NOT generate a protected record with plaintext that is larger than the RecordSizeLimit value it
+   * receives from its peer".
+   */
   limitFragments(bytes: number): void {
     this.#maxFragment = bytes;
   }

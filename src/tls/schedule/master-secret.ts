@@ -77,7 +77,10 @@ export class MasterSecret {
     };
   }
 
-  /** verify_data of that side's Finished (RFC 5246 7.4.9). */
+  /**
+   * verify_data of that side's Finished (RFC 5246 7.4.9). RFC 5246 7.4.9: "the Hash MUST be the Hash used as the
+   * basis for the PRF": both are the suite's.
+   */
   finished(side: 'client' | 'server', transcriptHash: Uint8Array): Uint8Array {
     return this.#prf(`${side} finished`, transcriptHash, VERIFY_DATA_12);
   }

@@ -123,6 +123,8 @@ export function answer(connection: Connection, plan: Plan): ServerState {
     recordSizeLimit: recordSizeLimit && OWN_RECORD_SIZE_LIMIT,
   });
   // RFC 8449 4: of TLS 1.3 records the limit counts the type as well.
+  // RFC 8449 4: "A server MUST NOT enforce this restriction", that the client's limit be no higher than the
+  // protocol's, but "MUST NOT send records larger than the protocol-defined limit".
   const maxFragment = Math.min(MAX_PLAINTEXT, (recordSizeLimit ?? OWN_RECORD_SIZE_LIMIT) - 1);
   connection.writer.limitFragments(maxFragment);
   // RFC 8446 4.3.2: "Servers which are authenticating with a PSK MUST NOT send the CertificateRequest message in the

@@ -32,6 +32,8 @@ export function whyNotResumable(state: SessionState, setting: SessionSetting): R
   ) {
     return 'expired';
   }
+  // RFC 6066 3: "MUST NOT accept the request to resume the session if the server_name extension contains a different
+  // name".
   if (state.serverName !== setting.serverName) return 'other_server_name';
   if (state.alpn !== setting.alpn) return 'other_alpn';
   if (!isSame(state.identity, setting.identity)) return 'other_identity';

@@ -34,6 +34,7 @@ export function requireSignature12(provider: CryptoProvider, claimed: ClaimedSig
   if (kind === undefined || !claimed.offered.includes(scheme)) throw new TlsError('scheme_not_offered');
   // RFC 5246 7.4.2: "public key (and associated restrictions) MUST be compatible with the selected key exchange
   // algorithm".
+  // RFC 8422 5.3: "Certificate MUST contain an ECDSA-or EdDSA-capable".
   if (authentication !== undefined && kind !== authentication) throw new TlsError('scheme_does_not_fit_key');
   const spki = spkiOf(claimed.leaf);
   const key = readPublicKey(spki);

@@ -75,6 +75,7 @@ function listOf(der: Uint8Array): RevocationList {
   if (algorithm === undefined || issuer === undefined || thisUpdate === undefined)
     throw new DerError('it is too short');
   // RFC 5280 5.1.2.5: "Conforming CRL issuers MUST include the nextUpdate field in all CRLs."
+  // RFC 5280 5.1.2.5: "MUST be able to process dates that are encoded in either UTCTime or GeneralizedTime".
   if (nextUpdate === undefined || (nextUpdate.tag !== 0x17 && nextUpdate.tag !== 0x18)) {
     throw new DerError('it has no nextUpdate');
   }
@@ -82,11 +83,15 @@ function listOf(der: Uint8Array): RevocationList {
   // The entries of a large list are walked raw: asn1-schema takes 30 us and 1 KB for each. The rest is what it parses.
   const list = parseAs(withoutEntries(der, tbs, entries), CertificateList).tbsCertList;
   const extensions = extensionsOf(list.crlExtensions ?? []);
+  // RFC 5280 5.2.3: "MUST be able to handle CRLNumber values up to 20 octets": it is not looked at.
+  // RFC 5280 B: "MUST be able to handle cRLNumber values up to 20 octets in length".
   const known: readonly string[] = [
     id_ce_issuingDistributionPoint,
     id_ce_cRLNumber,
     id_ce_authorityKeyIdentifier,
   ];
+  // RFC 5280 5.2: "If a CRL contains a critical extension that the application cannot process, then the application
+  // MUST NOT use that CRL".
   for (const [oid, { critical }] of extensions) {
     if (critical && !known.includes(oid))
       throw new DerError(`its extension ${oid} is critical and not known here`);
@@ -97,6 +102,7 @@ function listOf(der: Uint8Array): RevocationList {
     tbsSignatureAlgorithm: slice(der, algorithm),
     issuer: nameText(list.issuer),
     issuerDer: slice(der, issuer),
+    // RFC 5280 5.1.2.4: "MUST be able to process dates that are encoded in either UTCTime or GeneralizedTime".
     thisUpdate: checkedTime(list.thisUpdate.getTime(), contentOf(der, thisUpdate)),
     nextUpdate: checkedTime(timeOf(list.nextUpdate), contentOf(der, nextUpdate)),
     revoked: entries === undefined ? new Set() : serialsOf(der, entries),

@@ -47,11 +47,13 @@ export function parseNameConstraints(der: Uint8Array): ConstraintSet {
   const parsed = parseAs(der, NameConstraints);
   const all = [...(parsed.permittedSubtrees ?? []), ...(parsed.excludedSubtrees ?? [])];
   // RFC 5280 4.2.1.10: "the minimum MUST be zero, and maximum MUST be absent."
+  // RFC 5280 4.2.1.10: of other values "MUST either process these fields or reject the certificate".
   if (all.some(({ minimum, maximum }) => minimum !== 0 || maximum !== undefined)) {
     throw new DerError('nameConstraints with a minimum or maximum');
   }
   const parts = sequenceOf(der) ?? [];
   // RFC 5280 4.2.1.10: "Conforming CAs MUST NOT issue certificates where name constraints is an empty sequence."
+  // RFC 5280 4.2.1.10: "either the permittedSubtrees field or the excludedSubtrees MUST be present".
   if (all.length === 0) throw new DerError('empty nameConstraints');
   const basesOf = (tag: number): GeneralNameView[] =>
     parts
@@ -100,6 +102,8 @@ function ipSubtree(value: Uint8Array): IpSubtree {
   const half = value.length / 2;
   const mask = value.subarray(half);
   // RFC 5280 4.2.1.10: an address and a mask "in the style of RFC 4632 (CIDR)": ones, then zeros.
+  // RFC 5280 4.2.1.10: "the iPAddress field MUST contain 32 octets similarly encoded"; "The syntax of iPAddress MUST
+  // be as described".
   const bits = [...mask].map((octet) => octet.toString(2).padStart(8, '0')).join('');
   if ((half !== 4 && half !== 16) || !/^1*0*$/.test(bits)) {
     throw new DerError('an iPAddress constraint that is no network');
@@ -116,6 +120,8 @@ export function checkNames(
 ): Refusal | undefined {
   for (const form of constraints.unprocessed) {
     // RFC 5280 4.2.1.10: "the application MUST either process the constraint or reject the certificate."
+    // RFC 5280 4.2.1.10: such are URIs, "then the application MUST reject the certificate", and x400Address: "MUST be
+    // applied to any names of type x400Address".
     if (names.forms.has(form)) {
       return refusal(
         'unsupported_name_constraint',
@@ -165,7 +171,10 @@ export function checkNames(
   );
 }
 
-/** Every host that `name` covers is in the subtree. */
+/**
+ * Every host that `name` covers is in the subtree. RFC 5280 7.2: "a case-insensitive exact match on a label-by-label
+ * basis".
+ */
 function dnsWithin(name: string, subtree: DnsSubtree): boolean {
   if (subtree.name === '') return true;
   const wildcard = name.startsWith('*.');
@@ -193,6 +202,8 @@ function ipText(address: Uint8Array): string {
   return address.length === 4 ? address.join('.') : `address ${Buffer.from(address).toString('hex')}`;
 }
 
+// RFC 5280 4.2.1.10: "MUST be able to process name constraints that are imposed on the directoryName name form"; "an
+// implementation MUST compare DN attributes".
 function directoryWithin(name: CanonicalName, subtree: CanonicalName): boolean {
   return subtree.length <= name.length && subtree.every((rdn, i) => rdn === name[i]);
 }

@@ -54,11 +54,13 @@ export function subjectNamesOf(certificate: Certificate): SubjectNames {
 
   const forms = new Set(general.map(({ form }) => form));
   const directoryNames = ofForm(NameForm.directoryName).map(canonicalName);
+  // RFC 5280 4.2.1.10: "MUST be applied to the subject field in the certificate (when the certificate includes a
+  // non-empty subject field) and to any names of type directoryName".
   if (subject.length > 0) {
     forms.add(NameForm.directoryName);
     directoryNames.push(subject);
   }
-  // RFC 5280 4.2.1.10: constraints on rfc822Name apply to the subject's emailAddress.
+  // RFC 5280 4.2.1.10: "the rfc822Name constraint MUST be applied to the attribute of type emailAddress".
   if (subject.some((rdn) => rdn.includes(`${OID_EMAIL_ADDRESS}=`))) forms.add(NameForm.rfc822Name);
   return {
     dnsNames: certificate.dnsNames,
@@ -98,7 +100,10 @@ export function canonicalName(der: Uint8Array): CanonicalName {
   });
 }
 
-/** RFC 5280 7.1: strings of different types compare as text, without regard to case and to the number of blanks. */
+/**
+ * RFC 5280 7.1: strings of different types compare as text, without regard to case and to the number of blanks. RFC
+ * 5280 4.2.1.10: "implementations MUST perform the DN comparison rules specified in Section 7.1".
+ */
 function canonicalValue(der: Uint8Array, element: DerElement): string {
   const text = textOf(element.tag, Buffer.from(contentOf(der, element)));
   if (text === undefined) return `#${Buffer.from(slice(der, element)).toString('hex')}`;
@@ -149,6 +154,7 @@ export function matchesName(certificate: Certificate, names: SubjectNames, wante
   // RFC 9525 6.3: the asterisk is the whole left-most label and stands for one. "*.com" covers nobody's own names: as in
   // NSS, OpenSSL and webpki, two labels must follow.
   const wildcard = dot > 0 && parent.includes('.') ? `*.${parent}` : undefined;
+  // RFC 5280 7.2: both in lower case: "a case-insensitive exact match on the entire DNS name".
   return certificate.dnsNames.some((name) => name === wanted.name || name === wildcard);
 }
 

@@ -33,11 +33,15 @@ const MAX_RSA_EXPONENT = 2n ** 33n - 1n;
 // AlgorithmIdentifiers in the one form that DER and their RFCs give them; compared byte for byte.
 /** RFC 4055 1.2: rsaEncryption, its parameters NULL and present. */
 const RSA = '300d06092a864886f70d0101010500';
-/** RFC 8410 3: id-Ed25519, its parameters absent. */
+/** RFC 8410 3: id-Ed25519, its parameters absent. RFC 8422 5.9: "signed using EdDSA MUST comply with [RFC8410]". */
 const ED25519 = '300506032b6570';
 /** RFC 4055 1.2: id-RSASSA-PSS; its parameters, where there are any, are libcrypto's to read. */
 const RSA_PSS_OID = '06092a864886f70d01010a';
-/** RFC 5480 2.1.1: id-ecPublicKey with namedCurve. `bytes`: of a coordinate. */
+/**
+ * RFC 5480 2.1.1: id-ecPublicKey with namedCurve. `bytes`: of a coordinate. RFC 8422 5.9: "signed using ECDSA MUST
+ * comply with [RFC3279] or another RFC that replaces or extends it"; RFC 8422 5.3: "ECC public keys MUST be encoded
+ * in certificates as described in Section 5.9."
+ */
 const CURVES: Readonly<Record<string, { readonly curve: PublicKeyCurve; readonly bytes: number }>> = {
   '301306072a8648ce3d020106082a8648ce3d030107': { curve: 'P-256', bytes: 32 },
   '301006072a8648ce3d020106052b81040022': { curve: 'P-384', bytes: 48 },
@@ -64,7 +68,8 @@ export function readPublicKey(spki: Uint8Array): PublicKey | RefusedKey {
   const identifier = Buffer.from(slice(spki, algorithm)).toString('hex');
   const named = CURVES[identifier];
   if (named !== undefined) {
-    // RFC 8422 5.1.2: points are uncompressed; libcrypto would take compressed and hybrid ones too.
+    // RFC 8422 5.1.2: "MUST support the uncompressed format for all of their supported curves and MUST NOT support
+    // other formats"; libcrypto would take compressed and hybrid ones too.
     if (bits[1] !== 4 || bits.length !== 2 + 2 * named.bytes) {
       return { why: 'unsupported', came: `an EC key whose point is not uncompressed (${named.curve})` };
     }

@@ -29,6 +29,8 @@ export function checkRevocation(
   for (const [depth, subject] of path.slice(0, count).entries()) {
     // The issuer, and itself under an earlier key when the path goes through that (RFC 5280 6.3.3 (f): the list's own path
     // must end at the same anchor).
+    // RFC 5280 6.3.3: "MUST be the same as the trust anchor used to validate the target certificate". RFC 5280 8:
+    // "terminate at the same trust anchor".
     const issuers = path
       .slice(depth + 1)
       .filter((link) => sameBytes(link.certificate.subjectDer, subject.certificate.issuerDer));

@@ -51,7 +51,12 @@ export function checkLeaf(leaf: Link, rules: LeafRules): Refusal | undefined {
     ('why' in leaf.key ? refusedKey(leaf.key, leaf.who) : undefined) ??
     checkCriticalExtensions(leaf) ??
     // RFC 8446 4.4.2.2: "the digitalSignature bit MUST be set if the Key Usage extension is present"
+    // RFC 5246 7.4.2: "(the digitalSignature bit MUST be set if the key usage extension is present)"; RFC 5246 7.4.2:
+    // "ECDSA-capable public key; the certificate MUST allow the key to be used for signing"; RFC 5246 7.4.6: "RSA
+    // public key; the certificate MUST allow the key to be used for signing".
     checkKeyUsage(leaf, 'digitalSignature') ??
+    // RFC 5280 4.2.1.12: "both extensions MUST be processed independently"; "If there is no purpose consistent with
+    // both extensions, then the certificate MUST NOT be used".
     checkExtendedKeyUsage(leaf, rules.purpose) ??
     checkServerName(leaf, rules.serverName)
   );
@@ -101,6 +106,9 @@ function checkValidity({ certificate, who }: Link, now: Date): Refusal | undefin
 
 function checkAuthority({ certificate, who }: Link, path: readonly Link[]): Refusal | undefined {
   // RFC 5280 6.1.4 (k): a version 3 certificate with basicConstraints and cA, and nothing else, is an authority's.
+  // RFC 5280 4.2.1.9: "the certified public key MUST NOT be used to verify certificate signatures".
+  // RFC 5280 6.1.4: "(If certificate i is a version 1 or version 2 certificate, the" application verifies by other
+  // means that it is an authority's, or rejects it: rejected.
   if (certificate.version !== 3 || !certificate.isCA) {
     return refusal(
       'issuer_not_ca',
@@ -123,6 +131,8 @@ function checkKeyUsage(
   { certificate, who }: Link,
   use: 'digitalSignature' | 'keyCertSign',
 ): Refusal | undefined {
+  // RFC 5280 4.2.1.3: "MUST NOT be used to verify signatures on certificates or CRLs unless the corresponding
+  // keyCertSign or cRLSign bit is set".
   const uses = certificate.keyUsage;
   if (uses === undefined || uses.includes(use)) return undefined;
   return refusal(
@@ -131,7 +141,10 @@ function checkKeyUsage(
   );
 }
 
-/** RFC 5280 4.2.1.12 for the leaf; an authority that lists purposes is limited to them, as in all browsers and CA/B BR 7.1.2. */
+/**
+ * RFC 5280 4.2.1.12 for the leaf; an authority that lists purposes is limited to them, as in all browsers and CA/B BR
+ * 7.1.2. RFC 5280 4.2.1.12: "the certificate MUST only be used for one of the purposes indicated".
+ */
 function checkExtendedKeyUsage({ certificate, who }: Link, purpose: Purpose): Refusal | undefined {
   const uses = certificate.extendedKeyUsage;
   if (
@@ -147,7 +160,12 @@ function checkExtendedKeyUsage({ certificate, who }: Link, purpose: Purpose): Re
   );
 }
 
-/** RFC 5280 4.2: "A certificate-using system MUST reject the certificate if it encounters a critical extension it does not recognize". */
+/**
+ * RFC 5280 4.2: "A certificate-using system MUST reject the certificate if it encounters a critical extension it does
+ * not recognize". RFC 5280 6.1: "clients MUST reject the certificate if it contains an unsupported critical
+ * extension". RFC 5280 4.2.1.11: policyConstraints is one: "applications that do not implement support for the
+ * inhibitPolicyMapping field MUST reject the certificate".
+ */
 function checkCriticalExtensions({ certificate, who }: Link): Refusal | undefined {
   for (const [oid, { critical }] of certificate.extensions) {
     if (critical && !PROCESSED.has(oid)) {

@@ -15,6 +15,8 @@ interface SchemeFacts {
 // RFC 8446 9.1: "MUST support digital signatures with rsa_pkcs1_sha256 (for certificates), rsa_pss_rsae_sha256 (for
 // CertificateVerify and certificates), and ecdsa_secp256r1_sha256". RFC 8446 4.2.3: "They MUST NOT be offered or
 // negotiated by any implementation."; "MD5 [SLOTH], SHA-224, and DSA MUST NOT be used".
+// RFC 8422 5.10: "A secure hash function such as SHA-256, SHA-384, or SHA-512 … MUST be used"; RFC 8422 5.10: "EdDSA
+// signatures MUST have HashAlgorithm of 8 (Intrinsic)."
 const SCHEMES: readonly SchemeFacts[] = [
   { code: 0x0403, key: 'ec', hash: 'sha256', pss: false, curve: 'P-256' },
   { code: 0x0503, key: 'ec', hash: 'sha384', pss: false, curve: 'P-384' },
@@ -71,6 +73,8 @@ function verifyWith(
 ): boolean {
   if (!fits(facts, scheme)) return false;
   try {
+    // By libcrypto. RFC 8422 5.10: "All ECDSA computations MUST be performed according to ANSI X9.62", "All EdDSA
+    // computations MUST be performed according to [RFC8032]".
     if (!scheme.pss) return verify(scheme.hash, data, key, signature);
     // RFC 8446 4.2.3: "The length of the Salt MUST be equal to the length of the output of the digest algorithm."
     // RFC 8446 4.2.3: "The length of the Salt MUST be equal to the length of the digest algorithm."
@@ -101,6 +105,8 @@ export function schemesForKey(key: PublicKeyFacts, version: '1.2' | '1.3'): read
 
 // RFC 8446 4.2.3: "it MUST use the rsaEncryption OID", "it MUST use the RSASSA-PSS OID": the types of key tell them
 // apart; "MUST also be of appropriate type for the signature algorithms they are used with".
+// RFC 8422 5.9: "EdDSA keys using the Ed25519 algorithm MUST use the ed25519 signature algorithm"; RFC 8422 5.9:
+// "MUST NOT be used with ECDSA".
 function fits(key: PublicKeyFacts, scheme: SchemeFacts): boolean {
   if (key.type !== scheme.key) return false;
   return key.type !== 'rsa-pss' || key.hash === undefined || key.hash === scheme.hash;

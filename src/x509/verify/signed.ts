@@ -66,6 +66,9 @@ export interface Signed {
 /** What is wrong with the algorithm of a signature, apart from its key. */
 export function checkAlgorithm(signed: Signed, who: string): Refusal | undefined {
   // RFC 5280 4.1.1.2: "This field MUST contain the same algorithm identifier as the signature field in the sequence tbsCertificate".
+  // RFC 5280 4.1.2.3: "This field MUST contain the same algorithm identifier as the signatureAlgorithm field". RFC
+  // 5280 5.1.2.2: "as the signatureAlgorithm field in the sequence CertificateList".
+  // RFC 5280 5.1.1.2: the same "as the signature field in the sequence tbsCertList".
   if (!sameBytes(signed.tbsSignatureAlgorithm, signed.signatureAlgorithm)) {
     return refusal(
       'signature_algorithm_mismatch',

@@ -183,7 +183,10 @@ class Search {
     return revoked === undefined ? longer : this.#refuse(revoked);
   }
 
-  /** By name; the key identifiers only say whom to try first (RFC 4158 3.5.12), anchors before what the peer sent. */
+  /**
+   * By name; the key identifiers only say whom to try first (RFC 4158 3.5.12), anchors before what the peer sent. RFC
+   * 5280 4.1.2.4: "to perform name chaining for certification path validation".
+   */
   #issuersOf(subject: Link, path: readonly Link[]): Link[] {
     const { issuerDer, authorityKeyIdentifier: wanted } = subject.certificate;
     const named = [
@@ -194,9 +197,12 @@ class Search {
       if (wanted === undefined || own === undefined) return 1;
       return sameBytes(wanted, own) ? 0 : 2;
     };
-    return named
-      .filter((link) => !path.some((member) => member.isSameEntity(link)))
-      .toSorted((a, b) => distance(a) - distance(b));
+    return (
+      named
+        // RFC 5280 6.1: "A certificate MUST NOT appear more than once in a prospective certification path."
+        .filter((link) => !path.some((member) => member.isSameEntity(link)))
+        .toSorted((a, b) => distance(a) - distance(b))
+    );
   }
 
   #checkSignature(subject: Link, issuer: Link): Refusal | undefined {
@@ -222,7 +228,11 @@ class Search {
     );
   }
 
-  /** RFC 5280 6.1.3 (b), (c): all names below, except those of self-issued intermediates. */
+  /**
+   * RFC 5280 6.1.3 (b), (c): all names below, except those of self-issued intermediates. RFC 5280 4.2.1.10: "within
+   * which all subject names in subsequent certificates in a certification path MUST be located"; RFC 5280 6.1.2: "a
+   * set of subtrees within which all subject names in subsequent certificates in the certification path MUST fall".
+   */
   #checkConstraints(issuer: Link, path: readonly Link[]): Refusal | undefined {
     const { constraints } = issuer;
     if (constraints === undefined || isRefusal(constraints)) return constraints;

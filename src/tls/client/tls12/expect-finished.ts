@@ -17,6 +17,7 @@ export class ExpectFinished extends FinishingState {
     const { agreed, master, resumed, presented } = this.finishing;
     if (message.body.length !== VERIFY_DATA_12) throw new TlsError('bad_finished_length');
     const verified = master.verifyFinished('server', agreed.transcript.hash(), message.body);
+    // RFC 5246 7.4.9: "Recipients of Finished messages MUST verify that the contents are correct."
     if (verified === undefined) throw new TlsError('bad_finished');
     if (!resumed) return establish(connection, this.finishing, verified, aligned);
     agreed.transcript.add(message.whole);

@@ -37,7 +37,10 @@ export class ExpectServerHelloDone extends Tls12ClientState {
   }
 }
 
-/** RFC 5246 7.4.4: a scheme counts when its kind of key is among the certificate_types as well. */
+/**
+ * RFC 5246 7.4.4: a scheme counts when its kind of key is among the certificate_types as well. RFC 5246 7.4.4: "MUST
+ * contain a key that is compatible with certificate_types".
+ */
 function requestOf(body: Uint8Array): CertificateRequest {
   const { authentications, schemes, authorities } = readCertificateRequest12(body);
   return {

@@ -32,7 +32,7 @@ export abstract class Tls12ClientState extends State<ClientConfig> {
   override receive(message: HandshakeMessage, connection: Connection): ClientState {
     if (message.type !== HandshakeType.helloRequest) return this.take(message, connection);
     if (message.body.length !== 0) throw new TlsError('trailing_data');
-    // It is no part of the transcript either.
+    // RFC 5246 7.4.1.1: "MUST NOT be included in the message hashes that are maintained throughout the handshake".
     return this;
   }
 

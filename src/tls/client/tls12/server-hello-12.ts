@@ -121,6 +121,7 @@ function chosenSuite(offer: Offer, hello: ReceivedServerHello): Suite {
 
 function checkExtensions(extensions: Extensions): void {
   // RFC 5746 3.4: in an initial handshake renegotiated_connection is empty, else "MUST abort the handshake". Without
+  // RFC 5746 3.4: "the client MUST check if it includes the "renegotiation_info" extension".
   // the extension a client may go on: we renegotiate with nobody.
   const renegotiation = extensions.get(ExtensionType.renegotiationInfo);
   if (renegotiation !== undefined) {
@@ -132,7 +133,7 @@ function checkExtensions(extensions: Extensions): void {
   if (formats !== undefined) {
     const list = formats.bytes8(1);
     formats.expectEnd();
-    // RFC 8422 5.1.2: a list without the uncompressed format is answered by illegal_parameter.
+    // RFC 8422 5.2: "MUST respect the server's choice of point formats", and the one we have must be among them.
     if (!list.includes(UNCOMPRESSED_POINT)) throw new TlsError('bad_point_formats');
   }
   // RFC 6066 3 and 8, RFC 7627 5.1, RFC 5077 3.2: from a server these are empty.

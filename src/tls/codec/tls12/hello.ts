@@ -2,7 +2,11 @@ import { ExtensionType, HandshakeType, TLS12, UNCOMPRESSED_POINT } from '../../c
 import { writeAlpn } from '../extensions.ts';
 import type { Writer } from '../writer.ts';
 
-/** A server's hello (RFC 5246 7.4.1.3); each extension answers one that the client has sent. */
+/**
+ * A server's hello (RFC 5246 7.4.1.3); each extension answers one that the client has sent. RFC 5246 7.4.1.4: "MUST
+ * NOT appear in the ServerHello unless the same extension type appeared in the corresponding ClientHello". RFC 5246
+ * 7.4.1.4.1: of signature_algorithms "Servers MUST NOT send this extension."
+ */
 export interface ServerHello12 {
   readonly random: Uint8Array;
   readonly sessionId: Uint8Array;
@@ -38,8 +42,12 @@ export function writeServerHello12(writer: Writer, hello: ServerHello12): void {
     writer.u16(1);
     writer.u8(0);
   }
+  // RFC 7627 5.2: "it MUST include the extension in its ServerHello message", in an abbreviated handshake too, RFC
+  // 7627 5.3: "the server MUST include the "extended_master_secret" extension in its ServerHello"; without the
+  // client's, RFC 7627 5.2: "it MUST NOT include the extension in the ServerHello".
   if (hello.extendedMasterSecret) writeEmpty(writer, ExtensionType.extendedMasterSecret);
   if (hello.sessionTicket) writeEmpty(writer, ExtensionType.sessionTicket);
+  // RFC 6066 8: "MUST have included an extension of type "status_request" with empty "extension_data"".
   if (hello.staples) writeEmpty(writer, ExtensionType.statusRequest);
   if (hello.sctList !== undefined) {
     writer.u16(ExtensionType.signedCertificateTimestamp);
@@ -54,6 +62,7 @@ export function writeServerHello12(writer: Writer, hello: ServerHello12): void {
     writer.u16(ExtensionType.ecPointFormats);
     writer.u16(2);
     writer.u8(1);
+    // RFC 8422 5.2: "when used, MUST contain the value 0 (uncompressed)".
     writer.u8(UNCOMPRESSED_POINT);
   }
   if (hello.alpn !== undefined) writeAlpn(writer, hello.alpn);

@@ -26,6 +26,7 @@ export class ExpectClientKeyExchange extends State<ServerConfig> {
   }
 
   override receive(message: HandshakeMessage, connection: Connection): ServerState {
+    // RFC 5246 7.4.7: "It MUST immediately follow the client certificate message, if it is sent."
     requireType(message, HandshakeType.clientKeyExchange);
     const { provider } = connection;
     const { suite, transcript, randoms, extendedMasterSecret } = this.#agreed;
@@ -33,6 +34,8 @@ export class ExpectClientKeyExchange extends State<ServerConfig> {
     this.#key.wipe();
     if (premaster === null) throw new TlsError('bad_key_share');
     transcript.add(message.whole);
+    // RFC 7627 5.1: "both client and server MUST use the extended master secret derivation algorithm"; RFC 7627 5.2:
+    // without it "they MUST use the standard master secret derivation for the new session".
     const master = extendedMasterSecret
       ? MasterSecret.extended(provider, suite, premaster, transcript.hash())
       : MasterSecret.plain(provider, suite, premaster, randoms);

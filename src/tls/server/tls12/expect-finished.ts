@@ -33,6 +33,7 @@ export class ExpectFinished extends State<ServerConfig> {
     const { transcript, randoms } = this.#agreed;
     if (message.body.length !== VERIFY_DATA_12) throw new TlsError('bad_finished_length');
     const verified = master.verifyFinished('client', transcript.hash(), message.body);
+    // RFC 5246 7.4.9: "Recipients of Finished messages MUST verify that the contents are correct."
     if (verified === undefined) throw new TlsError('bad_finished');
     transcript.add(message.whole);
 

@@ -23,6 +23,8 @@ export function writeFinalFlight(
   const flight: Uint8Array[] = [];
   connection.writeHandshake(copyBytes(writer.view(from)), flight);
   connection.writer.writeChangeCipherSpec(flight);
+  // RFC 5246 7.1: "the sender MUST instruct the record layer to make the write pending state the write active state";
+  // "once the ChangeCipherSpec has been sent, the new CipherSpec MUST be used".
   connection.writer.install(keys);
   const finishedAt = writer.length;
   writeFinished(writer, master.finished('server', transcript.hash()));

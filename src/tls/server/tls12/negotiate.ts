@@ -27,8 +27,11 @@ export interface Choice {
 
 export function checkHello(hello: ClientHello): void {
   // RFC 5246 7.4.1.2: the list "MUST contain, and all implementations MUST support, CompressionMethod.null".
+  // RFC 8446 4.1.2: with other methods beside it, "MUST follow the procedures for the appropriate prior version of
+  // TLS".
   if (!hello.compressionMethods.includes(0)) throw new TlsError('bad_compression_methods');
-  // RFC 8422 5.1.2: a list without the uncompressed format is answered by illegal_parameter.
+  // RFC 8422 5.1.2: without the uncompressed format "the server MUST abort the handshake and return an
+  // illegal_parameter alert".
   if (hello.pointFormats !== undefined && !hello.pointFormats.includes(UNCOMPRESSED_POINT)) {
     throw new TlsError('bad_point_formats');
   }
@@ -41,6 +44,7 @@ export function checkHello(hello: ClientHello): void {
 }
 
 /**
+ * RFC 5746 4.3: "even servers that do not support renegotiation MUST implement the minimal version of the extension".
  * RFC 5746 3.6: the extension, or the value, which mean the same: "the server MUST check if it includes the
  * TLS_EMPTY_RENEGOTIATION_INFO_SCSV SCSV" and "MUST check if the "renegotiation_info" extension is included".
  */
@@ -54,6 +58,9 @@ export function choose(config: ServerConfig, hello: ClientHello): Choice {
   const group = chooseGroup(config, hello);
   const alpn = chooseAlpn(config, hello);
   const { credential, scheme, authentication } = chooseCredential(config, hello, suites);
+  // RFC 5246 7.4.2: "MUST be appropriate for the negotiated cipher suite's key exchange algorithm". RFC 8422 2.1:
+  // "the server's certificate MUST contain an ECDSA-or EdDSA-capable public key"; RFC 8422 2.2: "MUST contain an RSA
+  // public key authorized for signing".
   const suite = suites.find((candidate) => candidate.authentication === authentication);
   if (suite === undefined) throw new TlsError('no_common_suite');
   return { suites, suite, group, credential, scheme, alpn };
@@ -68,6 +75,7 @@ function commonSuites(config: ServerConfig, hello: ClientHello): Suite[] {
     const suites = ids.filter((id) => others.includes(id)).map(suiteById);
     return suites.filter((suite) => suite?.version === TLS12) as Suite[];
   };
+  // RFC 5246 7.4.1.2: "the server MUST ignore those cipher suites, and process the remaining ones as usual".
   const suites = common(config.suites, hello.cipherSuites);
   if (!isChaCha(common(hello.cipherSuites, config.suites)[0])) return suites;
   return [...suites.filter(isChaCha), ...suites.filter((suite) => !isChaCha(suite))];
@@ -80,6 +88,9 @@ function isChaCha(suite: Suite | undefined): boolean {
 /**
  * RFC 8422 4 would leave the choice to us where the client does not say; but who does not say may as well not know
  * our curves, and has to be a very old client.
+ * RFC 8422 4: "servers MUST NOT negotiate the use of an ECC cipher suite unless they can complete the handshake while
+ * respecting the choice of curves"; RFC 8422 5.1: "MUST use the client's enumerated capabilities to guide its
+ * selection", else "it MUST NOT negotiate the use of an ECC cipher suite".
  */
 function chooseGroup(config: ServerConfig, hello: ClientHello): number {
   for (const group of config.groups) {
@@ -95,6 +106,8 @@ function chooseCredential(
 ): { readonly credential: Credential; readonly scheme: number; readonly authentication: Authentication } {
   const { serverName } = hello;
   // RFC 5246 7.4.1.4.1: without the extension the client takes SHA-1, which is not made here.
+  // RFC 5246 7.4.3: "the server MUST check any candidate cipher suites against the "signature_algorithms" extension
+  // before selecting them".
   const signatureSchemes = (hello.signatureAlgorithms ?? []).filter((scheme) => {
     const authentication = authenticationOf(scheme);
     return suites.some((suite) => suite.authentication === authentication);
@@ -109,6 +122,8 @@ function chooseCredential(
   });
   if (credential === undefined)
     throw new TlsError(serverName === undefined ? 'no_credential' : 'unrecognized_name');
+  // RFC 8422 5.3: "A server that cannot satisfy this requirement MUST NOT choose an ECC cipher suite". RFC 5246
+  // 7.4.2: "The public key MUST use a curve and point format supported by the client".
   if (!acceptsCurve(hello, credential)) throw new TlsError('no_common_group');
   for (const scheme of credential.schemes12 ?? credential.schemes) {
     const authentication = authenticationOf(scheme);

@@ -34,7 +34,10 @@ export interface Plan {
   readonly choice: Choice;
 }
 
-/** Answers a ClientHello in TLS 1.2 (RFC 5246 7.3). `message`: the whole of it, as it came. */
+/**
+ * Answers a ClientHello in TLS 1.2 (RFC 5246 7.3). `message`: the whole of it, as it came. RFC 8446 4.2.3: "MUST
+ * behave in accordance with the requirements of [RFC5246] when negotiating that version".
+ */
 export function respond12(connection: Connection, hello: ClientHello, message: Uint8Array): ServerState {
   connection.version = TLS12;
   checkHello(hello);
@@ -56,10 +59,15 @@ export function answerInFull(connection: Connection, plan: Plan, resumption: Res
   const { hello, choice } = plan;
   const { suite, group, credential, scheme } = choice;
   // RFC 7627 5.1 and 5.3: a session without it is never resumed, so none is begun.
+  // RFC 7627 5.3: "If the original session did not use the "extended_master_secret" extension but the new ClientHello
+  // contains the extension, then the server MUST NOT perform the abbreviated handshake."
   const keeps = hello.offersExtendedMasterSecret;
   const ticket = keeps && hello.sessionTicket !== undefined && config.tickets !== undefined;
   const keepsId = keeps && !ticket && config.sessionCache !== undefined;
+  // RFC 5246 7.4.1.2: "servers MUST NOT place confidential information in session identifiers".
   const sessionId = keepsId ? copyBytes(provider.randomBytes(SESSION_ID)) : NO_SESSION;
+  // RFC 6066 8: "MUST NOT send the "CertificateStatus" message unless it received a "status_request" extension in the
+  // client hello message and sent" one.
   const ocspResponse = hello.wantsOcsp ? credential.ocspResponse : undefined;
   const sctList = hello.wantsScts ? credential.sctList : undefined;
   const agreed = begin(connection, plan, {
@@ -76,7 +84,10 @@ export function answerInFull(connection: Connection, plan: Plan, resumption: Res
   });
   const { randoms, transcript } = agreed;
   const { writer } = transcript;
+  // RFC 5246 7.4.2: "The server MUST send a Certificate message whenever the agreed-upon key exchange method uses
+  // certificates".
   writeCertificate12(writer, credential.chain);
+  // RFC 6066 1.1: "MUST be included in the hash calculations involved in "Finished" messages".
   if (ocspResponse !== undefined) writeCertificateStatus(writer, ocspResponse);
 
   const key = provider.generateKeyShare(group);
@@ -86,12 +97,17 @@ export function answerInFull(connection: Connection, plan: Plan, resumption: Res
     credential,
     scheme,
     // RFC 8422 5.4: the randoms keep a signature from being used in another handshake.
+    // RFC 8422 2.1: "MUST be signed with ECDSA or EdDSA using the private key corresponding to the public key in the
+    // server's Certificate".
     data: joinBytes([randoms.client, randoms.server, params]),
   });
   return new AwaitKeyExchangeSignature({ agreed, flightAt: plan.message.length, key, params });
 }
 
-/** ServerHello to Finished: in an abbreviated handshake the server's comes first (RFC 5246 7.3, figure 2). */
+/**
+ * ServerHello to Finished: in an abbreviated handshake the server's comes first (RFC 5246 7.3, figure 2). RFC 5246
+ * 7.3: "both client and server MUST send ChangeCipherSpec messages and proceed directly to Finished messages".
+ */
 export function answerResuming(connection: Connection, plan: Plan, { state }: ResumableSession): ServerState {
   const { hello } = plan;
   const suite = suiteById(state.suite) ?? plan.choice.suite;
@@ -103,6 +119,8 @@ export function answerResuming(connection: Connection, plan: Plan, { state }: Re
     // RFC 5077 3.4: with a ticket, too, the client's id comes back, and tells it that the session is resumed.
     sessionId: hello.sessionId,
     ticket,
+    // RFC 6066 1.1: "the server MUST ignore the extensions and send a server hello containing none of the extension
+    // types".
     staples: false,
     sctList: undefined,
     resumption: 'resumed',
@@ -146,9 +164,11 @@ function begin(connection: Connection, plan: Plan, beginning: Beginning): Agreed
     sessionId: beginning.sessionId,
     suite: suite.id,
     // RFC 6066 3: not when a session is resumed.
+    // RFC 6066 3: "When resuming a session, the server MUST NOT include a server_name extension in the server hello."
     acknowledgesServerName: hello.serverName !== undefined && beginning.resumption !== 'resumed',
     alpn: choice.alpn,
     extendedMasterSecret: hello.offersExtendedMasterSecret,
+    // RFC 5746 3.6: "the server MUST include an empty "renegotiation_info" extension in the ServerHello message".
     secureRenegotiation: offersSecureRenegotiation(hello),
     pointFormats: hello.pointFormats !== undefined,
     sessionTicket: beginning.ticket,
