@@ -129,6 +129,7 @@ describe('refused is', () => {
 
   const verify = (kind: Kind, make: (client: TestClient) => Buffer) =>
     feed((client) => Buffer.concat([client.certificate([chains.get(kind)!]), make(client)]));
+  // RFC 8446 4.4.3: "MUST be one of those present in the supported_signature_algorithms field".
   test('a CertificateVerify in a scheme that was not asked for', () => {
     const failed = verify('rsa', (client) => client.certificateVerify(0x0805, signer('rsa', 0x0805)));
     expect(failed).toMatchObject({ reason: 'scheme_not_offered', alert: 47 });
@@ -137,6 +138,8 @@ describe('refused is', () => {
     const failed = verify('p384', (client) => client.certificateVerify(0x0403, signer('p384', 0x0403)));
     expect(failed).toMatchObject({ reason: 'scheme_does_not_fit_key', alert: 47 });
   });
+  // RFC 8446 4.4.3: "If the verification fails, the receiver MUST terminate the handshake with a "decrypt_error"
+  // alert."
   test('a signature by another key, over something else, or damaged', () => {
     for (const make of [
       (client: TestClient) => client.certificateVerify(0x0403, () => signer('p256')(Buffer.of(1))),

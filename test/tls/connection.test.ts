@@ -150,6 +150,7 @@ describe('an established connection', () => {
     expect(events.map(({ type }) => type)).toEqual(['data', 'fail']);
   });
 
+  // RFC 8446 6.1: "MUST receive a "close_notify" alert before indicating end-of-data to the application layer".
   test('Truncation: an end without close_notify is not an end', () => {
     const cut = establish();
     expect(cut.server.end()).toMatchObject([{ type: 'fail', reason: 'truncated', alert: undefined }]);

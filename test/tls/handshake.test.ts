@@ -75,6 +75,7 @@ test('keys are copies: wiping them leaves zeros', () => {
   expect(established.update.every((byte) => byte === 0)).toBe(true);
 });
 
+// RFC 8446 D.4: "if the client sends a non-empty session ID, the server MUST send the change_cipher_spec".
 test('the session id comes back, and a CCS only when there is one', () => {
   const sessionId = Buffer.alloc(32, 7);
   const { client } = complete({ sessionId });
@@ -91,6 +92,8 @@ test('a share that is there goes before a group that is preferred', () => {
   });
 });
 
+// RFC 8446 9.3: "MUST correctly ignore all unrecognized cipher suites, extensions, and other parameters". RFC 8446
+// 4.2.1: "MUST ignore any unknown versions".
 test('GREASE and unknown extensions, suites, groups, schemes and versions are passed over', () => {
   const grease = 0x3a3a;
   const edit = (list: Extension[]): Extension[] =>
@@ -118,6 +121,7 @@ describe('ALPN', () => {
     const extensions = client.messages.find(({ type }) => type === 8)!.body;
     return extensions.includes(Buffer.from('000b00090868', 'hex')) ? 'http/1.1' : undefined;
   };
+  // RFC 7301 3.2: "SHALL be definitive for the connection".
   test("the server's preference decides", () => {
     const { client, established } = complete({ alpn: ['h2', 'http/1.1'] }, { alpn: ['http/1.1', 'h2'] });
     expect(established.info.alpn).toBe('http/1.1');

@@ -24,6 +24,7 @@ const KEY_UPDATE_REQUEST = Buffer.from('1800000101', 'hex');
 const failure = (events: PostHandshakeEvent[]) => events.find((event) => event.type === 'fail');
 
 describe.each([0x1301, 0x1302, 0x1303])('suite %i', (suite) => {
+  // RFC 8446 4.6.3: "Upon receiving a KeyUpdate, the receiver MUST update its receiving keys."
   test('a KeyUpdate gives the next receive keys', () => {
     const { client, blob } = established(suite);
     const state = PostHandshake.open(blob, provider);

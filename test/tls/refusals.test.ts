@@ -63,6 +63,10 @@ function expectRefusal({ client, driver }: Stage, bytes: Uint8Array, reason: Rea
   expect(driver.handshake.receive(Buffer.of(22))).toEqual([]);
 }
 
+// RFC 8446 4: "A peer which receives a handshake message in an unexpected order MUST abort the handshake with an
+// "unexpected_message" alert." RFC 8446 4.6.3: "receive a KeyUpdate message prior to receiving a Finished message".
+// RFC 8446 5.1: "Implementations MUST verify that all messages immediately preceding a key change align with a record
+// boundary".
 describe('state x handshake message', () => {
   const wanted: Record<StateName, number> = {
     ExpectClientHello: 1,
@@ -97,6 +101,10 @@ describe('state x handshake message', () => {
   });
 });
 
+// RFC 8446 5.1: "a record with an Alert type MUST contain exactly one message"; "An endpoint that receives a record
+// that exceeds this length". RFC 8446 5: "which receives any other change_cipher_spec value"; "MUST simply drop it";
+// "If a TLS implementation receives an unexpected record type"; "before the first ClientHello message". RFC 8446 5.2:
+// "larger than 2^14 + 256 octets".
 describe('state x record', () => {
   const cases: [string, (stage: Stage) => Uint8Array, Partial<Record<StateName, [Reason, string]>>][] = [];
   const everywhere = (reason: Reason, alert: string) =>
@@ -218,6 +226,8 @@ describe('state x record', () => {
     }
   }
 
+  // RFC 8446 6: "Unknown Alert types MUST be treated as error alerts." RFC 8446 6.2: "Upon transmission or receipt of
+  // a fatal alert message, both parties MUST immediately close the connection."
   test.each(STATES)('%s: an alert of the peer ends it in silence, close_notify is answered', (state) => {
     for (let description = 0; description < 256; description++) {
       if (description === 90) continue;
@@ -237,6 +247,7 @@ describe('state x record', () => {
     }
   });
 
+  // RFC 8446 D.5: "MUST NOT negotiate TLS 1.3 or later using an SSL version 2.0 compatible CLIENT-HELLO".
   test('garbage that is not TLS is known by its first byte', () => {
     for (const text of ['GET / HTTP/1.1\r\n', 'SSH-2.0-x', '\x00', '\x80\x2e\x01\x03\x01']) {
       const stage = reach('ExpectClientHello');
@@ -258,6 +269,7 @@ describe('protected records', () => {
     other.driver.feed(record(21, Buffer.of(2, 48)));
     expect(other.driver.failed).toMatchObject({ reason: 'peer_alert', received: 48 });
   });
+  // RFC 8446 5: "which receives a protected change_cipher_spec record MUST abort the handshake".
   test('a CCS inside', () => {
     const stage = reach('ExpectFinished');
     expectRefusal(stage, stage.wrap(20, Buffer.of(1)), 'encrypted_change_cipher_spec', 'unexpected_message');
@@ -266,6 +278,7 @@ describe('protected records', () => {
     const stage = reach('ExpectFinished');
     expectRefusal(stage, stage.wrap(99, Buffer.of(1)), 'unknown_content_type', 'unexpected_message');
   });
+  // RFC 8446 5.4: "does not find a non-zero octet in the cleartext, it MUST terminate the connection".
   test('zeros inside', () => {
     for (const length of [0, 1, 100]) {
       const stage = reach('ExpectFinished');
@@ -277,10 +290,13 @@ describe('protected records', () => {
       );
     }
   });
+  // RFC 8446 5.2: "If the decryption fails, the receiver MUST terminate the connection with a "bad_record_mac"
+  // alert."
   test.each(Array.from({ length: 25 }, (_, length) => length))('%i bytes do not decrypt', (length) => {
     const stage = reach('ExpectFinished');
     expectRefusal(stage, record(23, Buffer.alloc(length)), 'record_did_not_decrypt', 'bad_record_mac');
   });
+  // RFC 8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets".
   test('2^14+1 bytes inside overflow, 2^14 with padding to the limit do not', () => {
     const stage = reach('ExpectFinished');
     const over = stage.client.seal(21, Buffer.alloc(16_385), 0);
@@ -299,6 +315,8 @@ describe('protected records', () => {
   });
 });
 
+// RFC 8446 4.4.4: "Recipients of Finished messages MUST verify that the contents are correct and if incorrect MUST
+// terminate the connection with a "decrypt_error" alert."
 describe('Finished', () => {
   test.each([0, 31, 33, 48])('of %i bytes', (length) => {
     const stage = reach('ExpectFinished', { suites: [0x1301] });
@@ -336,6 +354,10 @@ const psks = (identities: number, binders: number): Extension => [
 ];
 const modes: Extension = [45, vector8(Buffer.of(1))];
 
+// RFC 8446 4.1.2: "received with any other value in this field, the server MUST abort". RFC 8446 4.2.11: "Servers
+// MUST check that it is the last extension". RFC 8446 9.2: "MUST abort the handshake with a "missing_extension"
+// alert". RFC 8446 4.2: "There MUST NOT be more than one extension of the same type". RFC 8449 4: "An endpoint MUST
+// treat receipt of a smaller value as a fatal error". RFC 8446 4.2.8.2: "ensuring that the point is a valid point".
 describe('ClientHello', () => {
   const cases: [string, HelloOptions, Reason, string][] = [
     ['TLS 1.2 only', { edit: without(43) }, 'no_common_version', 'protocol_version'],
@@ -489,6 +511,8 @@ describe('ClientHello', () => {
     expectRefusal(stage, stage.client.helloRecord(), reason, alert);
   });
 
+  // RFC 8446 6: "which cannot be parsed according to the syntax … MUST terminate the connection with a "decode_error"
+  // alert".
   test('cut at every byte, its length made to fit', () => {
     const hello = new TestClient({ serverName: 'example.org', alpn: ['h2'] }).hello();
     for (let length = 4; length < hello.length; length++) {
@@ -526,12 +550,14 @@ describe('ClientHello', () => {
     expect(nameless.failed).toMatchObject({ reason: 'no_credential', alert: 40 });
   });
 
+  // RFC 7301 3.2: "the server SHALL respond with a fatal "no_application_protocol" alert".
   test('no protocol in common', () => {
     const driver = new Driver({ alpn: ['http/1.1'] });
     driver.feed(new TestClient({ alpn: ['h2', 'http/1.'] }).helloRecord());
     expect(driver.failed).toMatchObject({ reason: 'no_common_alpn', alert: 120 });
   });
 
+  // RFC 8446 4.4.3: "RSA signatures MUST use an RSASSA-PSS algorithm".
   test('a legacy scheme is never signed with', () => {
     const driver = new Driver({ selectCredential: () => ({ chain: [], schemes: [0x0401, 0x0203] }) });
     driver.feed(new TestClient({ schemes: [0x0401, 0x0203] }).helloRecord());
@@ -539,6 +565,7 @@ describe('ClientHello', () => {
   });
 });
 
+// RFC 8446 4.1.2: "the client MUST send the same ClientHello without modification, except as follows".
 describe('the second ClientHello', () => {
   const differs: [string, HelloOptions][] = [
     ['suites', { suites: [0x1301] }],
@@ -563,6 +590,7 @@ describe('the second ClientHello', () => {
       'illegal_parameter',
     );
   });
+  // RFC 8446 4.2.10: "A client MUST NOT include the "early_data" extension in its followup ClientHello."
   test('with early data', () => {
     const stage = reach('ExpectSecondClientHello');
     const edit = (list: Extension[]): Extension[] => [...list, [42, Buffer.alloc(0)]];

@@ -112,6 +112,7 @@ test('of several identities the first that can be resumed is', () => {
   expect(resumptionOf(late)).toBe('unknown_ticket');
 });
 
+// RFC 8446 4.6.1: "Any ticket MUST only be resumed with a cipher suite that has the same KDF hash algorithm".
 test('suites with the same hash share sessions, others do not', () => {
   const tickets = sessionTickets();
   const [session] = begin(tickets, { suites: [0x1301] });
@@ -130,6 +131,8 @@ test('a hello without signature_algorithms may resume, and do nothing else', () 
   expect(driver.failed).toMatchObject({ reason: 'missing_signature_algorithms', alert: 109 });
 });
 
+// RFC 8446 4.2.11: "Prior to accepting PSK key establishment, the server MUST validate the corresponding binder
+// value".
 describe('binders', () => {
   const tickets = sessionTickets();
   test.each([

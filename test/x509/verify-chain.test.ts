@@ -191,6 +191,7 @@ describe('each certificate', () => {
     expect(judge([leafOf(root, { to: new Date('2060-01-01T00:00:00Z') })])).toBe('ok');
   });
 
+  // RFC 5280 4.2.1.9: "the certified public key MUST NOT be used to verify certificate signatures".
   test('an issuer is an authority by basicConstraints of version 3', () => {
     const issuerWith = (...extensions: Uint8Array[]) =>
       certificate({ subject: middle, issuer: root, extensions });
@@ -218,6 +219,7 @@ describe('each certificate', () => {
     expect(judge([leafOf(next), authority(next, middle), zero])).toBe('ok');
   });
 
+  // RFC 5280 4.2.1.3: "MUST NOT be used to verify signatures on certificates or CRLs unless".
   test('key usage', () => {
     const signerWith = (...bits: number[]) =>
       certificate({ subject: middle, issuer: root, extensions: [ext.basic(true), ext.keyUsage(...bits)] });
@@ -229,6 +231,7 @@ describe('each certificate', () => {
     expect(judge([leafOf(root, { extensions: [] })])).toBe('ok');
   });
 
+  // RFC 5280 4.2.1.12: "the certificate MUST only be used for one of the purposes indicated".
   test('extended key usage, nested through the issuers', () => {
     const leafWith = (...ids: string[]) => leafOf(middle, { extensions: [ext.eku(...ids)] });
     const issuerWith = (...ids: string[]) => authority(middle, root, ext.eku(...ids));
@@ -244,6 +247,7 @@ describe('each certificate', () => {
     expect(judge([leafOf(middle, { extensions: [] }), issuerWith(EKU.client)])).toBe('extended_key_usage');
   });
 
+  // RFC 5280 4.2: "MUST reject the certificate if it encounters a critical extension it does not recognize".
   test('critical extensions that are not known', () => {
     const unknown = ext.raw('1.2.3.4', true, hex('0500'));
     const policies = ext.raw('2.5.29.32', true, sequence(sequence(hex('06032a0304'))));

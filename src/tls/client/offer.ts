@@ -178,7 +178,7 @@ function extensionsFor(
   if (config.alpn.length > 0) list.push(alpnExtension(config.alpn));
   if (config.requestOcsp) {
     list.push(
-      // RFC 6066 8: "SHALL contain "CertificateStatusRequest"".
+      // RFC 6066 8: "field of this extension SHALL contain" a CertificateStatusRequest.
       extension(ExtensionType.statusRequest, (writer) => {
         writer.u8(OCSP);
         writer.u16(0); // responder_id_list: any
@@ -213,7 +213,7 @@ function keyShare(keys: ReadonlyMap<number, EphemeralKey>): Extension {
   });
 }
 
-// RFC 6066 3: "SHALL contain "ServerNameList"".
+// RFC 6066 3: "field of this extension SHALL contain" a ServerNameList.
 function serverNameExtension(name: string): Extension {
   return extension(ExtensionType.serverName, (writer) => {
     const list = writer.open(2);

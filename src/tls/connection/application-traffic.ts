@@ -178,6 +178,7 @@ export class ApplicationTraffic {
   #handshake(content: Uint8Array): void {
     if (this.#postHandshake === undefined) {
       // A renegotiation (RFC 5246 7.4.1.1, 7.4.1.2). There is no code path that could make one.
+      // RFC 5746 4.2: "MUST respond to such requests with a "no_renegotiation" alert"; the connection ends with it.
       const asksForOne =
         content[0] === HandshakeType.helloRequest || content[0] === HandshakeType.clientHello;
       throw new TlsError(asksForOne ? 'renegotiation' : 'unexpected_handshake_message');

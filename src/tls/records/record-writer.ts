@@ -51,6 +51,7 @@ export class RecordWriter {
    * `content` as one record or, if it is too long for one, several. `parts` takes them. RFC 8446 5.1: what goes
    * before a key change ends its `content`: "implementations MUST send these messages in alignment with a record
    * boundary".
+   * RFC 5246 6.2.1: "in the same order as they are protected by the record layer".
    */
   write(type: number, content: Uint8Array, parts: Uint8Array[]): void {
     if (this.#changeCipherSpecDue) {

@@ -13,6 +13,11 @@ import { P256, P384, X25519 } from '../../support/node-crypto-provider.ts';
 import { message, record, u16, vector16 } from '../../support/tls13-client.ts';
 import type { ServerHelloOptions, TestServer } from '../../support/tls13-server.ts';
 
+// RFC 8446 4.1: "A client which receives a cipher suite that was not offered MUST abort the handshake". RFC 8446
+// 4.1.3: "MUST check that the last 8 bytes are not equal to either of these values". RFC 8446 4.2: "an endpoint MUST
+// abort the handshake with an "unsupported_extension" alert". RFC 8446 4.2.1: "contains a version prior to TLS 1.3,
+// the client MUST abort the handshake". RFC 8446 D.1: "the client MUST abort the handshake with a "protocol_version"
+// alert".
 describe('a ServerHello', () => {
   const random = (last: number) =>
     Buffer.concat([Buffer.alloc(24, 1), Buffer.from('DOWNGRD'), Uint8Array.of(last)]);
@@ -221,6 +226,8 @@ describe('a ServerHello', () => {
   });
 });
 
+// RFC 8446 4.1.4: "MUST NOT contain any extensions that were not first offered by the client"; "the client MUST check
+// the legacy_version, legacy_session_id_echo, cipher_suite".
 describe('a HelloRetryRequest', () => {
   const cases: [string, Parameters<TestServer['retry']>[0], Reason, AlertName][] = [
     ['that changes nothing', {}, 'retry_changes_nothing', 'illegal_parameter'],

@@ -7,6 +7,7 @@ import { signWith } from '../../support/tls-echo-server.ts';
 import { type Extension, message, record, u16, vector16 } from '../../support/tls13-client.ts';
 import { TestServer } from '../../support/tls13-server.ts';
 
+// RFC 8446 4.3.1: "The client MUST check EncryptedExtensions for the presence of any forbidden extensions".
 describe('EncryptedExtensions', () => {
   const cases: [string, Extension[], Reason, AlertName, Partial<ClientConfig>?][] = [
     [
@@ -233,6 +234,9 @@ describe('a Certificate', () => {
   });
 });
 
+// RFC 8446 4.4.3: "the signature algorithm MUST be one offered in the client's "signature_algorithms" extension";
+// "the signature algorithm MUST be compatible with the key"; "The receiver of a CertificateVerify message MUST verify
+// the signature field."
 describe('a CertificateVerify', () => {
   const { key } = testCredential('ecdsa-p256');
   const verifyWith = (server: TestServer, options: Parameters<TestServer['certificateVerify']>[0] = {}) => {

@@ -143,6 +143,8 @@ test('a suite of the same hash may be another than that of the session', () => {
   expect(client.established?.info.suite).toBe(0x1303);
 });
 
+// RFC 8446 4.2.11: "Clients MUST verify that the server's selected_identity is within the range supplied by the
+// client".
 describe('what the server may not answer', () => {
   test.each<[string, ServerHelloOptions, Reason, number]>([
     ['another identity', { edit: select(1) }, 'psk_not_offered', 47],
@@ -237,6 +239,7 @@ describe('a session is not offered', () => {
   });
 });
 
+// RFC 8446 4.6.1: "Clients MUST NOT cache tickets for longer than 7 days".
 test('a session holds what it is bound to, and at most seven days', () => {
   const { client } = established({ alpn: [], serverName: 'interop.example' });
   const post = PostHandshake.open(client.established!.update, provider, now);

@@ -149,6 +149,7 @@ describe('the extended master secret (RFC 7627 5.3)', () => {
     const { client } = begin({ sessionCache: cache }, { ...ASK, ems: false });
     expect([client.ticket, client.sessionId.length, cache.size]).toEqual([undefined, 0, 0]);
   });
+  // RFC 7627 5.3: "the server MUST abort the abbreviated handshake".
   test('a hello without it that resumes a session with it is refused', () => {
     const { client, config } = begin();
     const { driver } = again(client, config, { ems: false });

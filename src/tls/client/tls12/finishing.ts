@@ -57,6 +57,7 @@ export function sendFinished(
   const { transcript } = agreed;
   const { writer } = transcript;
   connection.writer.writeChangeCipherSpec(parts);
+  // RFC 5246 7.1: "the sender MUST instruct the record layer to make the write pending state the write active state".
   connection.writer.install(keys.client);
   const finishedAt = writer.length;
   writeFinished(writer, master.finished('client', transcript.hash()));

@@ -86,6 +86,7 @@ function resumedSession(
   if (sessionId.length === 0 || !provider.equal(answered, sessionId)) return undefined;
   if (resumption?.suite.version !== TLS12) throw new TlsError('session_id_of_nothing');
   // RFC 5246 7.4.1.3: for a resumed session the suite is "the value from the state of the session being resumed".
+  // RFC 5246 7.4.1.3: without one "Clients MUST be prepared to do a full negotiation".
   if (suite !== resumption.suite.id) throw new TlsError('resumption_with_other_suite');
   // RFC 7627 5.3: the session had it; without it "the client MUST abort the handshake".
   if (!extensions.has(ExtensionType.extendedMasterSecret)) {
