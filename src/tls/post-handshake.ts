@@ -55,6 +55,7 @@ export class PostHandshake {
   /** undefined: a server, which takes no tickets. */
   readonly #client: ClientUpdates | undefined;
   readonly #now: (() => number) | undefined;
+  #tickets = 0;
 
   private constructor(
     state: UpdateState,
@@ -81,6 +82,11 @@ export class PostHandshake {
     const state = unpackUpdateState(opened.keys, provider);
     state.partial = opened.partial;
     return new PostHandshake(state, opened.clientWith(provider, state.rx.suite), now);
+  }
+
+  /** NewSessionTickets that have come since `open`, those that were dropped included. */
+  get tickets(): number {
+    return this.#tickets;
   }
 
   /** `content`: the plaintext of one record of type handshake, which may be a fragment of a message. */
@@ -153,6 +159,7 @@ export class PostHandshake {
     if (length > MAX_TICKET_MESSAGE) throw new TlsError('handshake_message_too_long');
     if (bytes.length < length) return 0;
     const message = readNewSessionTicket(bytes.subarray(HANDSHAKE_HEADER, length));
+    this.#tickets++;
     // RFC 8446 4.6.1: a lifetime of zero says that "the ticket should be discarded immediately".
     const wanted = this.#now !== undefined && client.facts.length > 0 && message.lifetime > 0;
     if (wanted && client.ticketsLeft > 0) {

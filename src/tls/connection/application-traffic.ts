@@ -183,7 +183,11 @@ export class ApplicationTraffic {
         content[0] === HandshakeType.helloRequest || content[0] === HandshakeType.clientHello;
       throw new TlsError(asksForOne ? 'renegotiation' : 'unexpected_handshake_message');
     }
-    for (const event of this.#postHandshake.receive(content)) {
+    const before = this.#postHandshake.tickets;
+    const events = this.#postHandshake.receive(content);
+    // Also those that are dropped: they cost their decryption.
+    this.#ticketsWithoutProgress += this.#postHandshake.tickets - before;
+    for (const event of events) {
       switch (event.type) {
         case 'rxKeys':
           this.#noProgress();
@@ -202,13 +206,13 @@ export class ApplicationTraffic {
           break;
         }
         case 'ticket':
-          if (++this.#ticketsWithoutProgress > MAX_WITHOUT_PROGRESS) throw new TlsError('no_progress');
           this.#events.push(event);
           break;
         case 'fail':
           throw new TlsError(event.reason);
       }
     }
+    if (this.#ticketsWithoutProgress > MAX_WITHOUT_PROGRESS) throw new TlsError('no_progress');
   }
 
   #alert(content: Uint8Array): void {

@@ -2,12 +2,14 @@
 import { describe, expect, test } from 'vitest';
 import {
   type ClientConfig,
+  type ConnectionEvent,
   PostHandshake,
   type PostHandshakeEvent,
   type Reason,
+  TlsConnection,
 } from '../../../src/tls/index.ts';
 import { decodeClientSession } from '../../../src/tls/session/client-session.ts';
-import { type ClientAnswers, ClientDriver } from '../../support/client-driver.ts';
+import { type ClientAnswers, ClientDriver, clientConfig } from '../../support/client-driver.ts';
 import { nodeCryptoProvider, P256, X25519 } from '../../support/node-crypto-provider.ts';
 import { Random, testSeed } from '../../support/random.ts';
 import { type Extension, message, record, u16, vector8, vector16 } from '../../support/tls13-client.ts';
@@ -280,6 +282,31 @@ describe('tickets after the handshake', () => {
     }
     expect(events.map(({ type }) => type)).toEqual(['ticket', 'rxKeys']);
     expect(decodeClientSession(sessionsIn(events)[0]!)?.ticket).toEqual(Uint8Array.from(TICKET));
+  });
+  test.each([
+    ['taken', now],
+    ['dropped', undefined],
+  ])('a row of them without data has an end, however it is cut, when they are %s', (_name, clock) => {
+    const connection = TlsConnection.client({ ...clientConfig, now: clock }, provider);
+    const server = new TestServer();
+    const events: ConnectionEvent[] = [];
+    const take = (more: readonly ConnectionEvent[]): void => {
+      for (const event of more) {
+        events.push(event);
+        if (event.type === 'send') server.receive(event.bytes);
+        if (event.type === 'verify') take(connection.provideVerification(undefined));
+      }
+    };
+    take(connection.start());
+    take(connection.receive(record(22, server.serverHello())));
+    take(connection.receive(server.flight()));
+    for (let i = 0; i < 32; i++) {
+      for (const byte of newSessionTicket()) take(connection.receive(server.seal(22, Buffer.of(byte))));
+    }
+    expect(events.filter(({ type }) => type === 'ticket')).toHaveLength(clock === undefined ? 0 : 32);
+    expect(events.at(-1)?.type).not.toBe('fail');
+    take(connection.receive(server.seal(22, newSessionTicket())));
+    expect(events.at(-1)).toMatchObject({ type: 'fail', reason: 'no_progress' });
   });
   test('are still good after a KeyUpdate', () => {
     const { client, server } = established();
