@@ -34,19 +34,26 @@ TEST_CASE("tickets go out between the records of a long response, whatever keys 
   Client client(server);
   client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
   std::string sent, body;
-  int tickets = 0, between = 0;
+  int between = 0;
+  size_t nextAt = 0;
+  bool headless = false;
   while (body.size() < kSize) {
-    if (client.handshake.size() == sent.size()) {
+    // Not more often: while new keys are on their way there is room for a few records only.
+    if (client.handshake.size() == sent.size() && body.size() >= nextAt) {
+      nextAt += 4 << 20;
       const std::string content = ticket(1 + random() % 900);
       sent += content;
-      ++tickets;
       server.submit(Message(Down::PostSend, server.lastConnection).string(content));
     }
     const size_t before = client.handshake.size();
     REQUIRE(client.more());
     if (client.handshake.size() != before && !body.empty()) ++between;
     body += client.takePlain();
-    if (const size_t end = body.find("\r\n\r\n"); end < 1000) body.erase(0, end + 4);
+    if (!headless) {
+      const size_t end = body.find("\r\n\r\n");
+      headless = end != std::string::npos;
+      if (headless) body.erase(0, end + 4);
+    }
   }
   CHECK(body == pattern(kSize));
   CHECK(client.get("/none").status == 404);
