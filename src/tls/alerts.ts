@@ -27,6 +27,7 @@ const ALERT_OF_REASON = {
   too_many_change_cipher_specs: Alert.unexpectedMessage,
   too_much_early_data: Alert.unexpectedMessage,
   malformed_alert: Alert.decodeError,
+  empty_alert: Alert.unexpectedMessage,
   bad_alert_level: Alert.illegalParameter,
   too_many_warning_alerts: Alert.unexpectedMessage,
   record_sequence_exhausted: Alert.internalError,

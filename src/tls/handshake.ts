@@ -178,6 +178,9 @@ export abstract class Handshake<Config extends HandshakeConfig> {
     if (!(record.isProtected || takesPlaintextAlerts) && reader.isProtected) {
       throw new TlsError('plaintext_alert');
     }
+    // RFC 8446 5.4: "Handshake and Alert records that have a zero-length TLSInnerPlaintext.content; if such a message
+    // is received, the receiving implementation MUST terminate the connection with an "unexpected_message" alert".
+    if (content.length === 0) throw new TlsError('empty_alert');
     // RFC 8446 5.1: "a record with an Alert type MUST contain exactly one message"; RFC 8446 5.1: "Alert messages
     // (Section 6) MUST NOT be fragmented across records".
     if (content.length !== 2) throw new TlsError('malformed_alert');

@@ -123,6 +123,7 @@ describe('state x record', () => {
       ({ wrap }) => wrap(23, Buffer.alloc(32)),
       everywhere('application_data_in_handshake', 'unexpected_message'),
     ],
+    ['empty alert', ({ wrap }) => wrap(21, Buffer.alloc(0)), everywhere('empty_alert', 'unexpected_message')],
     [
       'alert of one byte',
       ({ wrap }) => wrap(21, Buffer.of(2)),

@@ -216,6 +216,8 @@ export class ApplicationTraffic {
   }
 
   #alert(content: Uint8Array): void {
+    // RFC 8446 5.4, and the data plane's answer in TLS 1.2 as well.
+    if (content.length === 0) throw new TlsError('empty_alert');
     if (content.length !== 2) throw new TlsError('malformed_alert');
     const [level, description] = content as unknown as [number, number];
     if (level !== WARNING && level !== FATAL) throw new TlsError('bad_alert_level');
