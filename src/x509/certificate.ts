@@ -298,7 +298,10 @@ export function printable(text: string): string {
  * asn1-schema takes the 31st of February for a day in March; RFC 5280 4.1.2.5 has one form, to the second, in UTC.
  * RFC 5280 4.1.2.5: "MUST be able to process validity dates that are encoded in either UTCTime or GeneralizedTime";
  * RFC 5280 4.1.2.5: "MUST be expressed in Greenwich Mean Time (Zulu) and MUST include seconds"; RFC 5280 4.1.2.5.2:
- * "MUST NOT include fractional seconds".
+ * "MUST NOT include fractional seconds". The century is asn1js's to say. RFC 5280 4.1.2.5.1: "MUST interpret the year
+ * field (YY) as follows"; "the year SHALL be interpreted as 19YY"; "the year SHALL be interpreted as 20YY". For lists
+ * RFC 5280 5.1.2: "Where encoded as UTCTime … MUST be specified and interpreted as defined in Section 4.1.2.5.1";
+ * "Where encoded as GeneralizedTime … MUST be specified and interpreted as defined in Section 4.1.2.5.2".
  */
 export function checkedTime(date: Date, content: Uint8Array): Date {
   const text = Buffer.from(content).toString('latin1');

@@ -88,7 +88,11 @@ export function generalName(bytes: Uint8Array, element: DerElement): GeneralName
   return { form, value: slice(bytes, name) };
 }
 
-/** Throws DerError. */
+/**
+ * Any attributes. RFC 5280 4.1.2.4: "MUST be prepared to receive certificates with issuer names containing the set of
+ * attribute types", "MUST be prepared to receive the following standard attribute types", "MUST be prepared to receive
+ * the domainComponent attribute". RFC 5280 4.1.2.6: "MUST be prepared to receive subject names". Throws DerError.
+ */
 export function canonicalName(der: Uint8Array): CanonicalName {
   return elementsOf(der, wholeOf(der)).map((rdn) => {
     const attributes = elementsOf(der, rdn).map((attribute) => {
@@ -108,6 +112,7 @@ function canonicalValue(der: Uint8Array, element: DerElement): string {
   const text = textOf(element.tag, Buffer.from(contentOf(der, element)));
   if (text === undefined) return `#${Buffer.from(slice(der, element)).toString('hex')}`;
   // The separators of this form are escaped, so that no value can look like two.
+  // RFC 5280 7.1: "MUST support name comparisons using caseIgnoreMatch".
   const folded = text.normalize('NFKC').toLowerCase().trim().replace(/\s+/gu, ' ');
   return `"${folded.replace(/["\\]/g, '\\$&')}"`;
 }
@@ -115,6 +120,7 @@ function canonicalValue(der: Uint8Array, element: DerElement): string {
 /** undefined: no string type, or not the characters that the type allows. */
 function textOf(tag: number, content: Buffer): string | undefined {
   switch (tag) {
+    // RFC 5280 7.1: "MUST support UTF8String and PrintableString".
     case 0x0c: {
       const text = content.toString('utf8');
       return Buffer.from(text, 'utf8').equals(content) ? text : undefined;

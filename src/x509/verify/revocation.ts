@@ -77,6 +77,7 @@ function checkOne(
 
 function isGenuine(list: RevocationList, issuer: Link): boolean {
   // RFC 5280 6.3.3 (f): "If a key usage extension is present in the CRL issuer's certificate, verify that the cRLSign bit is set."
+  // RFC 5280 5.1.1.3: "when certificates and CRLs are digitally signed with the same CA private key".
   if (issuer.certificate.keyUsage?.includes('crlSign') === false) return false;
   const known = verifiedBy.get(list);
   if (known !== undefined && sameBytes(known.spki, issuer.certificate.spki)) return known.good;
