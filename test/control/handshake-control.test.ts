@@ -155,7 +155,7 @@ test('other messages after the handshake are refused', () => {
   expect(handshakes.counters().failed.size).toBe(0);
 });
 
-test('a key that cannot sign any more fails its handshake with internal_error, and no other', () => {
+test('User callback throws: a key that cannot sign any more fails its handshake with internal_error, and no other', () => {
   let broken = false;
   const handshakes = control(
     store({
@@ -199,7 +199,7 @@ function controlWith(sign: (scheme: number, data: Uint8Array) => unknown) {
 }
 const turn = () => new Promise((done) => setImmediate(done));
 
-describe('a signature that is made elsewhere', () => {
+describe('Async lifetime: a signature that is made elsewhere', () => {
   test('holds back the answer until it is there, and nothing else', async () => {
     let sign: (signature: Uint8Array) => void = () => {};
     const { handshakes, engine } = controlWith(() => new Promise((done) => (sign = done)));

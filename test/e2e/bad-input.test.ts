@@ -119,20 +119,20 @@ describe('on the way to a handshake', () => {
     expect(await alertFor(record(HANDSHAKE, hello))).toBe(DECODE_ERROR);
   });
 
-  it('a truncated record is waited for until the deadline, then dropped', async () => {
+  it('Slow handshake: a truncated record is waited for until the deadline, then dropped', async () => {
     const before = counter('handshake_timeout');
     const { bytes } = await (await tcp(port)).write(record(HANDSHAKE, randomBytes(100), 500)).end;
     expect(bytes).toHaveLength(0);
     expect(counter('handshake_timeout')).toBe(before + 1);
   });
 
-  it('nothing at all is waited for until the deadline too', async () => {
+  it('Slow handshake: nothing at all is waited for until the deadline too', async () => {
     const before = counter('handshake_timeout');
     await (await tcp(port)).end;
     expect(counter('handshake_timeout')).toBe(before + 1);
   });
 
-  it('more handshake bytes than allowed end the connection', async () => {
+  it('Slow handshake: more handshake bytes than allowed end the connection', async () => {
     const before = counter('handshake_too_big');
     const wire = await tcp(port);
     // A ClientHello that claims 60 KB, in records that are each fine.

@@ -216,7 +216,7 @@ test('the credential is chosen by name and by schemes', () => {
   expect(offer).toEqual({ serverName: 'a.example', version: 0x0304, signatureSchemes: [0x0804, 0x0403] });
 });
 
-describe('early data that was offered', () => {
+describe('0-RTT replay: early data that was offered', () => {
   const psk: Extension = [
     41,
     Buffer.concat([

@@ -174,7 +174,7 @@ describe.each(traces)('$name', (trace) => {
     expect(expected.data.length).toBeGreaterThan(0);
   });
 
-  test('byte by byte', () => {
+  test('Fragmented hello (CVE-2024-11738): byte by byte', () => {
     const single = (bytes: Buffer) => Array.from(bytes, (byte) => Buffer.of(byte));
     expect(normalised(play(trace, single))).toEqual(expected.events);
   });

@@ -17,7 +17,7 @@ const hex = (text: string) => new Uint8Array(Buffer.from(text, 'hex'));
 const spkiOf = (key: KeyObject) => new Uint8Array(key.export({ type: 'spki', format: 'der' }));
 const codes = (schemes: readonly number[]) => schemes.map((code) => code.toString(16).padStart(4, '0'));
 
-describe('Wycheproof', () => {
+describe('Signature edge (CVE-2022-21449): Wycheproof', () => {
   const files: [file: string, scheme: number, atLeast: number][] = [
     ['ecdsa_secp256r1_sha256', 0x0403, 450],
     ['ecdsa_secp384r1_sha384', 0x0503, 450],

@@ -99,7 +99,7 @@ TEST_CASE("one thread at a time") {
   CHECK_FALSE(server.engine().handshakes()->attach([] {}));
 }
 
-TEST_CASE("a thread that goes takes its handshakes with it, and nothing else") {
+TEST_CASE("Async lifetime: a thread that goes takes its handshakes with it, and nothing else") {
   Server server(separate);
   server.root.write("a.txt", "hello");
   std::optional<Handshaker> first(std::in_place, server.engine().handshakes());
@@ -128,7 +128,7 @@ TEST_CASE("a thread that goes takes its handshakes with it, and nothing else") {
   close(early);
 }
 
-TEST_CASE("the channel outlives its engine") {
+TEST_CASE("Async lifetime: the channel outlives its engine") {
   std::shared_ptr<ControlChannel> channel;
   {
     Server server(separate);

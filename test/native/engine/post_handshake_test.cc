@@ -87,7 +87,7 @@ TEST_CASE("handshake content that is none, or too long for the engine, ends the 
   }
 }
 
-TEST_CASE("thirty-two KeyUpdates without data are taken, one more is not") {
+TEST_CASE("Floods: thirty-two KeyUpdates without data are taken, one more is not") {
   Server server;
   server.root.write("f", "x");
   Client client(server);
@@ -100,7 +100,7 @@ TEST_CASE("thirty-two KeyUpdates without data are taken, one more is not") {
   CHECK(server.postHandshakes == 64);
 }
 
-TEST_CASE("KeyUpdates with a byte of data between any two are taken at the rate of their credit") {
+TEST_CASE("Floods: KeyUpdates with a byte of data between any two are taken at the rate of their credit") {
   Server server;
   const auto begin = std::chrono::steady_clock::now();
   Client client(server);

@@ -46,7 +46,7 @@ TEST_CASE("no record is longer than the peer's limit") {
   }
 }
 
-TEST_CASE("records that arrived with the end of the handshake are served") {
+TEST_CASE("Switch-over races: records that arrived with the end of the handshake are served") {
   Server server;
   server.root.write("a", "early");
   Client client(server, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n");

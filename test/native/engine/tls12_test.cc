@@ -88,7 +88,7 @@ TEST_CASE("TLS 1.2: at the limit of its key a connection ends with close_notify,
   CHECK(eventually([&] { return f.server.counter(Counter::closed_key_limit) == 1; }));
 }
 
-TEST_CASE("TLS 1.2: a client that asks for renegotiation is refused once, and closed when it asks again") {
+TEST_CASE("Renegotiation: a client of TLS 1.2 that asks for it is refused once, and closed when it asks again") {
   SUBCASE("with a ClientHello, in one record or in several") {
     for (const size_t split : {kClientHello.size(), size_t{4}, size_t{50}}) {
       Fixture f;

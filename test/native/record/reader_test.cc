@@ -182,7 +182,7 @@ TEST_CASE("legacy_record_version is ignored but authenticated") {
   });
 }
 
-TEST_CASE("thirty-two empty records in a row are cover traffic, more is an attack") {
+TEST_CASE("Floods: thirty-two empty records in a row are cover traffic, more is an attack") {
   each([](auto make, auto&) {
     auto f = make();
     uint64_t seq = 0;

@@ -59,7 +59,7 @@ TEST_CASE("record map: every position finds its record, and nothing else does") 
   }
 }
 
-TEST_CASE("record map: what would use a nonce twice, or leave a gap, is refused whole") {
+TEST_CASE("Nonce reuse: what would use a nonce twice in a record map, or leave a gap, is refused whole") {
   RetentionBudget budget(1 << 20);
   RecordMap map(0, Retention::UntilTag, {}, budget);
   const NewRecord first[] = {make(0, 100, 5, 1), make(100, 100, 6, 1)};

@@ -98,7 +98,7 @@ TEST_CASE("application data stops at the record limit; the way out of it does no
   });
 }
 
-TEST_CASE("recordSeq never wraps") {
+TEST_CASE("Nonce reuse: recordSeq never wraps") {
   std::mt19937_64 random(seed());
   forAll([&](ocf::Framework& framework, record::Suite suite) {
     auto keys = randomKeys(random, suite);
