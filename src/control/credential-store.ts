@@ -58,6 +58,16 @@ export interface CredentialParts {
   readonly ipAddresses: readonly string[];
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** Of each certificate that another one signed, leaf first: SignatureSchemes of which one says how. */
+  readonly chainSchemes: readonly (readonly number[])[];
+  /** Distinguished names of the chain's issuers, DER. */
+  readonly issuers: readonly Uint8Array[];
+  /** DER OCSPResponse for the leaf; undefined: none is stapled. */
+  readonly ocspResponse?: Uint8Array | undefined;
+  /** From then on it is not stapled. */
+  readonly ocspUntil?: Date | undefined;
+  /** SignedCertificateTimestampList of the leaf (RFC 6962 3.3). */
+  readonly sctList?: Uint8Array | undefined;
 }
 export interface SharedCredential extends CredentialParts {
   /** Of the key; good for as long as the credential that it came from. */
@@ -78,7 +88,12 @@ export class Credential implements CredentialParts {
   readonly ipAddresses: readonly string[];
   readonly notBefore: Date;
   readonly notAfter: Date;
+  readonly chainSchemes: readonly (readonly number[])[];
+  readonly issuers: readonly Uint8Array[];
+  readonly ocspUntil: Date | undefined;
+  readonly sctList: Uint8Array | undefined;
   readonly warnings: readonly CredentialWarning[];
+  readonly #ocspResponse: Uint8Array | undefined;
   readonly #signer: Signer;
 
   constructor(parts: CredentialParts, signer: Signer, warnings: readonly CredentialWarning[] = []) {
@@ -91,9 +106,20 @@ export class Credential implements CredentialParts {
     this.ipAddresses = Object.freeze([...parts.ipAddresses]);
     this.notBefore = parts.notBefore;
     this.notAfter = parts.notAfter;
+    this.chainSchemes = Object.freeze([...parts.chainSchemes]);
+    this.issuers = Object.freeze([...parts.issuers]);
+    this.ocspUntil = parts.ocspUntil;
+    this.sctList = parts.sctList;
     this.warnings = Object.freeze([...warnings]);
+    this.#ocspResponse = parts.ocspResponse;
     this.#signer = signer;
     Object.freeze(this);
+  }
+
+  /** For the leaf, DER; undefined: there is none, or none that is still good. */
+  get ocspResponse(): Uint8Array | undefined {
+    const ended = this.ocspUntil !== undefined && this.ocspUntil.getTime() <= Date.now();
+    return ended ? undefined : this.#ocspResponse;
   }
 
   /** Signs `data` as `scheme` (one of `schemes` or `schemes12`) says. Throws ERR_SOCRYPT_KEY_SCHEME for another one. */
@@ -113,7 +139,9 @@ export class Credential implements CredentialParts {
     const keyHandle = this.#signer.handle?.();
     if (keyHandle === undefined) return undefined;
     const { chain, key, subject, names, ipAddresses, notBefore, notAfter } = this;
-    return { chain, key, subject, names, ipAddresses, notBefore, notAfter, keyHandle };
+    const { chainSchemes, issuers, ocspUntil, sctList } = this;
+    const own = { chain, key, subject, names, ipAddresses, notBefore, notAfter, chainSchemes, issuers };
+    return { ...own, ocspResponse: this.#ocspResponse, ocspUntil, sctList, keyHandle };
   }
 }
 
@@ -130,6 +158,12 @@ export interface CredentialQuery {
   readonly signatureSchemes: ArrayLike<number>;
   /** 0x0303: TLS 1.2, whose signature schemes differ; undefined and all else: TLS 1.3. */
   readonly version?: number;
+  /** TLS 1.2: the client's curves, one of which an ECDSA key must be on (RFC 8422 5.1.1); undefined: any. */
+  readonly groups?: ArrayLike<number> | undefined;
+  /** SignatureSchemes that the client verifies certificates with; undefined: `signatureSchemes`. */
+  readonly certificateSchemes?: ArrayLike<number> | undefined;
+  /** Distinguished names, DER, of the authorities that the client knows; undefined: it does not say. */
+  readonly certificateAuthorities?: readonly Uint8Array[] | undefined;
 }
 
 /** Credentials by name. Immutable: a reload makes a new store. */
@@ -170,39 +204,90 @@ export class CredentialStore {
   }
 
   /**
-   * The credential for a client: by exact name, else by wildcard, else the default; of several the first that the client
-   * can verify, ECDSA before RSA. undefined: the client can verify none (RFC 8446 4.4.2.2: handshake_failure).
+   * The credential for a client: by exact name, else by wildcard, else the default. Of several those whose keys the client
+   * can verify; of these the one whose chain it can verify, too, and that leads to an authority it knows; of equals ECDSA
+   * before Ed25519 before RSA, then the one that was given first. undefined: the client can verify none.
    * Allocates nothing.
    */
   select(query: CredentialQuery): Credential | undefined {
-    const { serverName, signatureSchemes, version } = query;
+    const { serverName } = query;
     if (serverName !== undefined && serverName !== '') {
-      const exact = firstUsable(this.#exact.find(serverName, 0), signatureSchemes, version);
+      const exact = bestOf(this.#exact.find(serverName, 0), query);
       if (exact !== undefined) return exact;
       // RFC 9525 6.3: the asterisk stands for exactly one whole label, which is not empty.
       const dot = serverName.indexOf('.');
       if (dot > 0) {
-        const wildcard = firstUsable(this.#wildcard.find(serverName, dot + 1), signatureSchemes, version);
+        const wildcard = bestOf(this.#wildcard.find(serverName, dot + 1), query);
         if (wildcard !== undefined) return wildcard;
       }
     }
-    return firstUsable(this.#fallback, signatureSchemes, version);
+    return bestOf(this.#fallback, query);
   }
 }
 
 const TLS12 = 0x0303;
+const GROUP_OF_CURVE = { 'P-256': 0x0017, 'P-384': 0x0018 } as const;
 
-function firstUsable(
+function bestOf(
   credentials: readonly Credential[] | undefined,
-  schemes: ArrayLike<number>,
-  version: number | undefined,
+  query: CredentialQuery,
 ): Credential | undefined {
   if (credentials === undefined) return undefined;
+  let best: Credential | undefined;
+  let bestFit = -1;
   for (let i = 0; i < credentials.length; i++) {
-    const own = version === TLS12 ? credentials[i]!.schemes12 : credentials[i]!.schemes;
-    for (let j = 0; j < schemes.length; j++) {
-      if (own.includes(schemes[j]!)) return credentials[i];
+    const credential = credentials[i]!;
+    if (!isUsable(credential, query)) continue;
+    // Nothing to compare it with.
+    if (credentials.length === 1) return credential;
+    const fit = fitOf(credential, query);
+    if (fit > bestFit) {
+      best = credential;
+      bestFit = fit;
     }
   }
-  return undefined;
+  return best;
+}
+
+/** What the client must be able to do. RFC 8446 4.4.2.2: without a scheme in common "the server MUST abort". */
+function isUsable({ key, schemes, schemes12 }: Credential, query: CredentialQuery): boolean {
+  const { signatureSchemes, version, groups } = query;
+  // RFC 8422 5.1.1: the extension is about the curve of the certificate's key, too. TLS 1.3 has it in the scheme.
+  if (version === TLS12 && key.type === 'ec' && groups !== undefined) {
+    if (!includes(groups, GROUP_OF_CURVE[key.curve])) return false;
+  }
+  return includesAny(signatureSchemes, version === TLS12 ? schemes12 : schemes);
+}
+
+const CHAIN_FITS = 2;
+const AUTHORITY_FITS = 1;
+
+/** What it should be able to do: it gets a chain all the same when there is no better one (RFC 8446 4.4.2.2). */
+function fitOf({ chainSchemes, issuers }: Credential, query: CredentialQuery): number {
+  const { certificateSchemes, signatureSchemes, certificateAuthorities } = query;
+  let fit = CHAIN_FITS;
+  for (let i = 0; i < chainSchemes.length; i++) {
+    if (!includesAny(certificateSchemes ?? signatureSchemes, chainSchemes[i]!)) fit = 0;
+  }
+  // RFC 8446 4.2.4: the authorities are there "to guide certificate selection".
+  if (certificateAuthorities === undefined) return fit;
+  for (let i = 0; i < certificateAuthorities.length; i++) {
+    const authority = certificateAuthorities[i]!;
+    for (let j = 0; j < issuers.length; j++) {
+      const issuer = issuers[j]!;
+      if (issuer.length === authority.length && Buffer.compare(issuer, authority) === 0)
+        return fit + AUTHORITY_FITS;
+    }
+  }
+  return fit;
+}
+
+function includes(list: ArrayLike<number>, value: number): boolean {
+  for (let i = 0; i < list.length; i++) if (list[i] === value) return true;
+  return false;
+}
+
+function includesAny(list: ArrayLike<number>, values: readonly number[]): boolean {
+  for (let i = 0; i < values.length; i++) if (includes(list, values[i]!)) return true;
+  return false;
 }

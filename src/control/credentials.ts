@@ -3,7 +3,9 @@ import { createPublicKey, verify as verifySignature } from 'node:crypto';
 import { SocryptError } from '../errors.ts';
 import { type Certificate, readCertificates } from '../x509/certificate.ts';
 import { orderChain } from '../x509/chain.ts';
+import { sameBytes } from '../x509/der.ts';
 import { describeKey, type KeyDescription, type PrivateKey, readPrivateKey } from '../x509/private-key.ts';
+import { schemesOfSignature } from '../x509/verify/signed.ts';
 import {
   Credential,
   type CredentialParts,
@@ -13,6 +15,7 @@ import {
   schemesOf,
 } from './credential-store.ts';
 import { readBounded } from './files.ts';
+import { checkStaples, type Staples } from './staples.ts';
 
 export {
   Credential,
@@ -30,9 +33,15 @@ export interface KeyImporter {
 }
 
 /** Files, or their contents (PEM or DER) as they would be in the files. */
-export type CredentialSource =
+export type CredentialSource = (
   | { readonly certFile: string; readonly keyFile: string }
-  | { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
+  | { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
+) & {
+  /** OCSP response for the certificate, DER. */
+  readonly ocspFile?: string | undefined;
+  /** SignedCertificateTimestampList (RFC 6962 3.3). */
+  readonly sctFile?: string | undefined;
+};
 
 export interface CredentialOptions {
   /** Who holds the key: `native.crypto`. */
@@ -51,7 +60,7 @@ const OID_ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0';
 /**
  * Reads a chain and its key, checks that they belong together and that the key works. Throws SocryptError:
  * ERR_SOCRYPT_FILE_UNREADABLE, _FILE_TOO_LARGE, the codes of readCertificates, readPrivateKey and orderChain,
- * ERR_SOCRYPT_KEY_MISMATCH, ERR_SOCRYPT_CERTIFICATE_EXPIRED, ERR_SOCRYPT_CERTIFICATE_NOT_YET_VALID.
+ * checkStaples, ERR_SOCRYPT_KEY_MISMATCH, ERR_SOCRYPT_CERTIFICATE_EXPIRED, ERR_SOCRYPT_CERTIFICATE_NOT_YET_VALID.
  */
 export function loadCredential(source: CredentialSource, options: CredentialOptions): Credential {
   const names =
@@ -70,9 +79,10 @@ export function loadCredential(source: CredentialSource, options: CredentialOpti
     }));
     checkTimes(chain.certificates, names.cert, options, warnings);
     checkUsage(leaf, names.cert, warnings);
+    const staples = readStaples(source, names.cert, chain.certificates, options.now ?? new Date(), warnings);
     const signer = options.crypto.importPrivateKey(key.pkcs8);
     proveKey(signer, key, names);
-    return new Credential(partsOf(chain.certificates, key.description), signer, warnings);
+    return new Credential(partsOf(chain.certificates, key.description, staples), signer, warnings);
   } finally {
     key.pkcs8.fill(0);
   }
@@ -81,8 +91,11 @@ export function loadCredential(source: CredentialSource, options: CredentialOpti
 function partsOf(
   certificates: readonly [Certificate, ...Certificate[]],
   key: KeyDescription,
+  staples: Staples,
 ): CredentialParts {
   const [leaf] = certificates;
+  // RFC 8446 4.4.2.2: a self-signed certificate is not verified, and so may be signed in any way.
+  const signed = certificates.filter(({ subjectDer, issuerDer }) => !sameBytes(subjectDer, issuerDer));
   return {
     chain: certificates.map((certificate) => certificate.der),
     key,
@@ -91,7 +104,25 @@ function partsOf(
     ipAddresses: leaf.ipAddresses,
     notBefore: leaf.notBefore,
     notAfter: leaf.notAfter,
+    chainSchemes: signed.map(({ signatureAlgorithm }) => schemesOfSignature(signatureAlgorithm)),
+    issuers: certificates.map(({ issuerDer }) => issuerDer),
+    ...staples,
   };
+}
+
+function readStaples(
+  { ocspFile, sctFile }: CredentialSource,
+  cert: string,
+  chain: readonly [Certificate, ...Certificate[]],
+  now: Date,
+  warnings: CredentialWarning[],
+): Staples {
+  const names = { cert, ocsp: `--ocsp file ${ocspFile}`, sct: `--sct file ${sctFile}` };
+  const given = {
+    ocsp: ocspFile === undefined ? undefined : readBounded(ocspFile, names.ocsp),
+    sct: sctFile === undefined ? undefined : readBounded(sctFile, names.sct),
+  };
+  return checkStaples(given, names, chain, now, warnings);
 }
 
 function readKey(source: CredentialSource, name: string): PrivateKey {

@@ -15,7 +15,9 @@ import {
 import { readBounded } from '../control/files.ts';
 import { SocryptError } from '../errors.ts';
 import { native } from '../native.ts';
-import type { Settings } from './options.ts';
+import { describeKey } from '../x509/private-key.ts';
+import { NO_FILE, type Settings } from './options.ts';
+import { signerOfSuite, suitesNamed } from './tls-names.ts';
 
 export interface LoadedCredentials {
   readonly store: CredentialStore;
@@ -31,11 +33,16 @@ export function loadCredentials(
   settings: Settings,
   before: LoadedCredentials | null = null,
 ): LoadedCredentials {
-  const { cert, key, allowExpired } = settings;
+  const { cert, key, ocsp, sct, allowExpired } = settings;
   let development: DevelopmentCertificate | null = null;
   let sources: readonly CredentialSource[];
   if (cert.length > 0) {
-    sources = cert.map((certFile, i) => ({ certFile, keyFile: key[i]! }));
+    sources = cert.map((certFile, i) => ({
+      certFile,
+      keyFile: key[i]!,
+      ocspFile: fileAt(ocsp, i),
+      sctFile: fileAt(sct, i),
+    }));
   } else {
     const kept = before?.development ?? null;
     // One that is only in memory was perhaps trusted by hand: a reload does not change it.
@@ -45,6 +52,7 @@ export function loadCredentials(
   const credentials = sources.map((source) =>
     loadCredential(source, { crypto: native.crypto, allowExpired }),
   );
+  for (const [i, credential] of credentials.entries()) checkUsable(credential, sources[i]!, settings);
   return {
     store: new CredentialStore(credentials),
     development,
@@ -52,6 +60,21 @@ export function loadCredentials(
     warnings: credentials.flatMap((credential: Credential) => credential.warnings),
   };
 }
+
+/** A key that can sign in no suite that is spoken would only wait for nobody. */
+function checkUsable({ key }: Credential, source: CredentialSource, settings: Settings): void {
+  const suites = suitesNamed(settings.suites, settings.minVersion);
+  const kind = key.type === 'rsa' ? 'RSA' : 'ECDSA';
+  if (suites.some((suite) => signerOfSuite(suite) === undefined || signerOfSuite(suite) === kind)) return;
+  const which = 'certFile' in source ? `cert (--cert ${source.certFile})` : 'cert';
+  throw new SocryptError(
+    'ERR_SOCRYPT_CERTIFICATE_UNUSABLE',
+    `${which}: expected a certificate whose key signs in one of the configured suites, but its key is ${describeKey(key)}, and ` +
+      `suites (--suite) has neither a suite of TLS 1.3 nor one with ${kind} (${settings.suites.join(', ')}). Add one, or take another certificate.`,
+  );
+}
+
+const fileAt = (files: readonly string[], i: number) => (files[i] === NO_FILE ? undefined : files[i]);
 
 /** Throws what createPeerVerifier throws, with the option's name in it. */
 function loadClients({ clientCa, clientAuth, clientCrl }: Settings): ClientAuthenticationOptions | null {
@@ -64,7 +87,7 @@ function loadClients({ clientCa, clientAuth, clientCrl }: Settings): ClientAuthe
   }
   const read = (option: string) => (file: string) => readBounded(file, `${option} file ${file}`);
   const clients: ClientAuthenticationOptions = {
-    required: clientAuth === 'require',
+    required: clientAuth !== 'request',
     roots: clientCa.map(read('--client-ca')),
     crls: clientCrl.map(read('--client-crl')),
   };

@@ -51,13 +51,15 @@ function jsonExample(key: OptionKey): unknown {
   return /^\d+$/.test(example) ? Number(example) : example.replaceAll(/^'|'$/g, '');
 }
 
-const PATH_OPTIONS: ReadonlySet<OptionKey> = new Set<OptionKey>(['root', 'cert', 'key', 'accessLog']);
+const PATH_OPTIONS: ReadonlySet<OptionKey> = new Set<OptionKey>([
+  ...(['root', 'cert', 'key', 'ocsp', 'sct', 'ticketKeys', 'clientCa', 'clientCrl', 'accessLog'] as const),
+]);
 
 /** Paths in a config file are relative to the file, as everywhere else. */
 function fromBase(key: OptionKey, value: unknown, base: string | undefined): unknown {
   if (base === undefined || !PATH_OPTIONS.has(key)) return value;
-  if (Array.isArray(value)) return value.map((one) => resolve(base, one as string));
-  return typeof value === 'string' && value !== '-' ? resolve(base, value) : value;
+  const from = (one: unknown) => (typeof one === 'string' && one !== '-' ? resolve(base, one) : one);
+  return Array.isArray(value) ? value.map(from) : from(value);
 }
 
 function settle(layers: readonly Layer[], problems: string[]): Settings {
@@ -85,9 +87,20 @@ function settle(layers: readonly Layer[], problems: string[]): Settings {
 
 /** What no single option can see. */
 function checkTogether(settings: Settings, problems: string[]): void {
+  if (settings.clientAuth !== null && settings.clientCa.length === 0) {
+    problems.push(
+      `clientAuth (--client-auth ${settings.clientAuth}) takes the authorities of the clients' certificates, but there are none, and every client would be let in; give clientCa (--client-ca), or leave it out.`,
+    );
+  }
   if (settings.cert.length !== settings.key.length) {
     problems.push(
       `cert and key come in pairs, but the number of certificates is ${settings.cert.length}, that of keys ${settings.key.length}; give a key for each certificate, in the same order.`,
+    );
+  }
+  for (const key of ['ocsp', 'sct'] as const) {
+    if (settings[key].length <= settings.cert.length) continue;
+    problems.push(
+      `${key} (--${flagOf(key)}) goes with cert, one for each certificate, but there are ${settings[key].length} for ${settings.cert.length}; give them in the order of the certificates, '-' for one without.`,
     );
   }
   if (settings.maxTargetBytes > settings.maxHeaderBytes) {

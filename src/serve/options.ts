@@ -19,6 +19,7 @@ import {
   custom,
   duration,
   type Group,
+  INVALID,
   list,
   map,
   type Option,
@@ -33,6 +34,8 @@ import {
 import { groupNames, suiteNames } from './tls-names.ts';
 
 const FILE: TextKind = { placeholder: 'FILE', expected: 'a path', example: './server.pem' };
+/** In a list with a place for each certificate: this one has none. */
+export const NO_FILE = '-';
 /** One of the names; case does not matter. */
 const anyOf = (names: readonly string[]) => new RegExp(`^(?:${names.join('|')})$`, 'i');
 
@@ -150,6 +153,26 @@ export const OPTIONS = {
     { group: 'tls', help: 'Private key of the certificate at the same place', default: [], reload: true },
     { ...FILE, example: './server.key' },
   ),
+  /** OCSP responses (DER), in the order of `cert`; '-' for a certificate without one. */
+  ocsp: list<string>(
+    {
+      group: 'tls',
+      help: 'OCSP response (DER) to staple to the certificate at the same place, `-` for none; fetch it anew before it ends, and reload',
+      default: [],
+      reload: true,
+    },
+    { ...FILE, expected: "a path, or '-'", example: './server.ocsp' },
+  ),
+  /** Lists of signed certificate timestamps (RFC 6962 3.3), in the order of `cert`; '-' for a certificate without. */
+  sct: list<string>(
+    {
+      group: 'tls',
+      help: 'Signed certificate timestamps (SignedCertificateTimestampList of RFC 6962) of the certificate at the same place, `-` for none',
+      default: [],
+      reload: true,
+    },
+    { ...FILE, expected: "a path, or '-'", example: './server.sct' },
+  ),
   /** Serve a certificate that has expired. */
   allowExpired: toggle({
     group: 'tls',
@@ -239,15 +262,22 @@ export const OPTIONS = {
     },
     { ...FILE, example: './clients-ca.pem' },
   ),
-  /** Whether a client without a certificate is let in. */
-  clientAuth: choice(
+  /** Whether a client without a certificate is let in; null: not where there is `clientCa`. */
+  clientAuth: custom<'require' | 'request' | null>(
     {
       group: 'tls',
       help: 'With `clientCa`: require a certificate, or request one and let clients without any in',
-      default: 'require',
+      default: null,
+      defaultText: 'require',
       reload: true,
     },
-    ['require', 'request'],
+    {
+      expected: 'one of require, request',
+      placeholder: 'require|request',
+      example: 'require',
+      read: (input) => (input === null || input === 'require' || input === 'request' ? input : INVALID),
+      show: () => 'require',
+    },
   ),
   /** Revocation lists for clients' certificates. */
   clientCrl: list<string>(

@@ -28,7 +28,7 @@ import { Plane } from '../plane/plane.ts';
 import { numericAddress, urlOf } from './address.ts';
 import { type LoadedCredentials, loadCredentials } from './credentials.ts';
 import { CurrentHandler } from './current-handler.ts';
-import { errnoName } from './errors.ts';
+import { errnoName, UsageError } from './errors.ts';
 import { openFileLimit, shareFileLimit } from './file-limit.ts';
 import { missingPages } from './named-pages.ts';
 import { chooseOffload, type OffloadReport } from './offload.ts';
@@ -50,6 +50,13 @@ const SINGLE_USE_TICKETS = 131_072;
  */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
   const settings = settingsFromProgram(options, EXTRA_KEYS);
+  const { ticketKeyCallback } = options;
+  if (ticketKeyCallback !== undefined) {
+    const came = typeof ticketKeyCallback;
+    if (came !== 'function') throw new UsageError([`ticketKeyCallback expects a function, but got ${came}.`]);
+    if (settings.ticketKeys !== null)
+      throw new UsageError(['ticketKeys and ticketKeyCallback both give the ticket keys; keep one.']);
+  }
   return startServer(settings, options);
 }
 
@@ -431,7 +438,7 @@ class RunningServer implements Server {
     const next: Settings = { ...before, ...Object.fromEntries(applied.map((key) => [key, wanted[key]])) };
 
     const credentials = loadCredentials(next, this.credentials);
-    await this.#ticketKeys!.reload();
+    const takeTicketKeys = await this.#ticketKeys!.prepare();
     const root = next.root === before.root ? this.#root! : this.#openRoot(next.root);
     try {
       const handler = await this.#makeHandler(root, next);
@@ -443,6 +450,7 @@ class RunningServer implements Server {
         );
       }
       this.#accessLog?.reopen();
+      await this.#handshakes!.setCredentials(credentials.store, credentials.clients);
       this.#handler = handler;
     } catch (error) {
       if (root !== this.#root) root.close();
@@ -453,7 +461,7 @@ class RunningServer implements Server {
     this.#root = root;
     this.credentials = credentials;
     this.settings = next;
-    await this.#handshakes!.setCredentials(credentials.store, credentials.clients);
+    takeTicketKeys();
     this.#current!.replace(this.#handler);
     if (root !== oldRoot) this.#giveRoot(root);
     this.#plane!.setHandler(this.#current!);
@@ -487,6 +495,7 @@ class RunningServer implements Server {
       () => this.#redirect?.close(),
       () => this.#plane?.close(),
       () => this.#workers?.close(),
+      () => this.#ticketKeys?.wipe(),
       () => this.#changes,
       () => this.#admin?.close(),
       () => this.#unregister?.(),

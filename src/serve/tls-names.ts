@@ -40,6 +40,12 @@ export function suitesNamed(names: readonly string[], minVersion: MinVersion): r
   ]);
 }
 
+/** What has to sign in it (Ed25519 counts as ECDSA: RFC 8422 2.2); undefined: TLS 1.3, whose suites do not say. */
+export function signerOfSuite(suite: number): 'RSA' | 'ECDSA' | undefined {
+  const name = SUITE_NAMES[suite] ?? '';
+  return name.includes('_ECDSA_') ? 'ECDSA' : name.includes('_RSA_') ? 'RSA' : undefined;
+}
+
 export function groupsNamed(names: readonly string[]): readonly number[] {
   if (names.length === 0) return AVAILABLE;
   const wanted = new Set(names.map((name) => groupOf(name)!));

@@ -81,7 +81,15 @@ describe('the option table', () => {
       const option = optionOf(key);
       const example = option.example.replaceAll(/^'|'$/g, '');
       const given = option.isSwitch ? [`--${flagOf(key)}`] : [`--${flagOf(key)}=${example}`];
-      const paired = key === 'cert' ? ['--key', 'k'] : key === 'key' ? ['--cert', 'c'] : [];
+      const pair = ['--cert', 'c', '--key', 'k'];
+      const needs: Partial<Record<typeof key, string[]>> = {
+        cert: ['--key', 'k'],
+        key: ['--cert', 'c'],
+        ocsp: pair,
+        sct: pair,
+        clientAuth: ['--client-ca', 'ca'],
+      };
+      const paired = needs[key] ?? [];
       expect(
         problemsOf(() =>
           cli([...given, ...paired, ...(key === 'maxHeaderBytes' ? [] : ['--max-header-bytes', '1MiB'])]),

@@ -42,6 +42,10 @@ export function readTicketKeyFile(path: string): TicketSecrets {
 
 /** Checks keys that a program gives. Throws ERR_SOCRYPT_TICKET_KEYS. */
 export function checkTicketSecrets(secrets: TicketSecrets, name: string): TicketSecrets {
+  const { current, next, previous } = (secrets ?? {}) as Partial<TicketSecrets>;
+  if (current === undefined || !Array.isArray(next) || !Array.isArray(previous)) {
+    throw invalid(name, '{ current, next: [], previous: [] }, but something else came', MAKE_ONE);
+  }
   const all = [secrets.current, ...secrets.next, ...secrets.previous];
   if (all.length > MAX_KEYS) {
     throw invalid(name, `at most ${MAX_KEYS} keys, but there are ${all.length}`, 'leave out the oldest');

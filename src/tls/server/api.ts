@@ -9,6 +9,8 @@ export interface ClientOffer {
   /** 0x0304 or 0x0303: which of a credential's schemes count. */
   readonly version: number;
   readonly signatureSchemes: readonly number[];
+  /** TLS 1.2: the client's curves, which the key of the certificate must be on (RFC 8422 5.1.1); 1.3: undefined. */
+  readonly groups: readonly number[] | undefined;
   /** SignatureSchemes for the certificates of the chain; undefined: those of `signatureSchemes`. */
   readonly certificateSchemes: readonly number[] | undefined;
   /** Distinguished names, DER, of authorities that the client knows; undefined: it does not say. */

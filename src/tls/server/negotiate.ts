@@ -148,6 +148,7 @@ export function chooseCredential(
     serverName,
     version: TLS13,
     signatureSchemes,
+    groups: undefined,
     certificateSchemes: hello.signatureAlgorithmsCert,
     certificateAuthorities: hello.certificateAuthorities,
   });

@@ -92,6 +92,23 @@ export function isSignedBy(signed: Signed, key: PublicKey): boolean {
   return scheme !== undefined && verifyWithKey(scheme, key, signed.tbsDer, signed.signature);
 }
 
+/** Hashes that are not taken from peers, but that clients may take from us. */
+const SHA1_SCHEMES: readonly (readonly [prefix: string, scheme: number])[] = [
+  [`300d0609${RSA_PREFIX}05`, 0x0201],
+  ['300906072a8648ce3d0401', 0x0203],
+];
+
+/** The SignatureSchemes that say the same as an AlgorithmIdentifier (DER), of which there may be two; empty: none does. */
+export function schemesOfSignature(algorithmIdentifier: Uint8Array): readonly number[] {
+  const hex = Buffer.from(algorithmIdentifier).toString('hex');
+  const algorithm = ALGORITHMS.get(hex);
+  if (algorithm === undefined) {
+    return SHA1_SCHEMES.filter(([prefix]) => hex.startsWith(prefix)).map(([, scheme]) => scheme);
+  }
+  const { scheme, pssKeyScheme } = algorithm;
+  return pssKeyScheme === undefined ? [scheme] : [scheme, pssKeyScheme];
+}
+
 export function refusedKey({ why, came }: RefusedKey, who: string): Refusal {
   const reason = { unsupported: 'unsupported_key', weak: 'weak_key', damaged: 'malformed' } as const;
   return refusal(

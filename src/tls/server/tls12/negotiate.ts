@@ -117,7 +117,9 @@ function chooseCredential(
     serverName,
     version: TLS12,
     signatureSchemes,
-    certificateSchemes: hello.signatureAlgorithmsCert,
+    groups: hello.supportedGroups,
+    // Those that no suite of ours goes with verify certificates all the same.
+    certificateSchemes: hello.signatureAlgorithmsCert ?? hello.signatureAlgorithms,
     certificateAuthorities: undefined,
   });
   if (credential === undefined)
