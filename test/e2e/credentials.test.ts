@@ -86,8 +86,7 @@ describe('staples', () => {
     const logs = file('logs.cnf', Buffer.from('enabled_logs=\n'));
     const said = (await client(server, version!, '-ct', '-ctlogfile', logs)).replaceAll(/[\s:]/g, '');
     expect(said).toMatch(/SCTspresent\(2\)/);
-    expect(said).toContain('TLSextension');
-    // The log's id comes after the version; openssl writes 16 bytes of it in a line.
+    // The log's id comes after the version.
     for (const one of timestamps) expect(said).toContain(one.toString('hex', 1, 17).toUpperCase());
     expect(await client(server, version!)).not.toMatch(/SCTs present/);
   });
