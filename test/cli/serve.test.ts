@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -263,6 +265,27 @@ describe('socrypt serve', () => {
 });
 
 describe('socrypt serve, refused', () => {
+  const pair = () => {
+    const { cert, key } = folder.credential('pair');
+    return ['--cert', cert, '--key', key];
+  };
+  const weak = () => {
+    const [key, cert] = ['weak.key', 'weak.pem'].map((name) => join(folder.path, name));
+    execFileSync(
+      'openssl',
+      [
+        ...['req', '-x509', '-nodes', '-days', '2', '-subj', '/CN=weak', '-newkey', 'rsa:1024'],
+        ...['-keyout', key!, '-out', cert!],
+      ],
+      { stdio: 'pipe' },
+    );
+    return ['--cert', cert!, '--key', key!];
+  };
+  const ticketKeys = (content: string) => {
+    const path = folder.write('ticket.keys', content);
+    chmodSync(path, 0o600);
+    return path;
+  };
   const cases: [string, () => string[], number, RegExp][] = [
     ['an unknown option', () => ['--prot', '1'], 2, /--prot is not an option.*did you mean --port/],
     ['a bad config line', () => ['-c', folder.write('c.json', '{"port": }')], 2, /c\.json:1:10: not JSON/],
@@ -278,6 +301,46 @@ describe('socrypt serve, refused', () => {
       () => ['.', '--cert', folder.credential('a').cert, '--key', folder.credential('b').key],
       1,
       /ERR_SOCRYPT_KEY_MISMATCH/,
+    ],
+    ['a weak RSA key', () => ['.', ...weak()], 1, /RSA.*1024.*ERR_SOCRYPT_KEY_/],
+    ['an unknown group', () => ['.', '--group', 'ffdhe2048'], 2, /--group expects one of .*secp256r1/],
+    ['an unknown suite', () => ['.', '--suite', 'TLS_AES_128_CCM_SHA256'], 2, /--suite expects one of /],
+    [
+      'a certificate that no suite goes with',
+      () => ['.', ...pair(), '--suite', 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256'],
+      1,
+      /--cert \S+\): expected .*--suite.*ECDSA.*ERR_SOCRYPT_CERTIFICATE_UNUSABLE/,
+    ],
+    [
+      'short ticket keys',
+      () => ['.', ...pair(), '--ticket-keys', ticketKeys(`current ${'QUFB'.repeat(5)}`)],
+      1,
+      /--ticket-keys.*15 bytes.*ERR_SOCRYPT_TICKET_KEYS/,
+    ],
+    [
+      'ticket keys without a current one',
+      () => ['.', ...pair(), '--ticket-keys', ticketKeys(`next ${randomBytes(32).toString('base64')}`)],
+      1,
+      /--ticket-keys.*role current.*ERR_SOCRYPT_TICKET_KEYS/,
+    ],
+    ['rules for clients without authorities', () => ['.', '--client-auth', 'require'], 2, /--client-ca/],
+    [
+      'an unreadable revocation list',
+      () => ['.', ...pair(), '--client-ca', pair()[1]!, '--client-crl', '/none.crl'],
+      1,
+      /--client-crl file \/none\.crl.*ENOENT.*ERR_SOCRYPT_FILE_UNREADABLE/,
+    ],
+    [
+      'a revocation list that is none',
+      () => ['.', ...pair(), '--client-ca', pair()[1]!, '--client-crl', folder.write('no.crl', 'x')],
+      1,
+      /ERR_SOCRYPT_(?:CRL|PEM)_/,
+    ],
+    [
+      'an OCSP response that is none',
+      () => ['.', ...pair(), '--ocsp', folder.write('no.ocsp', 'x')],
+      1,
+      /--ocsp file .*ERR_SOCRYPT_OCSP_INVALID/,
     ],
     [
       'an option that http refuses',

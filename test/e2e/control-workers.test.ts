@@ -1,11 +1,13 @@
 /** Handshakes in control workers: what they answer, and what remains when one of them, or the process, ends. */
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { createConnection } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ControlWorkers } from '../../src/control/control-workers.ts';
 import { Credential, CredentialStore } from '../../src/control/credentials.ts';
 import { native } from '../../src/native.ts';
+import { sessionOptions } from '../support/session-tickets.ts';
 import { handshakeOptions, planeWith, storeOf } from './plane.ts';
 import {
   type Credentials,
@@ -48,10 +50,14 @@ async function serving(controlWorkers: number, workers = 1) {
 }
 
 /** Workers on a plane without serve(), which keeps them to itself. */
-async function working(workers: number, limits: { recordLimit?: number; engines?: number } = {}) {
+async function working(
+  workers: number,
+  limits: { recordLimit?: number; engines?: number; tickets?: number } = {},
+) {
   const said: string[] = [];
   const log = { info() {}, error: (_: object, text: string) => void said.push(text) };
-  const control = new ControlWorkers(storeOf(credentials), { workers, handshakes: handshakeOptions }, log);
+  const handshakes = { ...handshakeOptions, sessions: sessionOptions(limits.tickets) };
+  const control = new ControlWorkers(storeOf(credentials), { workers, handshakes }, log);
   ends.push(() => control.close());
   await control.start();
   const { plane, port, close } = await planeWith(site, null, limits);
@@ -144,6 +150,35 @@ describe('a worker that ends', () => {
     const response = await open.write(REQUEST).end;
     expect(parseResponses(response.bytes, ['GET'])[0]!.body.toString()).toBe('small\n');
     expect(control.counters()).toMatchObject({ full: 2, pending: 0 });
+  });
+
+  it('is replaced by one with the ticket keys of now', async () => {
+    const { control, port } = await working(1, { tickets: 1 });
+    const visit = (session?: Buffer) =>
+      new Promise<{ reused: boolean; ticket: Buffer | undefined }>((done, failed) => {
+        let ticket: Buffer | undefined;
+        let reused = false;
+        const options = { port, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false };
+        const socket = connect(session === undefined ? options : { ...options, session }, () => {
+          reused = socket.isSessionReused();
+          socket.write(REQUEST);
+        });
+        socket.on('session', (given) => {
+          ticket = given;
+        });
+        socket.on('error', failed).resume();
+        socket.on('close', () => done({ reused, ticket }));
+      });
+    const before = await visit();
+    expect((await visit(before.ticket)).reused).toBe(true);
+    control.setTicketSecrets({ current: randomBytes(32), next: [], previous: [] });
+    expect((await visit(before.ticket)).reused).toBe(false);
+    const { ticket } = await visit();
+    const [dead] = control.threads;
+    await dead!.terminate();
+    await until(() => control.threads.length === 1 && control.threads[0] !== dead, 'the next worker');
+    expect((await visit(ticket)).reused).toBe(true);
+    expect((await visit(before.ticket)).reused).toBe(false);
   });
 
   it('again and again, under load: every connection is answered or ended', async () => {

@@ -5,7 +5,7 @@ import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ServeOptions, Server } from '../../src/index.ts';
 import { testCredential } from '../support/test-credentials.ts';
-import { type Credentials, issue, program, run, Site, sha256, start } from './support.ts';
+import { type Credentials, issue, program, run, Site, sha256, start, until } from './support.ts';
 
 let site: Site;
 let credentials: Credentials;
@@ -152,6 +152,41 @@ describe('ticket keys in a file', () => {
     keys(['current', Buffer.alloc(16, 1)]);
     await expect(server.reload()).rejects.toMatchObject({ code: 'ERR_SOCRYPT_TICKET_KEYS' });
     expect((await visit(server, resuming(second))).reused).toBe(true);
+  });
+
+  test.each([[0], [1]])(
+    'is read when it changes, without a reload (%i control workers)',
+    async (controlWorkers) => {
+      const server = await open({ ticketKeys: keys(['current', a]), controlWorkers });
+      const first = await visit(server);
+      expect((await visit(server, resuming(first))).reused).toBe(true);
+      keys(['current', b]);
+      await until(async () => !(await visit(server, resuming(first))).reused, 'the new keys to be in use');
+      expect((await visit(server, resuming(await visit(server)))).reused).toBe(true);
+    },
+  );
+
+  test('a reload that fails in another part leaves the keys and the certificates, too', async () => {
+    const [mine, other] = [randomBytes(32), randomBytes(32)];
+    let key = mine;
+    const ticketKeyCallback = () => ({ current: key, next: [], previous: [] });
+    const server = await open({ ticketKeyCallback });
+    const first = await visit(server);
+    key = other;
+    const bad = { ...serverSettings(server), root: site.path('nowhere') };
+    await expect(server.reload(bad)).rejects.toMatchObject({ code: 'ERR_SOCRYPT_ROOT_MISSING' });
+    const second = await visit(server, resuming(first));
+    expect(second.reused).toBe(true);
+    await server.reload();
+    expect((await visit(server, resuming(first))).reused).toBe(false);
+    // And the other way round: keys that fail leave the certificates.
+    key = Buffer.alloc(32);
+    const before = server.credentials;
+    const { cert, key: keyFile } = credentials.rsa;
+    const next = { ...serverSettings(server), cert: [cert], key: [keyFile] };
+    await expect(server.reload(next)).rejects.toMatchObject({ code: 'ERR_SOCRYPT_TICKET_KEYS' });
+    expect(server.credentials).toBe(before);
+    expect(server.settings.cert).toHaveLength(2);
   });
 
   test.each<[string, () => string, RegExp]>([
