@@ -34,7 +34,12 @@ export interface KeyImporter {
 
 /** Files, or their contents (PEM or DER) as they would be in the files. */
 export type CredentialSource = (
-  | { readonly certFile: string; readonly keyFile: string }
+  | {
+      readonly certFile: string;
+      readonly keyFile: string;
+      /** What the files were given by, for messages: "--cert", "--key". */
+      readonly options?: { readonly cert: string; readonly key: string };
+    }
   | { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
 ) & {
   /** OCSP response for the certificate, DER. */
@@ -65,7 +70,10 @@ const OID_ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0';
 export function loadCredential(source: CredentialSource, options: CredentialOptions): Credential {
   const names =
     'certFile' in source
-      ? { cert: `certificate file ${source.certFile}`, key: `private key file ${source.keyFile}` }
+      ? {
+          cert: fileName('certificate', source.certFile, source.options?.cert),
+          key: fileName('private key', source.keyFile, source.options?.key),
+        }
       : { cert: 'certificate', key: 'private key' };
   const certBytes = 'certFile' in source ? readBounded(source.certFile, names.cert) : asBytes(source.cert);
   const certificates = readCertificates(certBytes, names.cert);
@@ -86,6 +94,10 @@ export function loadCredential(source: CredentialSource, options: CredentialOpti
   } finally {
     key.pkcs8.fill(0);
   }
+}
+
+function fileName(what: string, path: string, option: string | undefined): string {
+  return `${what} file ${path}${option === undefined ? '' : ` (option ${option})`}`;
 }
 
 function partsOf(

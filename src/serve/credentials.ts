@@ -13,9 +13,12 @@ import {
   ensureDevelopmentCertificate,
 } from '../control/development-certificate.ts';
 import { readBounded } from '../control/files.ts';
+import { MAX_ROOTS } from '../control/system-roots.ts';
 import { SocryptError } from '../errors.ts';
 import { native } from '../native.ts';
+import { readCertificates } from '../x509/certificate.ts';
 import { describeKey } from '../x509/private-key.ts';
+import { readRevocationLists } from '../x509/verify/crl.ts';
 import { NO_FILE, type Settings } from './options.ts';
 import { signerOfSuite, suitesNamed } from './tls-names.ts';
 
@@ -37,11 +40,13 @@ export function loadCredentials(
   let development: DevelopmentCertificate | null = null;
   let sources: readonly CredentialSource[];
   if (cert.length > 0) {
+    const options = { cert: '--cert', key: '--key' };
     sources = cert.map((certFile, i) => ({
       certFile,
       keyFile: key[i]!,
       ocspFile: fileAt(ocsp, i),
       sctFile: fileAt(sct, i),
+      options,
     }));
   } else {
     const kept = before?.development ?? null;
@@ -85,13 +90,18 @@ function loadClients({ clientCa, clientAuth, clientCrl }: Settings): ClientAuthe
       'clientCrl (--client-crl): expected certificates of authorities beside it, but there are none. Give --client-ca, or leave it out.',
     );
   }
-  const read = (option: string) => (file: string) => readBounded(file, `${option} file ${file}`);
+  const nameOf = (option: string, file: string) => `${option} file ${file}`;
+  const read = (option: string) => (file: string) => readBounded(file, nameOf(option, file));
   const clients: ClientAuthenticationOptions = {
     required: clientAuth !== 'request',
     roots: clientCa.map(read('--client-ca')),
     crls: clientCrl.map(read('--client-crl')),
   };
-  // What cannot be used is said now, and not by a thread that makes handshakes.
+  // What cannot be used is said now, by its file, and not by a thread that makes handshakes.
+  for (const [i, bytes] of clients.roots.entries())
+    readCertificates(bytes, nameOf('--client-ca', clientCa[i]!), MAX_ROOTS);
+  for (const [i, bytes] of clients.crls.entries())
+    readRevocationLists(bytes, nameOf('--client-crl', clientCrl[i]!));
   new ClientVerifier(clients);
   return clients;
 }
