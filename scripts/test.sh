@@ -55,6 +55,7 @@ once "types" npx --no-install tsc -p tsconfig.json --noEmit
 once "symbols of the addon" bash scripts/check-symbols.sh
 counted "native programs" 'native: .* ([0-9]+) cases passed, ([0-9]+) failed, ([0-9]+) skipped' bash scripts/test-native.sh
 counted "vitest" 'vitest: ([0-9]+) cases passed, ([0-9]+) failed, ([0-9]+) skipped' vitest
+counted "bogo" 'bogo: ([0-9]+) cases passed, ([0-9]+) failed, ([0-9]+) skipped' bash scripts/test-bogo.sh
 counted "sanitizers" 'sanitize: .* ([0-9]+) cases passed, ([0-9]+) failed, ([0-9]+) skipped' bash scripts/test-sanitize.sh
 counted "fuzz targets" 'fuzz: ([0-9]+) targets passed, ([0-9]+) failed, ([0-9]+) skipped' bash scripts/test-fuzz.sh
 
