@@ -56,6 +56,8 @@ export class PostHandshake {
   readonly #client: ClientUpdates | undefined;
   readonly #now: (() => number) | undefined;
   #tickets = 0;
+  /** The peer has asked for a KeyUpdate in this record. */
+  #requested = false;
 
   private constructor(
     state: UpdateState,
@@ -89,10 +91,16 @@ export class PostHandshake {
     return this.#tickets;
   }
 
-  /** `content`: the plaintext of one record of type handshake, which may be a fragment of a message. */
-  receive(content: Uint8Array): PostHandshakeEvent[] {
+  /**
+   * `content`: the plaintext of one record of type handshake, which may be a fragment of a message. `answer`: whether a request
+   * for a KeyUpdate is answered; one that has sent no data since its last answer need not (RFC 8446 4.6.3).
+   */
+  receive(content: Uint8Array, answer = true): PostHandshakeEvent[] {
     try {
-      return this.#receive(content);
+      const events = this.#receive(content);
+      if (this.#requested && answer) events.push({ type: 'txUpdate', ...this.updateTx(false) });
+      this.#requested = false;
+      return events;
     } catch (thrown) {
       const { reason } = asTlsError(thrown);
       this.wipe();
@@ -183,7 +191,7 @@ export class PostHandshake {
     // with the new key".
     events.push({ type: 'rxKeys', secret, aligned: keyUpdate.aligned });
     // RFC 8446 4.6.3: answer "prior to sending its next Application Data record", without asking in turn.
-    if (keyUpdate.requestsUpdate) events.push({ type: 'txUpdate', ...this.updateTx(false) });
+    this.#requested ||= keyUpdate.requestsUpdate;
     return bytes.length;
   }
 }

@@ -44,6 +44,8 @@ export class ApplicationTraffic {
   #events: ConnectionEvent[] = [];
   #withoutProgress = 0;
   #ticketsWithoutProgress = 0;
+  /** A KeyUpdate has been answered, and no application data sent since. */
+  #answered = false;
   #warnings = 0;
   #updateRequested = false;
   #sentClose = false;
@@ -94,6 +96,7 @@ export class ApplicationTraffic {
   /** As many records as it takes. Nothing is sent after `close`, or after a failure. */
   write(data: Uint8Array): ConnectionEvent[] {
     if (this.#sentClose) return [];
+    if (data.length > 0) this.#answered = false;
     const parts: Uint8Array[] = [];
     try {
       for (let at = 0; at < data.length; at += MAX_PLAINTEXT) {
@@ -184,7 +187,7 @@ export class ApplicationTraffic {
       throw new TlsError(asksForOne ? 'renegotiation' : 'unexpected_handshake_message');
     }
     const before = this.#postHandshake.tickets;
-    const events = this.#postHandshake.receive(content);
+    const events = this.#postHandshake.receive(content, !this.#answered);
     // Also those that are dropped: they cost their decryption.
     this.#ticketsWithoutProgress += this.#postHandshake.tickets - before;
     for (const event of events) {
@@ -201,6 +204,7 @@ export class ApplicationTraffic {
             break;
           }
           const parts: Uint8Array[] = [];
+          this.#answered = true;
           this.#updateTx(event, parts);
           this.#send(parts);
           break;

@@ -41,8 +41,11 @@ const ECDSA_SCHEMES: Readonly<Record<string, readonly number[]>> = {
 
 function schemesOf(key: KeyObject): readonly number[] {
   switch (key.asymmetricKeyType) {
-    case 'rsa':
-      return RSA_SCHEMES;
+    case 'rsa': {
+      // RFC 8017 9.1.1: hash and salt, 64 bytes each, and two more must fit.
+      const fits = (key.asymmetricKeyDetails?.modulusLength ?? 0) >= 8 * (2 * 64 + 2);
+      return RSA_SCHEMES.filter((scheme) => scheme !== 0x0806 || fits);
+    }
     case 'ed25519':
       return [0x0807];
     case 'ec':
