@@ -39,6 +39,11 @@ export class HandshakeJoiner {
     return this.#queue.length === 0;
   }
 
+  /** HandshakeType of the message of which bytes wait. */
+  get waitingType(): number | undefined {
+    return this.isEmpty ? undefined : this.#queue.at(0);
+  }
+
   push(fragment: Uint8Array): void {
     this.#queue.push(fragment);
   }

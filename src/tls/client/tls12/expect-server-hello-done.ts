@@ -32,8 +32,9 @@ export class ExpectServerHelloDone extends Tls12ClientState {
     }
     requireType(message, HandshakeType.serverHelloDone);
     if (message.body.length !== 0) throw new TlsError('trailing_data');
-    // The server's flight ends here: it has nothing to say before our answer.
-    connection.joiner.requireAligned();
+    // The server's flight ends here: but for HelloRequests, it has nothing to say before our answer.
+    const { joiner } = connection;
+    if (joiner.waitingType !== HandshakeType.helloRequest) joiner.requireAligned();
     transcript.add(message.whole);
     return answerServer(connection, this.#proven, this.#request);
   }
