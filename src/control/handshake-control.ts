@@ -7,6 +7,7 @@ import type { CryptSockets, HandshakeHandler } from '../plane/engine-link.ts';
 import {
   type CryptoProvider,
   type HandshakeEvent,
+  type KeyLog,
   PostHandshake,
   type ServerConfig,
   ServerHandshake,
@@ -29,6 +30,7 @@ import {
   readCounters,
   TICKETS,
 } from './handshake-counters.ts';
+import { keyLogTo } from './key-log.ts';
 import { type SessionOptions, Sessions } from './tickets/sessions.ts';
 import type { TicketSecrets } from './tickets/ticket-sealer.ts';
 
@@ -52,6 +54,8 @@ export interface HandshakeControlOptions {
   readonly sessions: SessionOptions;
   /** null: clients are not asked for certificates. */
   readonly clientAuthentication: ClientAuthenticationOptions | null;
+  /** File that the secrets of every connection are written to; null or undefined: none. */
+  readonly keyLogFile?: string | null;
 }
 
 const EMPTY = new Uint8Array(0);
@@ -73,6 +77,7 @@ export class HandshakeControl implements HandshakeHandler {
   readonly #own: CounterMap | undefined;
   readonly #pending = new Map<CryptSockets, Connections>();
   readonly #sessions: Sessions;
+  readonly #keyLog: KeyLog | undefined;
   #clients: ClientVerifier | null = null;
   #config: ServerConfig;
   #sweepAt = 0;
@@ -89,6 +94,8 @@ export class HandshakeControl implements HandshakeHandler {
     this.#own = counters === undefined ? new CounterMap() : undefined;
     this.#counters = counters ?? this.#own!;
     this.#sessions = new Sessions(provider, options.sessions);
+    const { keyLogFile = null } = options;
+    this.#keyLog = keyLogFile === null ? undefined : keyLogTo(keyLogFile);
     this.#config = this.#configure(credentials, options.clientAuthentication);
   }
 
@@ -342,6 +349,7 @@ export class HandshakeControl implements HandshakeHandler {
       groups,
       alpn,
       maxHandshakeBytes,
+      keyLog: this.#keyLog,
       tickets: this.#sessions.tickets,
       sessionCache: this.#sessions.cache,
       cookies: this.#sessions.cookies,

@@ -52,7 +52,18 @@ function jsonExample(key: OptionKey): unknown {
 }
 
 const PATH_OPTIONS: ReadonlySet<OptionKey> = new Set<OptionKey>([
-  ...(['root', 'cert', 'key', 'ocsp', 'sct', 'ticketKeys', 'clientCa', 'clientCrl', 'accessLog'] as const),
+  ...([
+    'root',
+    'cert',
+    'key',
+    'ocsp',
+    'sct',
+    'ticketKeys',
+    'clientCa',
+    'clientCrl',
+    'accessLog',
+    'keylog',
+  ] as const),
 ]);
 
 /** Paths in a config file are relative to the file, as everywhere else. */

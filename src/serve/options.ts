@@ -633,6 +633,15 @@ export const OPTIONS = {
     { group: 'observe', help: 'File of the access log, `-` for stdout', default: null },
     { ...FILE, expected: "a path, '-' for stdout, or off", example: './access.log' },
   ),
+  /** File that the secrets of every connection are written to, null for none. */
+  keylog: optionalText(
+    {
+      group: 'observe',
+      help: 'Write the secrets of every connection to this file (NSS key log, for Wireshark): whoever reads it reads all traffic',
+      default: null,
+    },
+    { ...FILE, example: './keys.log' },
+  ),
   /** Form of the access log's lines. */
   accessLogFormat: choice({ group: 'observe', help: "Form of the access log's lines", default: 'combined' }, [
     'combined',

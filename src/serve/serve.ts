@@ -9,6 +9,7 @@ import {
   type HandshakeControlOptions,
   type HandshakeCounters,
 } from '../control/handshake-control.ts';
+import { checkKeyLog } from '../control/key-log.ts';
 import { nativeCryptoProvider } from '../control/native-crypto-provider.ts';
 import { SingleUseTable } from '../control/tickets/single-use.ts';
 import { type TicketKeyCallback, TicketKeys } from '../control/tickets/ticket-keys.ts';
@@ -218,7 +219,15 @@ class RunningServer implements Server {
         singleUse: settings.singleUseTickets ? SingleUseTable.memory(SINGLE_USE_TICKETS) : null,
       },
       clientAuthentication: clients,
+      keyLogFile: settings.keylog,
     };
+    if (settings.keylog !== null) {
+      checkKeyLog(settings.keylog);
+      this.#log.warn(
+        { file: settings.keylog },
+        'the secrets of every connection are written to a file (--keylog): whoever reads it can read all traffic',
+      );
+    }
     if (workers === 0) {
       this.#handshakes = new HandshakeControl(store, nativeCryptoProvider(native.crypto), options);
       return;

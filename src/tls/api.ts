@@ -31,6 +31,12 @@ export interface Exporter {
   wipe(): void;
 }
 
+/**
+ * Told each secret of a connection, by its label in the key log format of NSS (SSLKEYLOGFILE). Whoever has them reads all of
+ * the connection. The arrays are wiped later: copy what is kept.
+ */
+export type KeyLog = (label: string, clientRandom: Uint8Array, secret: Uint8Array) => void;
+
 /** What both roles are configured with. */
 export interface HandshakeConfig {
   /** Protocol versions, 0x0304 and 0x0303. */
@@ -43,6 +49,8 @@ export interface HandshakeConfig {
   readonly alpn: readonly string[];
   /** Bytes of records a peer may send until its Finished; also the bound of one message. */
   readonly maxHandshakeBytes: number;
+  /** undefined: secrets leave the connection for the data plane only. */
+  readonly keyLog?: KeyLog | undefined;
 }
 
 export interface HandshakeInfo {

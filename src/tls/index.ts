@@ -1,6 +1,13 @@
 /** TLS, sans-IO. Its parts are private; this is what the control plane uses. */
 export { alertFor, REASONS, type Reason, TlsError } from './alerts.ts';
-export type { CertificateRefusal, Credential, Exporter, HandshakeEvent, HandshakeInfo } from './api.ts';
+export type {
+  CertificateRefusal,
+  Credential,
+  Exporter,
+  HandshakeEvent,
+  HandshakeInfo,
+  KeyLog,
+} from './api.ts';
 export type { CertificateRequest, ClientConfig } from './client/api.ts';
 export { ClientHandshake } from './client/client-handshake.ts';
 export type { ConnectionEvent, ConnectionOptions } from './connection/api.ts';

@@ -2,6 +2,7 @@ import { TlsError } from '../alerts.ts';
 import type { ReceivedServerHello } from '../codec/server-hello.ts';
 import { ExtensionType, TLS13 } from '../codepoints.ts';
 import type { Aligned } from '../handshake-joiner.ts';
+import { secretLog } from '../key-log.ts';
 import { EarlySecret } from '../schedule/key-schedule.ts';
 import { type Suite, suiteById } from '../suites.ts';
 import type { Transcript } from '../transcript.ts';
@@ -62,7 +63,7 @@ export function acceptServerHello13(connection: Connection, accepted: Accepted):
 
   const resumption = resumed === undefined ? offer.refusal : 'resumed';
   const early = new EarlySecret(provider, suite, resumed?.session.secret);
-  const secret = early.handshake(sharedSecret, transcript.hash());
+  const secret = early.handshake(sharedSecret, transcript.hash(), secretLog(connection.config, offer.random));
   wipeOffer(offer);
   connection.version = TLS13;
   // A server has its keys from here on.

@@ -39,6 +39,9 @@ function makeFacts(provider: CryptoProvider, hash: HashName, hashLength: number)
   };
 }
 
+/** One secret of a connection, by its label in the key log format of NSS. */
+export type SecretLog = (label: string, secret: Uint8Array) => void;
+
 export class EarlySecret {
   readonly #provider: CryptoProvider;
   readonly #suite: Suite;
@@ -64,8 +67,11 @@ export class EarlySecret {
     return binder;
   }
 
-  /** Mixes in the (EC)DHE secret, which is wiped; `transcriptHash` covers ClientHello to ServerHello. */
-  handshake(sharedSecret: Uint8Array, transcriptHash: Uint8Array): HandshakeSecret {
+  /**
+   * Mixes in the (EC)DHE secret, which is wiped; `transcriptHash` covers ClientHello to ServerHello. `log` is told the
+   * secrets of this stage and the next.
+   */
+  handshake(sharedSecret: Uint8Array, transcriptHash: Uint8Array, log?: SecretLog): HandshakeSecret {
     const suite = this.#suite;
     const salt =
       this.#secret === undefined
@@ -75,7 +81,7 @@ export class EarlySecret {
     sharedSecret.fill(0);
     if (this.#secret !== undefined) salt.fill(0);
     this.wipe();
-    return new HandshakeSecret(this.#provider, suite, stage);
+    return new HandshakeSecret(this.#provider, suite, stage, log);
   }
 
   wipe(): void {
@@ -97,11 +103,15 @@ export class HandshakeSecret {
   readonly #provider: CryptoProvider;
   readonly #suite: Suite;
   readonly #secret: Uint8Array;
+  readonly #log: SecretLog | undefined;
 
-  constructor(provider: CryptoProvider, suite: Suite, stage: HandshakeStage) {
+  constructor(provider: CryptoProvider, suite: Suite, stage: HandshakeStage, log?: SecretLog) {
     this.#provider = provider;
     this.#suite = suite;
     this.#secret = stage.secret;
+    this.#log = log;
+    log?.('CLIENT_HANDSHAKE_TRAFFIC_SECRET', stage.client.secret);
+    log?.('SERVER_HANDSHAKE_TRAFFIC_SECRET', stage.server.secret);
     this.client = new HandshakeTrafficSecret(provider, suite, stage.client.secret, stage.client);
     this.server = new HandshakeTrafficSecret(provider, suite, stage.server.secret, stage.server);
   }
@@ -117,6 +127,9 @@ export class HandshakeSecret {
       transcriptHash,
     );
     this.#secret.fill(0);
+    this.#log?.('CLIENT_TRAFFIC_SECRET_0', client.secret);
+    this.#log?.('SERVER_TRAFFIC_SECRET_0', server.secret);
+    this.#log?.('EXPORTER_SECRET', exporter);
     return {
       client: new ApplicationTrafficSecret(provider, suite, client.secret, client),
       server: new ApplicationTrafficSecret(provider, suite, server.secret, server),

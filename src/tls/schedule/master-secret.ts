@@ -1,5 +1,5 @@
 /** The key schedule of TLS 1.2: RFC 5246 8.1, 6.3 and 7.4.9, RFC 7627 4, RFC 5705 4. */
-import type { Exporter } from '../api.ts';
+import type { Exporter, KeyLog } from '../api.ts';
 import { joinBytes } from '../bytes.ts';
 import { VERIFY_DATA_12 } from '../codepoints.ts';
 import type { CryptoProvider } from '../crypto-provider.ts';
@@ -54,7 +54,11 @@ export class MasterSecret {
   }
 
   /** RFC 5246 6.3: client and server key, then client and server IV; AEAD suites have no MAC keys. */
-  keys(randoms: Randoms): { readonly client: RecordKeys; readonly server: RecordKeys } {
+  keys(
+    randoms: Randoms,
+    keyLog: KeyLog | undefined,
+  ): { readonly client: RecordKeys; readonly server: RecordKeys } {
+    keyLog?.('CLIENT_RANDOM', randoms.client, this.#secret);
     const suite = this.#suite;
     const { keyLength, ivLength } = suite;
     const block = this.#prf(

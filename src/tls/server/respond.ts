@@ -8,6 +8,7 @@ import type { KeyShareEntry } from '../codec/extensions.ts';
 import { writeServerHello } from '../codec/server-hello.ts';
 import { MAX_PLAINTEXT, OWN_RECORD_SIZE_LIMIT, TLS13 } from '../codepoints.ts';
 import type { Aligned, HandshakeMessage } from '../handshake-joiner.ts';
+import { secretLog } from '../key-log.ts';
 import { EarlySecret } from '../schedule/key-schedule.ts';
 import type { Resumption } from '../session/api.ts';
 import { identityOf } from '../session/binding.ts';
@@ -110,7 +111,7 @@ export function answer(connection: Connection, plan: Plan): ServerState {
   connection.writeCompatibilityChangeCipherSpec(hello.sessionId, flight);
 
   const early = session?.early ?? new EarlySecret(provider, suite);
-  const secret = early.handshake(exchanged.sharedSecret, transcript.hash());
+  const secret = early.handshake(exchanged.sharedSecret, transcript.hash(), secretLog(config, hello.random));
   connection.reader.install(secret.client.keys(), plan.aligned);
 
   const protectedAt = writer.length;

@@ -91,7 +91,7 @@ function finish(connection: Connection, proven: Proven, master: MasterSecret, fl
   const { agreed, scheme, group, presented } = proven;
   const parts: Uint8Array[] = [];
   connection.writeHandshake(copyBytes(agreed.transcript.writer.view(flightAt)), parts);
-  const keys = master.keys(agreed.randoms);
+  const keys = master.keys(agreed.randoms, connection.config.keyLog);
   sendFinished(connection, { agreed, master, keys }, parts);
   return expectServerFinish({
     ...{ agreed, master, keys, scheme, group, presented },

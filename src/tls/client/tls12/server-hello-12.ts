@@ -102,7 +102,7 @@ function resume(connection: Connection, agreed: Agreed, session: ClientSession):
   return expectServerFinish({
     agreed,
     master,
-    keys: master.keys(agreed.randoms),
+    keys: master.keys(agreed.randoms, connection.config.keyLog),
     scheme,
     group: 0,
     presented: { chain, ocspResponse, sctList },

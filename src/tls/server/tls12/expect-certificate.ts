@@ -92,9 +92,9 @@ export class ExpectCertificateVerify extends AuthenticatingState {
 class AwaitClientVerification extends AuthenticatingState implements AwaitsVerification<ServerConfig> {
   readonly name = 'AwaitClientVerification';
 
-  verified(refusal: CertificateRefusal | undefined): ServerState {
+  verified(refusal: CertificateRefusal | undefined, connection: Connection): ServerState {
     if (refusal !== undefined) throw new TlsError(refusal);
     const info = { ...this.agreed.info, peerCertificates: this.chain };
-    return expectChangeCipherSpec({ ...this.agreed, info }, this.master);
+    return expectChangeCipherSpec({ ...this.agreed, info }, this.master, connection);
   }
 }

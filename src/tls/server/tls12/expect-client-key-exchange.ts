@@ -41,7 +41,7 @@ export class ExpectClientKeyExchange extends State<ServerConfig> {
       : MasterSecret.plain(provider, suite, premaster, randoms);
     return this.#chain.length > 0
       ? new ExpectCertificateVerify(this.#agreed, master, this.#chain)
-      : expectChangeCipherSpec(this.#agreed, master);
+      : expectChangeCipherSpec(this.#agreed, master, connection);
   }
 
   override wipe(): void {
@@ -50,7 +50,11 @@ export class ExpectClientKeyExchange extends State<ServerConfig> {
 }
 
 /** The client has said all but its Finished. */
-export function expectChangeCipherSpec(agreed: Agreed, master: MasterSecret): ServerState {
-  const { client, server } = master.keys(agreed.randoms);
+export function expectChangeCipherSpec(
+  agreed: Agreed,
+  master: MasterSecret,
+  connection: Connection,
+): ServerState {
+  const { client, server } = master.keys(agreed.randoms, connection.config.keyLog);
   return new ExpectChangeCipherSpec(agreed, master, client, server);
 }

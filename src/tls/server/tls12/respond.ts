@@ -133,7 +133,7 @@ export function answerResuming(connection: Connection, plan: Plan, { state }: Re
     },
   });
   const master = new MasterSecret(connection.provider, suite, state.secret);
-  const keys = master.keys(agreed.randoms);
+  const keys = master.keys(agreed.randoms, connection.config.keyLog);
   const { info } = writeFinalFlight(connection, agreed, master, keys.server, plan.message.length);
   return new ExpectChangeCipherSpec({ ...agreed, info }, master, keys.client, undefined);
 }
