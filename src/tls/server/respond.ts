@@ -119,8 +119,8 @@ export function answer(connection: Connection, plan: Plan): ServerState {
   // RFC 8446 4.3.1: "the server MUST send the EncryptedExtensions message immediately after the ServerHello message".
   writeEncryptedExtensions(writer, {
     alpn: plan.alpn,
-    // Also when resuming: RFC 8446 4.6.1: the name is "always explicitly specified in the resumption handshake".
-    acknowledgesServerName: hello.serverName !== undefined,
+    // RFC 6066 3: "When resuming a session, the server MUST NOT include a server_name extension in the server hello."
+    acknowledgesServerName: hello.serverName !== undefined && session === undefined,
     recordSizeLimit: recordSizeLimit && OWN_RECORD_SIZE_LIMIT,
   });
   // RFC 8449 4: of TLS 1.3 records the limit counts the type as well.
