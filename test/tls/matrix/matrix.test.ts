@@ -378,7 +378,7 @@ function contentOf(column: string): { type: number; content: Uint8Array } {
 type Cell = 'takes' | 'drops' | number;
 const table = new Map<string, Map<string, Cell>>();
 
-describe.each(PATHS)('$name', (path) => {
+describe.each(PATHS)('State skipping: $name', (path) => {
   test('goes through the states that the RFC has', () => {
     expect(rehearse(path)).toEqual(path.states);
   });
