@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <random>
 #include <string_view>
 #include <vector>
@@ -56,10 +57,11 @@ class FaultyPort final : public nic::Port {
     return inner_.flush() && held_.empty();
   }
 
-  uint64_t frames = 0;
-  uint64_t lost = 0;
-  uint64_t reordered = 0;
-  uint64_t canaries = 0;
+  // Read while the bridge runs.
+  std::atomic<uint64_t> frames = 0;
+  std::atomic<uint64_t> lost = 0;
+  std::atomic<uint64_t> reordered = 0;
+  std::atomic<uint64_t> canaries = 0;
 
  private:
   bool happens(unsigned perMille) { return random_() % 1000 < perMille; }

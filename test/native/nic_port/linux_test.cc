@@ -366,7 +366,7 @@ void transfer(const Setup& setup) {
   CHECK(received == sent);
   CHECK(wrong == 0);
   CHECK(clean);
-  CHECK(network.toWire->canaries == 0);
+  CHECK(network.toWire->canaries.load() == 0);
   CHECK(c.tx_tls_encrypted_packets > sent / 1500);
   // A retransmission that its acknowledgement has overtaken in the queue is rightly unknown by now.
   if (setup.faults.lossPerMille == 0) CHECK(c.tx_tls_drop_no_sync_data == 0);
@@ -375,7 +375,7 @@ void transfer(const Setup& setup) {
   CHECK(usage.payloadBytes == 0);
   CHECK(usage.epochs == 1);
   if (setup.faults.lossPerMille != 0) {
-    CHECK(network.toWire->lost > 0);
+    CHECK(network.toWire->lost.load() > 0);
     CHECK(c.tx_tls_retransmitted_bytes > 0);
   }
 }
@@ -498,7 +498,7 @@ FileOutcome transferFile(bool rewrite) {
   std::printf("seed sendfile%s: %.1f MB of %.1f, retransmitted %llu bytes, changed %llu\n", rewrite ? ", file rewritten" : "",
               static_cast<double>(outcome.received) / 1e6, static_cast<double>(size) / 1e6,
               static_cast<unsigned long long>(c.tx_tls_retransmitted_bytes.load()), static_cast<unsigned long long>(c.tx_tls_guard_changed.load()));
-  CHECK(network.toWire->canaries == 0);
+  CHECK(network.toWire->canaries.load() == 0);
   CHECK(c.tx_tls_guard_changed == (outcome.broken ? 1 : 0));
   CHECK(outcome.clean == !outcome.broken);
   CHECK_FALSE(outcome.forged);
