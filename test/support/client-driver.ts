@@ -7,8 +7,9 @@ import {
 } from '../../src/tls/index.ts';
 import { caused, type Established, type Failed } from './handshake-driver.ts';
 import { nodeCryptoProvider, P256, P384, X25519 } from './node-crypto-provider.ts';
+import { signWith } from './sign-with.ts';
 import { NAME } from './test-credentials.ts';
-import { type EchoCredential, signWith } from './tls-echo-server.ts';
+import type { EchoCredential } from './tls-echo-server.ts';
 
 export const clientConfig: ClientConfig = {
   versions: [0x0304],

@@ -2,7 +2,8 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type ConnectionEvent, type ServerConfig, TlsConnection } from '../../src/tls/index.ts';
 import { nodeCryptoProvider } from './node-crypto-provider.ts';
-import { type EchoCredential, signWith } from './tls-echo-server.ts';
+import { signWith } from './sign-with.ts';
+import type { EchoCredential } from './tls-echo-server.ts';
 
 export interface ConnectionServer {
   readonly port: number;

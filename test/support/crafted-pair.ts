@@ -17,8 +17,8 @@ import { config as serverConfig } from './handshake-driver.ts';
 import { NOW } from './memory-pair.ts';
 import { nodeCryptoProvider, P256, X25519 } from './node-crypto-provider.ts';
 import { sessionTickets } from './session-tickets.ts';
+import { signWith } from './sign-with.ts';
 import { type TestCredential, testCredential } from './test-credentials.ts';
-import { signWith } from './tls-echo-server.ts';
 import { record } from './tls13-client.ts';
 
 export type Role = 'client' | 'server';

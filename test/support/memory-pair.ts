@@ -8,8 +8,9 @@ import {
 import { clientConfig } from './client-driver.ts';
 import { config as serverConfig } from './handshake-driver.ts';
 import { nodeCryptoProvider } from './node-crypto-provider.ts';
+import { signWith } from './sign-with.ts';
 import { testCredential } from './test-credentials.ts';
-import { type EchoCredential, signWith } from './tls-echo-server.ts';
+import type { EchoCredential } from './tls-echo-server.ts';
 
 type Established = Extract<ConnectionEvent, { type: 'established' }>;
 type Failed = Extract<ConnectionEvent, { type: 'fail' }>;

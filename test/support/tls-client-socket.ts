@@ -9,7 +9,8 @@ import {
 } from '../../src/tls/index.ts';
 import { clientConfig } from './client-driver.ts';
 import { nodeCryptoProvider } from './node-crypto-provider.ts';
-import { type EchoCredential, signWith } from './tls-echo-server.ts';
+import { signWith } from './sign-with.ts';
+import type { EchoCredential } from './tls-echo-server.ts';
 
 const PATIENCE_MS = 20_000;
 

@@ -2,7 +2,7 @@
  * A loopback server for interoperation tests: the handshake of src/tls, records by node:crypto, and an application
  * that answers each line in capitals. Not the data plane: one connection's worth of it, for one test.
  */
-import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
 import {
@@ -15,39 +15,13 @@ import {
   type UpdateSecrets,
 } from '../../src/tls/index.ts';
 import { nodeCryptoProvider } from './node-crypto-provider.ts';
+import { signWith } from './sign-with.ts';
 import { nonceOf } from './tls13-client.ts';
 
 const provider = nodeCryptoProvider();
 
 export interface EchoCredential extends Credential {
   readonly key: KeyObject;
-}
-
-/** Hash for node's sign by SignatureScheme; PSS where the scheme says so. */
-export function signWith(key: KeyObject, scheme: number, data: Uint8Array): Uint8Array {
-  const pss = { key, padding: 6, saltLength: -1 };
-  switch (scheme) {
-    case 0x0403:
-      return sign('sha256', data, key);
-    case 0x0503:
-      return sign('sha384', data, key);
-    case 0x0807:
-      return sign(null, data, key);
-    case 0x0804:
-      return sign('sha256', data, pss);
-    case 0x0805:
-      return sign('sha384', data, pss);
-    case 0x0806:
-      return sign('sha512', data, pss);
-    case 0x0401:
-      return sign('sha256', data, key);
-    case 0x0501:
-      return sign('sha384', data, key);
-    case 0x0601:
-      return sign('sha512', data, key);
-    default:
-      throw new Error(`scheme ${scheme}`);
-  }
 }
 
 export function echoCredential(certificatePem: string, keyPem: string, schemes: number[]): EchoCredential {

@@ -4,8 +4,8 @@
  */
 import { createHash, createPublicKey, randomBytes, verify } from 'node:crypto';
 import { Ephemeral, nodeCryptoProvider, X25519 } from './node-crypto-provider.ts';
+import { signWith } from './sign-with.ts';
 import { type TestCredential, testCredential } from './test-credentials.ts';
-import { signWith } from './tls-echo-server.ts';
 import { CCS, FACTS, keyBlock, prf, seal12 } from './tls12-client.ts';
 import {
   type Extension,

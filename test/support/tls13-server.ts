@@ -3,8 +3,9 @@
  * to, right or wrong, and checks what the client says.
  */
 import { Ephemeral, nodeCryptoProvider } from './node-crypto-provider.ts';
+import { signWith } from './sign-with.ts';
 import { testCredential } from './test-credentials.ts';
-import { type EchoCredential, signWith } from './tls-echo-server.ts';
+import type { EchoCredential } from './tls-echo-server.ts';
 import {
   type Extension,
   type Keys,

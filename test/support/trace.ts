@@ -14,8 +14,8 @@ import { config as serverConfig } from './handshake-driver.ts';
 import { nodeCryptoProvider, P384 } from './node-crypto-provider.ts';
 import { Random } from './random.ts';
 import { newKey, sessionTickets } from './session-tickets.ts';
+import { signWith } from './sign-with.ts';
 import { type TestCredential, testCredential } from './test-credentials.ts';
-import { signWith } from './tls-echo-server.ts';
 
 /** Enough for every trace here, and little, so that what exceeds it shows. */
 export const MAX_HANDSHAKE_BYTES = 16_384;

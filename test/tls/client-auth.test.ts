@@ -11,7 +11,7 @@ import {
 import { config, Driver } from '../support/handshake-driver.ts';
 import { nodeCryptoProvider } from '../support/node-crypto-provider.ts';
 import { sessionTickets } from '../support/session-tickets.ts';
-import { signWith } from '../support/tls-echo-server.ts';
+import { signWith } from '../support/sign-with.ts';
 import { type HelloOptions, message, TestClient } from '../support/tls13-client.ts';
 import { Workshop } from '../x509/openssl.ts';
 

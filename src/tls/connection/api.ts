@@ -1,6 +1,5 @@
 /** What a whole connection says to its caller. */
-import type { Reason } from '../alerts.ts';
-import type { HandshakeEvent, HandshakeInfo } from '../api.ts';
+import type { HandshakeEvent } from '../api.ts';
 
 export interface ConnectionOptions {
   /**
@@ -13,23 +12,11 @@ export interface ConnectionOptions {
 type Established = Extract<HandshakeEvent, { type: 'established' }>;
 
 export type ConnectionEvent =
-  | Extract<HandshakeEvent, { type: 'send' | 'sign' | 'verify' | 'ticket' }>
-  | ({ readonly type: 'established'; readonly info: HandshakeInfo } & Omit<
-      Established,
-      'type' | 'info' | 'tx' | 'rx' | 'leftover' | 'update'
-    >)
+  | Extract<HandshakeEvent, { type: 'send' | 'sign' | 'verify' | 'ticket' | 'fail' }>
+  | Omit<Established, 'tx' | 'rx' | 'leftover' | 'update'>
   /** Application data of one record that verified; not empty. */
   | { readonly type: 'data'; readonly bytes: Uint8Array }
   /** The peer has changed the key it sends under. */
   | { readonly type: 'keyUpdate' }
   /** The peer has said close_notify: nothing more comes, and what came was all. */
-  | { readonly type: 'closed' }
-  /** The last event of a connection that failed. `bytes`: the alert to send, if any. */
-  | {
-      readonly type: 'fail';
-      readonly reason: Reason;
-      readonly alert: number | undefined;
-      /** AlertDescription that the peer has sent. */
-      readonly received: number | undefined;
-      readonly bytes: Uint8Array;
-    };
+  | { readonly type: 'closed' };

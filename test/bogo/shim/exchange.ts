@@ -1,10 +1,11 @@
 /** One connection to the runner: a socket on one side, the connection under test on the other, the runner's protocol in between. */
 import { connect, type Socket } from 'node:net';
 import type { ConnectionEvent, TlsConnection } from '../../../src/tls/index.ts';
+import { signWith } from '../../support/sign-with.ts';
 import { createConnection, type Observed } from './engine.ts';
 import { checkEstablished, checkPeer, checkSession } from './expectations.ts';
 import type { Options } from './flags.ts';
-import { type ShimCredential, signWith } from './keys.ts';
+import type { ShimCredential } from './keys.ts';
 import { Refused } from './refused.ts';
 import { refusalOf } from './verification.ts';
 

@@ -1,5 +1,5 @@
-/** Certificates and private keys as the runner has them in files, and signatures of every scheme it asks for. */
-import { constants, createPrivateKey, type KeyObject, sign } from 'node:crypto';
+/** Certificates and private keys as the runner has them in files. */
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Credential } from '../../../src/tls/index.ts';
 import type { CredentialOptions } from './flags.ts';
@@ -52,30 +52,5 @@ function schemesOf(key: KeyObject): readonly number[] {
       return ECDSA_SCHEMES[key.asymmetricKeyDetails?.namedCurve ?? ''] ?? [];
     default:
       return [];
-  }
-}
-
-export function signWith(key: KeyObject, scheme: number, data: Uint8Array): Uint8Array {
-  const pss = { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
-  switch (scheme) {
-    case 0x0401:
-    case 0x0403:
-      return sign('sha256', data, key);
-    case 0x0501:
-    case 0x0503:
-      return sign('sha384', data, key);
-    case 0x0601:
-    case 0x0603:
-      return sign('sha512', data, key);
-    case 0x0804:
-      return sign('sha256', data, pss);
-    case 0x0805:
-      return sign('sha384', data, pss);
-    case 0x0806:
-      return sign('sha512', data, pss);
-    case 0x0807:
-      return sign(null, data, key);
-    default:
-      throw new Error(`asked to sign with scheme 0x${scheme.toString(16)}`);
   }
 }

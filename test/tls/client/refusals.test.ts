@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { ClientConfig, Reason } from '../../../src/tls/index.ts';
 import { type AlertName, expectRefusal, reach, started } from '../../support/client-stages.ts';
+import { signWith } from '../../support/sign-with.ts';
 import { testCredential } from '../../support/test-credentials.ts';
-import { signWith } from '../../support/tls-echo-server.ts';
 import { type Extension, message, record, u16, vector16 } from '../../support/tls13-client.ts';
 import { TestServer } from '../../support/tls13-server.ts';
 

@@ -12,8 +12,8 @@ import { CraftedPair, ROLES, type Role, VERSIONS, type Version } from '../../sup
 import { config, signature } from '../../support/handshake-driver.ts';
 import { nodeCryptoProvider } from '../../support/node-crypto-provider.ts';
 import { sessionTickets } from '../../support/session-tickets.ts';
+import { signWith } from '../../support/sign-with.ts';
 import { testCredential } from '../../support/test-credentials.ts';
-import { signWith } from '../../support/tls-echo-server.ts';
 import { TestClient } from '../../support/tls13-client.ts';
 
 const rejections: unknown[] = [];

@@ -9,8 +9,8 @@ import { RecordWriter } from '../../../src/tls/records/record-writer.ts';
 import type { RecordKeys } from '../../../src/tls/schedule/traffic-secret.ts';
 import { suiteById } from '../../../src/tls/suites.ts';
 import { nodeCryptoProvider } from '../../support/node-crypto-provider.ts';
+import { signWith } from '../../support/sign-with.ts';
 import type { TestCredential } from '../../support/test-credentials.ts';
-import { signWith } from '../../support/tls-echo-server.ts';
 
 const CHANGE_CIPHER_SPEC = 20;
 const HANDSHAKE = 22;
