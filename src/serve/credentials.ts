@@ -19,7 +19,8 @@ import { native } from '../native.ts';
 import { readCertificates } from '../x509/certificate.ts';
 import { describeKey } from '../x509/private-key.ts';
 import { readRevocationLists } from '../x509/verify/crl.ts';
-import { NO_FILE, type Settings } from './options.ts';
+import { NO_FILE } from './options/kinds.ts';
+import type { Settings } from './options.ts';
 import { signerOfSuite, suitesNamed } from './tls-names.ts';
 
 export interface LoadedCredentials {
