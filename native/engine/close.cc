@@ -21,8 +21,9 @@ void Engine::destroy(Connection& c, Counter reason) {
       sendUp(Up::HandshakeClosed, c.id, 1, [why](MessageWriter& w) { w.number(static_cast<uint8_t>(why)); });
   } else {
     counters_.add(reason);
-    if (c.established) counters_.sub(Counter::tls_active);
   }
+  setPath(c, Direction::Tx, nullptr);
+  setPath(c, Direction::Rx, nullptr);
   if (c.response) counters_.sub(Counter::requests_in_flight);
   counters_.observe(Counter::connection_duration_first, kConnectionBounds, now_ - c.acceptedAt);
   if (c.requests != 0) counters_.observe(Counter::connection_requests_first, kRequestBounds, c.requests);
@@ -49,13 +50,13 @@ void Engine::beginClose(Connection& c, bool notify, Counter reason) {
 // once with unread data in the socket would reset the connection under the response.
 void Engine::finishClose(Connection& c) {
   flush(c);
-  if (!c.dead && c.out.empty() && c.notifyOnClose) {
+  if (!c.dead && c.sent() && c.notifyOnClose) {
     c.notifyOnClose = false;
     const uint8_t closeNotify[2] = {1, static_cast<uint8_t>(record::Alert::CloseNotify)};
     if (c.tx.ready()) sendControl(c, record::ContentType::Alert, closeNotify);
   }
   if (c.dead) return;
-  if (!c.out.empty()) {
+  if (!c.sent()) {
     // A peer that does not read holds what is owed for so long and no longer, whichever deadline led here.
     if (c.kind != Deadline::Write) deadlines_.arm(c, Deadline::Write, now_);
     return;
@@ -121,7 +122,7 @@ void Engine::beginDrain() {
   for (size_t i = 0; i < connections_.size(); ++i) {
     if (!connections_[i]) continue;
     Connection& c = *connections_[i];
-    if (c.phase == Phase::Open && !c.response && c.waiting == 0 && c.plain.empty() && c.out.empty())
+    if (c.phase == Phase::Open && !c.response && c.waiting == 0 && c.plain.empty() && c.sent())
       beginClose(c, true, Counter::closed_drain);
   }
 }

@@ -14,6 +14,7 @@
 #include "engine/deadlines.hpp"
 #include "engine/file_cache.hpp"
 #include "engine/http/http.hpp"
+#include "engine/paths/path.hpp"
 #include "record/record.hpp"
 
 namespace socrypt::engine {
@@ -134,7 +135,6 @@ struct Connection : DeadlineNode {
   bool cold : 1 = false;             // a cold read is under way
   bool queued : 1 = false;           // in the ready list
   bool uncoalesced : 1 = false;      // ask for this request alone
-  bool established : 1 = false;      // counted in tls_active
   bool dead : 1 = false;
 
   bool renegotiationRefused : 1 = false;
@@ -154,6 +154,11 @@ struct Connection : DeadlineNode {
   uint64_t acceptedAt = 0, requestAt = 0, activeAt = 0;
   uint64_t bytesIn = 0, bytesOut = 0;  // of the TCP stream
   uint64_t waiting = 0;                // request token, 0: none
+  OffloadPath* txPath = nullptr;       // nullptr until the handshake is over
+  OffloadPath* rxPath = nullptr;
+  WhyNot txWhyNot = WhyNot::Taken;     // what the path that was asked first said
+  WhyNot rxWhyNot = WhyNot::Taken;
+  uint32_t making = 0;                 // bursts that txPath has yet to hand over
   Counter closeReason = Counter::closed_client;
 
   record::RecordWriter tx;
@@ -170,6 +175,9 @@ struct Connection : DeadlineNode {
     sockaddr_in v4;
     sockaddr_in6 v6;
   } peer{};
+
+  /// All that was ever sent to the peer is TCP's.
+  [[nodiscard]] bool sent() const noexcept { return out.empty() && making == 0; }
 
   ~Connection() { explicit_bzero(blob.data(), blob.size()); }
 };

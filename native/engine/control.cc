@@ -68,7 +68,7 @@ void Engine::onMessage(std::span<uint8_t> message) {
       reader.keys(keys);
       keys.streamOffset = c->rx.streamOffset();
       if (!keepBlob(*c, reader.bytes()) || reader.bad() || c->rx.tls12() || keys.suite != c->rx.suite() ||
-          keys.epoch != c->rx.epoch() + 1 || c->rx.install(keys) != ocf::Status::Ok)
+          keys.epoch != c->rx.epoch() + 1 || !takeKeys(*c, Direction::Rx, keys))
         return abort(*c, record::Alert::InternalError, Counter::closed_error);
       counters_.add(Counter::rekeys_rx);
       return resumeReceive(*c);
@@ -84,7 +84,7 @@ void Engine::onMessage(std::span<uint8_t> message) {
         return abort(*c, record::Alert::InternalError, Counter::closed_error);
       if (!sendControl(*c, record::ContentType::Handshake, update)) return;
       keys.streamOffset = c->tx.streamOffset();
-      if (c->tx.install(keys) != ocf::Status::Ok) return abort(*c, record::Alert::InternalError, Counter::closed_error);
+      if (!takeKeys(*c, Direction::Tx, keys)) return abort(*c, record::Alert::InternalError, Counter::closed_error);
       counters_.add(Counter::rekeys_tx);
       if (!asked) return serve(*c, {});
       c->rekeyAsked = false;
@@ -128,15 +128,13 @@ void Engine::onEstablish(Connection& c, MessageReader& reader) {
   tx.streamOffset = c.bytesOut + c.out.size();
   rx.streamOffset = c.bytesIn - leftover.size();
   if (options_.recordLimit != 0) c.tx.setRecordLimit(options_.recordLimit);
-  if (!keepBlob(c, blob) || c.tx.install(tx) != ocf::Status::Ok || c.rx.install(rx) != ocf::Status::Ok)
+  if (!keepBlob(c, blob) || !takeKeys(c, Direction::Tx, tx) || !takeKeys(c, Direction::Rx, rx))
     return destroy(c, Counter::closed_error);
   c.phase = Phase::Open;
   c.awaitingControl = false;
   c.requestAt = c.activeAt = now_;
   c.maxFragment = maxFragment;
   c.smallRecords = kSmallBytes;
-  c.established = true;
-  counters_.add(Counter::tls_active);
   counters_.observe(Counter::handshake_duration_first, kDurationBounds, now_ - c.acceptedAt);
   updateDeadline(c, true);
   if (!leftover.empty()) {

@@ -9,14 +9,20 @@
 #include <string>
 #include <vector>
 
+#include "engine/paths/kind.hpp"
+
 namespace socrypt::engine {
 
 enum class Counter : uint16_t {
 #define COUNTER(name) name,
 #define HISTOGRAM(name, buckets) name##_first, name##_last = name##_first + (buckets), name##_sum,
+#define PATHED(name) name, name##_last = name + kPathNames.size() - 1,
+#define REASON(name, text) not_taken_##name,
 #include "engine/counters.def"
 #undef COUNTER
 #undef HISTOGRAM
+#undef PATHED
+#undef REASON
   count
 };
 
@@ -39,7 +45,22 @@ class Counters {
     cell.store(cell.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
   void sub(Counter which, uint64_t n = 1) noexcept { add(which, 0 - n); }
+  /// Of a PATHED counter.
+  void add(Counter which, PathKind path, uint64_t n = 1) noexcept {
+    add(static_cast<Counter>(static_cast<size_t>(which) + static_cast<size_t>(path)), n);
+  }
   void set(Counter which, uint64_t n) noexcept { cells_[static_cast<size_t>(which)].store(n, std::memory_order_relaxed); }
+
+  void addNotTaken(WhyNot reason) noexcept {
+    switch (reason) {
+#define REASON(name, text) \
+  case WhyNot::name: return add(Counter::not_taken_##name);
+#include "engine/paths/reasons.def"
+#undef REASON
+      case WhyNot::Taken: return;
+    }
+  }
+  void sub(Counter which, PathKind path) noexcept { add(which, path, 0 - uint64_t{1}); }
 
   /// Adds one observation to a histogram whose first bucket is `first`; the sum stands after the last.
   void observe(Counter first, std::span<const uint64_t> bounds, uint64_t value) noexcept {
@@ -65,9 +86,14 @@ class Counters {
 #define HISTOGRAM(name, buckets)                                                              \
   for (int i = 0; i <= (buckets); ++i) all.push_back(std::string(#name "_") + std::to_string(i)); \
   all.emplace_back(#name "_sum");
+#define PATHED(name) \
+  for (const auto path : kPathNames) all.push_back(#name "_" + std::string(path));
+#define REASON(name, text) all.emplace_back("not_taken_" #name);
 #include "engine/counters.def"
 #undef COUNTER
 #undef HISTOGRAM
+#undef PATHED
+#undef REASON
     return all;
   }
 

@@ -45,6 +45,8 @@ Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::funct
       separate_(options_.separateHandshakes ? std::make_shared<ControlChannel>(doorbell_) : nullptr),
       readBuffer_(std::make_unique_for_overwrite<uint8_t[]>(kReadBuffer)),
       outBuffer_(std::make_unique_for_overwrite<uint8_t[]>(kSlots * record::kMaxRecord)),
+      software_(outBuffer_.get(), kSlots),
+      paths_{&software_},
       coldReader_([this] { doorbell_->ring(); }) {
   control_->attach(std::move(wakeControl));
   if (accessLog_) log_ = accessLog_->producer();
@@ -333,12 +335,12 @@ void Engine::watchListener(bool watch) {
 
 void Engine::updateDeadline(Connection& c, bool progress) {
   if (c.dead || c.phase != Phase::Open) {
-    if (!c.dead && c.closing && !c.out.empty() && (progress || c.kind != Deadline::Write))
+    if (!c.dead && c.closing && !c.sent() && (progress || c.kind != Deadline::Write))
       deadlines_.arm(c, Deadline::Write, now_);
     return;
   }
   Deadline wanted;
-  if (c.response || !c.out.empty() || c.waiting != 0 || c.cold || c.closing) {
+  if (c.response || !c.sent() || c.waiting != 0 || c.cold || c.closing) {
     wanted = Deadline::Write;
     setGauge(c, Gauge::Writing);
   } else if (!c.plain.empty() || c.firstRequest != 0) {

@@ -9,6 +9,7 @@
 // respond.cc    plaintext -> requests -> responses
 // answer.cc     the head of a response, and where its body comes from
 // transmit.cc   responses -> records -> socket
+// offload.cc    which path makes the records (paths/)
 #pragma once
 
 #include <atomic>
@@ -32,6 +33,7 @@
 #include "engine/deadlines.hpp"
 #include "engine/file_cache.hpp"
 #include "engine/messages.hpp"
+#include "engine/paths/software.hpp"
 #include "ocf/ocf.hpp"
 
 namespace socrypt::engine {
@@ -128,6 +130,9 @@ class Engine {
   void onHandshakeBytes(Connection& c, std::span<uint8_t> bytes);
   bool passHandshakeBytes(Connection& c, std::span<const uint8_t> bytes);
   void openRecords(Connection& c, std::span<uint8_t> bytes);
+  /// Refused: the peer is owed unexpected_message. Ended: nothing more is to be done for the connection.
+  enum class Verdict : uint8_t { GoOn, Refused, Ended };
+  Verdict onControlRecord(Connection& c, const record::RecordReader::Opened& opened);
   void onEndOfStream(Connection& c);
 
   // post_handshake.cc
@@ -160,8 +165,8 @@ class Engine {
 
   // transmit.cc
   void pump(Connection& c);
-  /// Fills slots_ from responses; returns how many slots have a payload.
-  size_t fill(Connection& c);
+  /// Fills slots_, which lie in `room`, from responses; returns how many slots have a payload.
+  size_t fill(Connection& c, OffloadPath::Room room);
   bool flush(Connection& c);
   /// Sends bytes that are records already; keeps what the socket does not take.
   bool transmit(Connection& c, std::span<const uint8_t> bytes);
@@ -169,6 +174,11 @@ class Engine {
   [[nodiscard]] bool keyNearlyUsedUp(const Connection& c) const noexcept;
   void checkUsage(Connection& c);
   [[nodiscard]] size_t batch() const noexcept;
+
+  // offload.cc
+  bool takeKeys(Connection& c, Direction direction, const record::TrafficKeys& keys);
+  void setPath(Connection& c, Direction direction, OffloadPath* path);
+  bool emit(Connection& c, record::ContentType type, std::span<const record::Slot> slots);
 
   EngineOptions options_;
   std::shared_ptr<AccessLog> accessLog_;
@@ -218,6 +228,8 @@ class Engine {
   std::unique_ptr<uint8_t[]> readBuffer_, outBuffer_;
   static constexpr size_t kSlots = 16;
   std::array<record::Slot, kSlots> slots_{};
+  SoftwarePath software_;
+  std::vector<OffloadPath*> paths_;  // the best first, software last
   std::string keyScratch_;
   char date_[37];
   int64_t dateSecond_ = -1;

@@ -104,7 +104,7 @@ bool Engine::refuseRenegotiation(Connection& c, std::span<const uint8_t> content
 void Engine::sendHandshake(Connection& c, std::span<const uint8_t> content) {
   const record::Framing framing = c.tx.framing();
   size_t records = 0;
-  uint8_t* at = outBuffer_.get();
+  uint8_t* at = c.txPath->controlRoom(c, std::min(content.size() + slots_.size() * framing.overhead(), slots_.size() * record::kMaxRecord));
   while (!content.empty() && records < slots_.size()) {
     const size_t n = std::min<size_t>(content.size(), c.maxFragment);
     std::memcpy(at + framing.before, content.data(), n);
@@ -113,11 +113,10 @@ void Engine::sendHandshake(Connection& c, std::span<const uint8_t> content) {
     content = content.subspan(n);
   }
   if (records == 0 || !content.empty() || c.tx.tls12() || c.tx.recordsLeft() < records + kKeptBack ||
-      c.tx.seal(record::ContentType::Handshake, std::span(slots_).first(records)) != records)
+      !emit(c, record::ContentType::Handshake, std::span(slots_).first(records)))
     return abort(c, record::Alert::InternalError, Counter::closed_error);
-  counters_.add(Counter::records_sealed, records);
   checkUsage(c);
-  if (transmit(c, {outBuffer_.get(), at})) serve(c, {});
+  serve(c, {});
 }
 
 }  // namespace socrypt::engine

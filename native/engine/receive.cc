@@ -64,7 +64,7 @@ void Engine::onReadable(Connection& c) {
         onHandshakeBytes(c, bytes);
         break;
       case Phase::Open:
-        counters_.add(Counter::ciphertext_bytes_in, static_cast<uint64_t>(n));
+        counters_.add(Counter::ciphertext_bytes_in, c.rxPath->kind(), static_cast<uint64_t>(n));
         openRecords(c, bytes);
         break;
       case Phase::Linger:
@@ -120,13 +120,27 @@ bool Engine::passHandshakeBytes(Connection& c, std::span<const uint8_t> bytes) {
   return false;
 }
 
+/// A record that is not application data.
+Engine::Verdict Engine::onControlRecord(Connection& c, const record::RecordReader::Opened& opened) {
+  switch (opened.type) {
+    case record::ContentType::Alert:
+      return onAlert(c, opened.content) ? Verdict::GoOn : Verdict::Ended;
+    case record::ContentType::Handshake: {
+      const bool good = onHandshakeRecord(c, opened.content);
+      return c.dead ? Verdict::Ended : good ? Verdict::GoOn : Verdict::Refused;
+    }
+    default:
+      return Verdict::Refused;
+  }
+}
+
 void Engine::openRecords(Connection& c, std::span<uint8_t> bytes) {
   size_t at = 0, plainLength = 0;
   bool failed = false;
   record::Alert alert = record::Alert::InternalError;
   while (!c.receivePaused && !c.peerClosed && at < bytes.size()) {
     record::RecordReader::Opened opened;
-    const auto result = c.rx.open(bytes.subspan(at), opened);
+    const auto result = c.rxPath->open(c, bytes.subspan(at), opened);
     if (result == record::RecordReader::Result::NeedMore) break;
     if (result == record::RecordReader::Result::Fail) {
       failed = true;
@@ -134,35 +148,25 @@ void Engine::openRecords(Connection& c, std::span<uint8_t> bytes) {
       break;
     }
     at += opened.consumed;
-    counters_.add(Counter::records_opened);
-    switch (opened.type) {
-      case record::ContentType::ApplicationData:
-        // Contents move together at the front, so that requests split over records read as one text.
-        if (!opened.content.empty()) {
-          c.warningAlerts = 0;
-          std::memmove(bytes.data() + plainLength, opened.content.data(), opened.content.size());
-          plainLength += opened.content.size();
-        }
-        break;
-      case record::ContentType::Alert:
-        if (!onAlert(c, opened.content)) return;
-        break;
-      case record::ContentType::Handshake:
-        if (!onHandshakeRecord(c, opened.content)) {
-          failed = true;
-          alert = record::Alert::UnexpectedMessage;
-        }
-        if (c.dead) return;
-        break;
-      case record::ContentType::ChangeCipherSpec:
+    counters_.add(Counter::records_opened, c.rxPath->kind());
+    if (opened.type == record::ContentType::ApplicationData) {
+      // Contents move together at the front, so that requests split over records read as one text.
+      if (opened.content.empty()) continue;
+      c.warningAlerts = 0;
+      std::memmove(bytes.data() + plainLength, opened.content.data(), opened.content.size());
+      plainLength += opened.content.size();
+    } else {
+      const Verdict verdict = onControlRecord(c, opened);
+      if (verdict == Verdict::Ended) return;
+      if (verdict == Verdict::Refused) {
         failed = true;
         alert = record::Alert::UnexpectedMessage;
         break;
+      }
     }
-    if (failed) break;
   }
   if (!failed && !c.peerClosed && at < bytes.size()) c.in.append(bytes.subspan(at));
-  counters_.add(Counter::plaintext_bytes_in, plainLength);
+  counters_.add(Counter::plaintext_bytes_in, c.rxPath->kind(), plainLength);
   if (plainLength != 0 || c.peerClosed) serve(c, bytes.first(plainLength));
   if (failed && !c.dead) {
     if (alert == record::Alert::BadRecordMac) counters_.add(Counter::decrypt_errors);

@@ -20,6 +20,7 @@ constexpr uint64_t kColdAhead = 1 << 20;
 constexpr uint64_t kBufferBudget = 64u << 20;
 constexpr uint64_t kRekeyAhead = 1024;
 constexpr uint64_t kReservedRecords = 8;
+constexpr size_t kMaxControl = 256;
 
 }  // namespace
 
@@ -34,7 +35,9 @@ void Engine::pump(Connection& c) {
     if (!flush(c)) return;
     if (c.dead || c.closing || c.phase != Phase::Open) return;
     if (c.cold) return;
-    const size_t slots = fill(c);
+    const OffloadPath::Room room = c.txPath->room(c);
+    if (room.records == 0) return;
+    const size_t slots = fill(c, room);
     if (c.dead) return;
     if (slots == 0) {
       if (c.closing) return finishClose(c);
@@ -46,16 +49,14 @@ void Engine::pump(Connection& c) {
         beginClose(c, true, draining_ ? Counter::closed_drain : Counter::closed_client);
       return;
     }
-    const size_t sealed = c.tx.seal(record::ContentType::ApplicationData, std::span(slots_).first(slots));
-    if (sealed != slots) return destroy(c, Counter::closed_error);
-    const record::Slot& last = slots_[slots - 1];
-    const size_t overhead = c.tx.framing().overhead();
-    const size_t length = static_cast<size_t>(last.at - outBuffer_.get()) + overhead + last.payloadLength;
-    counters_.add(Counter::records_sealed, slots);
-    counters_.add(Counter::plaintext_bytes_out, length - slots * overhead);
-    counters_.add(Counter::ciphertext_bytes_out, length);
+    const auto made = std::span(slots_).first(slots);
+    const record::Framing framing = c.tx.framing();
+    const size_t length = wireLength(made, framing);
+    const PathKind path = c.txPath->kind();
+    if (!emit(c, record::ContentType::ApplicationData, made)) return destroy(c, Counter::closed_error);
+    counters_.add(Counter::plaintext_bytes_out, path, length - slots * framing.overhead());
+    counters_.add(Counter::ciphertext_bytes_out, path, length);
     checkUsage(c);
-    if (!transmit(c, {outBuffer_.get(), length})) return;
     c.activeAt = now_;
     if (c.closing) return finishClose(c);
     if (!c.out.empty()) return;
@@ -63,8 +64,8 @@ void Engine::pump(Connection& c) {
   enqueue(c);
 }
 
-size_t Engine::fill(Connection& c) {
-  size_t slots = batch();
+size_t Engine::fill(Connection& c, OffloadPath::Room place) {
+  size_t slots = std::min(batch(), place.records);
   const record::Framing framing = c.tx.framing();
   // Some records stay reserved for the KeyUpdate, for tickets and for alerts under this key.
   const uint64_t left = c.tx.recordsLeft();
@@ -81,7 +82,7 @@ size_t Engine::fill(Connection& c) {
 
   size_t slot = 0;
   uint32_t used = 0;
-  slots_[0] = {outBuffer_.get(), 0};
+  slots_[0] = {place.at, 0};
   const auto capacityWith = [&c](uint32_t small) { return small != 0 ? std::min(kSmallPayload, c.maxFragment) : c.maxFragment; };
   const auto capacity = [&] { return capacityWith(c.smallRecords); };
   uint32_t room = capacity();
@@ -234,17 +235,13 @@ bool Engine::transmit(Connection& c, std::span<const uint8_t> bytes) {
 }
 
 bool Engine::sendControl(Connection& c, record::ContentType type, std::span<const uint8_t> content) {
-  uint8_t scratch[record::kMaxOverhead + 256];
-  if (content.size() > sizeof scratch - record::kMaxOverhead) return false;
+  if (content.size() > kMaxControl) return false;
   const record::Framing framing = c.tx.framing();
-  std::memcpy(scratch + framing.before, content.data(), content.size());
-  const record::Slot slot{scratch, static_cast<uint32_t>(content.size())};
-  if (c.tx.seal(type, {&slot, 1}) != 1) {
-    destroy(c, Counter::closed_error);
-    return false;
-  }
-  counters_.add(Counter::records_sealed);
-  return transmit(c, {scratch, framing.overhead() + content.size()});
+  const record::Slot slot{c.txPath->controlRoom(c, framing.overhead() + content.size()), static_cast<uint32_t>(content.size())};
+  std::memcpy(slot.at + framing.before, content.data(), content.size());
+  if (emit(c, type, {&slot, 1})) return true;
+  destroy(c, Counter::closed_error);
+  return false;
 }
 
 // RFC 8446 5.5: a key that has sealed its share of records is replaced before it seals one too many.

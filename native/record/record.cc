@@ -15,7 +15,6 @@ constexpr size_t kBurst = 16;
 constexpr uint8_t kMaxNoProgress = 32;
 constexpr uint64_t kLastSeq = std::numeric_limits<uint64_t>::max();
 // RFC 5246 6.2.3.3: "seq_num + TLSCompressed.type + TLSCompressed.version + TLSCompressed.length".
-constexpr size_t kAadLength12 = 13;
 using Aad12 = std::array<uint8_t, kAadLength12>;
 
 ocf::SessionHandle openSession(ocf::Framework& framework, const TrafficKeys& keys, ocf::Status* status) {
@@ -118,66 +117,93 @@ uint64_t RecordWriter::recordsLeft() const noexcept {
   return limit > recordSeq_ ? limit - recordSeq_ : 0;
 }
 
-size_t RecordWriter::seal(ContentType type, std::span<const Slot> slots) {
+/// How many of the slots may be sealed next.
+size_t RecordWriter::admissible(ContentType type, std::span<const Slot> slots) const noexcept {
   if (session_ == nullptr) return 0;
   uint64_t allowed = kLastSeq - recordSeq_;
   // At the limit application data stops, but the KeyUpdate and the alert that lead out of it do not.
   if (type == ContentType::ApplicationData) allowed = std::min(allowed, recordsLeft());
+  // RFC 8446 5.4: "MUST NOT send Handshake and Alert records that have a zero-length TLSInnerPlaintext.content".
+  // RFC 5246 6.2.1: "MUST NOT send zero-length fragments of Handshake, Alert, or ChangeCipherSpec content types";
+  // RFC 5246 6.2.1: "The length MUST NOT exceed 2^14."
+  const bool mayBeEmpty = type == ContentType::ApplicationData;
+  size_t n = 0;
+  while (n < slots.size() && n < allowed && slots[n].payloadLength <= kMaxPlaintext && (slots[n].payloadLength != 0 || mayBeEmpty)) ++n;
+  return n;
+}
+
+/// The record that comes `ahead` records, and `bytesAhead` bytes, after the next one.
+void RecordWriter::frameOne(ContentType type, const Slot& slot, uint64_t ahead, uint64_t bytesAhead, Framed& framed) const noexcept {
+  const auto [before, after] = facts_.framing;
+  const uint64_t seq = recordSeq_ + ahead;
+  framed.ref = {streamOffset_ + bytesAhead, slot.payloadLength + before + after, epoch_, seq};
+  writeNonce(framed.nonce.data(), iv_, seq);
+  writeHeader(slot.at, facts_.tls12 ? type : ContentType::ApplicationData, framed.ref.length - kHeaderLength);
+  framed.innerLength = slot.payloadLength;
+  if (facts_.tls12) {
+    if (before != kHeaderLength) std::memcpy(slot.at + kHeaderLength, framed.nonce.data() + kSaltLength, kExplicitNonceLength);
+    writeAad12(framed.aad, seq, slot.at, slot.payloadLength);
+    framed.aadLength = kAadLength12;
+  } else {
+    slot.at[before + framed.innerLength++] = static_cast<uint8_t>(type);
+    std::memcpy(framed.aad.data(), slot.at, kHeaderLength);
+    framed.aadLength = kHeaderLength;
+  }
+}
+
+size_t RecordWriter::frame(ContentType type, std::span<const Slot> slots, Framed* framed) noexcept {
+  const size_t n = admissible(type, slots);
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < n; ++i) {
+    frameOne(type, slots[i], i, bytes, framed[i]);
+    bytes += framed[i].ref.length;
+  }
+  recordSeq_ += n;
+  streamOffset_ += bytes;
+  return n;
+}
+
+size_t RecordWriter::seal(ContentType type, std::span<const Slot> slots) {
+  slots = slots.first(admissible(type, slots));
   std::array<ocf::Op, kBurst> ops;
   std::array<ocf::Op*, kBurst> list;
   std::array<ocf::Seg, kBurst> segments;
-  std::array<Aad12, kBurst> aads;
-  const auto [before, after] = facts_.framing;
+  std::array<Framed, kBurst> framed;
+  const uint8_t before = facts_.framing.before;
   size_t sealed = 0;
-  while (sealed < slots.size() && allowed > 0) {
-    size_t n = 0;
-    for (; n < kBurst && n < allowed && sealed + n < slots.size(); ++n) {
-      const Slot& slot = slots[sealed + n];
-      // RFC 8446 5.4: "MUST NOT send Handshake and Alert records that have a zero-length TLSInnerPlaintext.content".
-      // RFC 5246 6.2.1: "MUST NOT send zero-length fragments of Handshake, Alert, or ChangeCipherSpec content types";
-      // RFC 5246 6.2.1: "The length MUST NOT exceed 2^14."
-      const bool mayBeEmpty = type == ContentType::ApplicationData;
-      if (slot.payloadLength > kMaxPlaintext || (slot.payloadLength == 0 && !mayBeEmpty)) break;
-      ocf::Op& op = ops[n];
-      writeNonce(op.iv, iv_, recordSeq_ + n);
-      writeHeader(slot.at, facts_.tls12 ? type : ContentType::ApplicationData, before + after - kHeaderLength + slot.payloadLength);
-      uint32_t innerLength = slot.payloadLength;
-      if (facts_.tls12) {
-        if (before != kHeaderLength) std::memcpy(slot.at + kHeaderLength, op.iv + kSaltLength, kExplicitNonceLength);
-        writeAad12(aads[n], recordSeq_ + n, slot.at, slot.payloadLength);
-        op.aad = {aads[n].data(), kAadLength12};
-      } else {
-        slot.at[before + innerLength++] = static_cast<uint8_t>(type);
-        op.aad = {slot.at, kHeaderLength};
-      }
-      segments[n] = {slot.at + before, innerLength + static_cast<uint32_t>(kTagLength)};
+  while (sealed < slots.size()) {
+    const size_t n = std::min(kBurst, slots.size() - sealed);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const Slot& slot = slots[sealed + i];
+      frameOne(type, slot, i, bytes, framed[i]);
+      bytes += framed[i].ref.length;
+      segments[i] = {slot.at + before, framed[i].innerLength + static_cast<uint32_t>(kTagLength)};
+      ocf::Op& op = ops[i];
       op.ses = session_.get();
       op.kind = ocf::Kind::Seal;
       op.status = ocf::Status::Pending;
       op.nIn = op.nOut = 1;
-      op.in = op.out = &segments[n];
+      std::memcpy(op.iv, framed[i].nonce.data(), framed[i].nonce.size());
+      op.in = op.out = &segments[i];
+      op.aad = {framed[i].aad.data(), framed[i].aadLength};
       op.skip = op.outSkip = 0;
-      op.len = op.tagAt = innerLength;
+      op.len = op.tagAt = framed[i].innerLength;
       op.opaque = nullptr;
-      list[n] = &op;
+      list[i] = &op;
     }
-    if (n == 0) break;
     const size_t accepted = framework_->dispatch(list.data(), n);
     size_t good = 0;
-    while (good < accepted && ops[good].status == ocf::Status::Ok) {
-      streamOffset_ += segments[good].n + before;
-      ++good;
-    }
+    while (good < accepted && ops[good].status == ocf::Status::Ok) streamOffset_ += framed[good++].ref.length;
     sealed += good;
     recordSeq_ += good;
-    allowed -= good;
     if (good < accepted) {
       // Nonces beyond the failed record may be spent. Sealing anything else under this key could use
       // one of them twice, so there is no going on.
       session_.reset();
       break;
     }
-    if (accepted < n || n < kBurst) break;
+    if (accepted < n) break;
   }
   return sealed;
 }

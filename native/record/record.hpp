@@ -71,6 +71,20 @@ struct RecordRef {
   uint64_t recordSeq;
 };
 
+/// TLS 1.2's additional data; that of TLS 1.3 is the header (RFC 8446 5.2).
+inline constexpr size_t kAadLength12 = 13;
+
+/// A record that was framed and not sealed: what sealing it takes besides the key and the payload.
+struct Framed {
+  RecordRef ref;
+  std::array<uint8_t, 12> nonce;
+  std::array<uint8_t, kAadLength12> aad;
+  uint8_t aadLength;
+  /// Bytes to encrypt, from framing().before on: the payload and, in TLS 1.3, the content type. The tag
+  /// goes behind them.
+  uint32_t innerLength;
+};
+
 class RecordWriter {
  public:
   explicit RecordWriter(ocf::Framework& framework) noexcept : framework_(&framework) {}
@@ -91,6 +105,11 @@ class RecordWriter {
   /// under these keys. Later slots hold nothing that may be sent.
   size_t seal(ContentType type, std::span<const Slot> slots);
 
+  /// For a path on which sealing is done later, or elsewhere: writes around the payloads all that seal() does but
+  /// the tags, encrypts nothing, and counts the records as sealed. Each of them is sealed with just these bytes or
+  /// never sent: its nonce is spent. `framed` has room for one entry per slot. Returns a prefix, as seal() does.
+  size_t frame(ContentType type, std::span<const Slot> slots, Framed* framed) noexcept;
+
   [[nodiscard]] uint64_t recordSeq() const noexcept { return recordSeq_; }
   [[nodiscard]] uint32_t epoch() const noexcept { return epoch_; }
   /// TCP stream position of the next record.
@@ -107,6 +126,9 @@ class RecordWriter {
   void setRecordLimit(uint64_t limit) noexcept { recordLimit_ = limit; }
 
  private:
+  [[nodiscard]] size_t admissible(ContentType type, std::span<const Slot> slots) const noexcept;
+  void frameOne(ContentType type, const Slot& slot, uint64_t ahead, uint64_t bytesAhead, Framed& framed) const noexcept;
+
   ocf::Framework* framework_;
   ocf::SessionHandle session_;
   std::array<uint8_t, 12> iv_{};

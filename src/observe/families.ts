@@ -68,6 +68,7 @@ export const SIZE_BOUNDS = [
 export const CONNECTION_BOUNDS = [0.01, 0.1, 1, 10, 60, 300, 1800, 3600];
 export const REQUEST_BOUNDS = [1, 2, 5, 10, 20, 50, 100, 500, 1000];
 
+const OFFLOAD_PATHS = ['software', 'accelerator', 'nic', 'kernel'];
 const STATUSES = [
   '200',
   '204',
@@ -164,6 +165,10 @@ function failures(s: Snapshot): Map<string, number> {
   return all;
 }
 
+/** One value for each offload path: PATHED of native/engine/counters.def. */
+const byPath = (s: Snapshot, name: string, labels: Labels = NONE) =>
+  OFFLOAD_PATHS.map((path) => ({ labels: { ...labels, path }, value: s.engines.value(`${name}_${path}`) }));
+
 const seconds = (date: Date) => date.getTime() / 1000;
 
 export const families: readonly Family[] = [
@@ -253,19 +258,24 @@ export const families: readonly Family[] = [
     }),
   ),
   gauge('socrypt_tls_connections_active', 'Established TLS connections by record path.', (s) =>
-    one(s.engines.value('tls_active'), { path: s.offload.path }),
+    byPath(s, 'tls_active'),
+  ),
+  counter(
+    'socrypt_tls_paths_refused_total',
+    'Keys that the path asked for did not take, by reason; another path took them.',
+    labelled('reason', prefixed('not_taken_', ['suite', 'no_room', 'failed'])),
   ),
   counter('socrypt_tls_records_total', 'TLS records sealed (out) and opened (in).', (s) => [
-    { labels: { direction: 'out', path: s.offload.path }, value: s.engines.value('records_sealed') },
-    { labels: { direction: 'in', path: s.offload.path }, value: s.engines.value('records_opened') },
+    ...byPath(s, 'records_sealed', { direction: 'out' }),
+    ...byPath(s, 'records_opened', { direction: 'in' }),
   ]),
   counter('socrypt_tls_plaintext_bytes_total', 'Application bytes through the record layer.', (s) => [
-    { labels: { direction: 'out', path: s.offload.path }, value: s.engines.value('plaintext_bytes_out') },
-    { labels: { direction: 'in', path: s.offload.path }, value: s.engines.value('plaintext_bytes_in') },
+    ...byPath(s, 'plaintext_bytes_out', { direction: 'out' }),
+    ...byPath(s, 'plaintext_bytes_in', { direction: 'in' }),
   ]),
   counter('socrypt_tls_ciphertext_bytes_total', 'Bytes on the wire including record overhead.', (s) => [
-    { labels: { direction: 'out', path: s.offload.path }, value: s.engines.value('ciphertext_bytes_out') },
-    { labels: { direction: 'in', path: s.offload.path }, value: s.engines.value('ciphertext_bytes_in') },
+    ...byPath(s, 'ciphertext_bytes_out', { direction: 'out' }),
+    ...byPath(s, 'ciphertext_bytes_in', { direction: 'in' }),
   ]),
   counter(
     'socrypt_tls_rekeys_total',

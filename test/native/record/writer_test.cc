@@ -75,6 +75,51 @@ TEST_CASE("sealed bursts equal a separate sealer's stream, and open again") {
   });
 }
 
+TEST_CASE("framed records are what seal() encrypts, and are counted as it counts them") {
+  std::mt19937_64 random(seed());
+  forAll([&](ocf::Framework& framework, record::Suite suite) {
+    auto keys = randomKeys(random, suite);
+    keys.recordSeq = random() >> 1;
+    keys.epoch = 3;
+    keys.streamOffset = 77;
+    RecordWriter framer(framework), sealer(framework);
+    std::array<record::Framed, 20> framed;
+    CHECK(framer.frame(ContentType::ApplicationData, Burst(suite, {Bytes(1)}).slots, framed.data()) == 0);
+    REQUIRE(framer.install(keys) == ocf::Status::Ok);
+    REQUIRE(sealer.install(keys) == ocf::Status::Ok);
+    framer.setRecordLimit(UINT64_MAX);
+    sealer.setRecordLimit(UINT64_MAX);
+    std::vector<Bytes> payloads;
+    for (int i = 0; i < 20; ++i) payloads.push_back(randomBytes(random, random() % 16385));
+    Burst burst(suite, payloads);
+    REQUIRE(framer.frame(ContentType::ApplicationData, burst.slots, framed.data()) == payloads.size());
+    uint64_t offset = 77;
+    for (size_t i = 0; i < payloads.size(); ++i) {
+      const record::Framed& record = framed[i];
+      CHECK(record.ref.recordSeq == keys.recordSeq + i);
+      CHECK(record.ref.epoch == 3);
+      CHECK(record.ref.streamOffset == offset);
+      REQUIRE(record.ref.length == payloads[i].size() + overhead(suite));
+      offset += record.ref.length;
+      // Sealing just what the framer said gives the oracle's record.
+      const uint8_t* at = burst.slots[i].at;
+      const Bytes inner(at + before(suite), at + before(suite) + record.innerLength);
+      CHECK(std::equal(payloads[i].begin(), payloads[i].end(), inner.begin()));
+      Bytes out(at, at + before(suite));
+      sealAead(keys, Bytes(record.nonce.begin(), record.nonce.end()), Bytes(record.aad.begin(), record.aad.begin() + record.aadLength), inner, out);
+      REQUIRE(out == sealContent(keys, keys.recordSeq + i, 23, payloads[i]));
+    }
+    Burst same(suite, payloads);
+    REQUIRE(sealer.seal(ContentType::ApplicationData, same.slots) == payloads.size());
+    CHECK(framer.recordSeq() == sealer.recordSeq());
+    CHECK(framer.streamOffset() == sealer.streamOffset());
+    framer.setRecordLimit(framer.recordSeq() + 2);
+    CHECK(framer.frame(ContentType::ApplicationData, burst.slots, framed.data()) == 2);
+    CHECK(framer.frame(ContentType::ApplicationData, burst.slots, framed.data()) == 0);
+    CHECK(framer.frame(ContentType::Alert, Burst(suite, {Bytes{1, 0}}).slots, framed.data()) == 1);
+  });
+}
+
 TEST_CASE("application data stops at the record limit; the way out of it does not") {
   std::mt19937_64 random(seed());
   forAll([&](ocf::Framework& framework, record::Suite suite) {
