@@ -14,7 +14,7 @@ import { closeAll, startPeer, verify } from './site.mjs';
 const HELP = `usage: node bench/https/profile.mjs [--peer socrypt] [--load 1m|connect] [options]
   --peer NAME         as in bench:https (socrypt)
   --load SIZE         keep-alive requests for a file of this size (1m), or 'connect' for new connections
-  --seconds S         of sampling (5)
+  --seconds S         of sampling (5); --warmup S of load before it (1): a JIT takes its time
   --connections N     (16)
   --top N             symbols to show (30)
   --socrypt FILE, --socrypt-args STR, --server-cpu N, --load-cpu N   as in bench:https
@@ -96,6 +96,7 @@ async function profile(values) {
   const server = await startPeer(peer, corpus, { serverCpu: options.serverCpu, connections: 1024 });
   await verify(server, corpus, [size], options);
   const seconds = Number(values.seconds);
+  const warmup = Number(values.warmup);
   const loading = measure(
     {
       mode: values.load === 'connect' ? 'connect' : 'keepalive',
@@ -104,13 +105,13 @@ async function profile(values) {
       path: `/${size.name}.bin`,
       length: size.bytes,
       connections: values.connections,
-      warmup: 1,
+      warmup,
       seconds: seconds + 1,
       'cpu-of': server.pids().join(','),
     },
     options.loadCpu,
   );
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await new Promise((resolve) => setTimeout(resolve, 1000 * warmup));
   const data = join(build, `${peer.name}-${values.load}.perf`);
   // cpu-clock: virtual machines often have no hardware counters.
   const record = [
@@ -177,6 +178,7 @@ try {
     peer: { type: 'string', default: 'socrypt' },
     load: { type: 'string', default: '1m' },
     seconds: { type: 'string', default: '5' },
+    warmup: { type: 'string', default: '1' },
     connections: { type: 'string', default: '16' },
     top: { type: 'string', default: '30' },
     socrypt: { type: 'string' },

@@ -4,13 +4,15 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
+#include <openssl/rand.h>
 
-#include <algorithm>
+#include <array>
 #include <memory>
 
 #include "ocf/key.hpp"
 #include "ocf/key_internal.hpp"
 #include "ocf/ocf.hpp"
+#include "ocf/x25519.hpp"
 
 namespace socrypt::key {
 namespace {
@@ -26,15 +28,14 @@ template <typename T>
 using Owned = std::unique_ptr<T, Free>;
 
 struct GroupFacts {
-  const char* algorithm;
-  const char* curve;  // nullptr: not an EC group to libcrypto
+  const char* curve;  // libcrypto's name; nullptr: X25519, which is our own
   size_t publicLength, secretLength;
 };
 
 const GroupFacts* facts(Group group) noexcept {
-  static constexpr GroupFacts kX25519{"X25519", nullptr, 32, 32};
-  static constexpr GroupFacts kP256{"EC", "P-256", 65, 32};
-  static constexpr GroupFacts kP384{"EC", "P-384", 97, 48};
+  static constexpr GroupFacts kX25519{nullptr, 32, 32};
+  static constexpr GroupFacts kP256{"P-256", 65, 32};
+  static constexpr GroupFacts kP384{"P-384", 97, 48};
   switch (group) {
     case Group::X25519: return &kX25519;
     case Group::P256: return &kP256;
@@ -43,31 +44,29 @@ const GroupFacts* facts(Group group) noexcept {
   return nullptr;
 }
 
-// What is made once per group and thread: a context that generates, and a key of parameters only.
+// What is made once per curve and thread: a context that generates, and a key of parameters only.
 // Copying that and setting its point takes a third of the time of EVP_PKEY_fromdata, which builds the
 // group anew (3.5 us against 11.6 us for P-256).
 struct Tools {
   Owned<EVP_PKEY_CTX> generator;
   Owned<EVP_PKEY> parameters;
-  explicit Tools(const GroupFacts& of) noexcept {
-    generator.reset(EVP_PKEY_CTX_new_from_name(nullptr, of.algorithm, nullptr));
+  explicit Tools(const char* curve) noexcept {
+    generator.reset(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
     if (generator == nullptr || EVP_PKEY_keygen_init(generator.get()) != 1 ||
-        (of.curve != nullptr && EVP_PKEY_CTX_set_group_name(generator.get(), of.curve) != 1))
+        EVP_PKEY_CTX_set_group_name(generator.get(), curve) != 1)
       generator.reset();
-    if (of.curve == nullptr) return;
-    const Owned<EVP_PKEY_CTX> maker(EVP_PKEY_CTX_new_from_name(nullptr, of.algorithm, nullptr));
+    const Owned<EVP_PKEY_CTX> maker(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
     EVP_PKEY* made = nullptr;
     if (maker != nullptr && EVP_PKEY_paramgen_init(maker.get()) == 1 &&
-        EVP_PKEY_CTX_set_group_name(maker.get(), of.curve) == 1 && EVP_PKEY_paramgen(maker.get(), &made) == 1)
+        EVP_PKEY_CTX_set_group_name(maker.get(), curve) == 1 && EVP_PKEY_paramgen(maker.get(), &made) == 1)
       parameters.reset(made);
   }
 };
 
 Tools& tools(Group group) noexcept {
-  thread_local Tools x25519(*facts(Group::X25519));
-  thread_local Tools p256(*facts(Group::P256));
-  thread_local Tools p384(*facts(Group::P384));
-  return group == Group::X25519 ? x25519 : group == Group::P256 ? p256 : p384;
+  thread_local Tools p256(facts(Group::P256)->curve);
+  thread_local Tools p384(facts(Group::P384)->curve);
+  return group == Group::P256 ? p256 : p384;
 }
 
 // Reading the octets checks that the point is on the curve (SEC 1, 2.3.4). With that and cofactor 1
@@ -75,9 +74,7 @@ Tools& tools(Group group) noexcept {
 // RFC 8446 4.2.8.2: "peers MUST validate each other's public value Q by ensuring that the point is a valid point".
 // RFC 8422 5.11: "each party MUST validate the public key sent by its peer"; RFC 8422 5.11: "MUST check that the x
 // and y parameters from the peer's public value satisfy the curve equation".
-Owned<EVP_PKEY> importPeer(Group group, const GroupFacts& of, View bytes) noexcept {
-  if (of.curve == nullptr)
-    return Owned<EVP_PKEY>(EVP_PKEY_new_raw_public_key_ex(nullptr, of.algorithm, nullptr, bytes.data(), bytes.size()));
+Owned<EVP_PKEY> importPeer(Group group, View bytes) noexcept {
   const EVP_PKEY* parameters = tools(group).parameters.get();
   // EVP_PKEY_dup takes a non-const pointer in 3.0 and changes nothing.
   Owned<EVP_PKEY> peer(parameters == nullptr ? nullptr : EVP_PKEY_dup(const_cast<EVP_PKEY*>(parameters)));
@@ -91,17 +88,28 @@ Agreement derive(const GroupFacts& of, EVP_PKEY* own, EVP_PKEY* peer, KeyShare& 
       EVP_PKEY_derive_set_peer_ex(context.get(), peer, 0) != 1)
     return Agreement::Failed;
   out.secretLength = of.secretLength;
-  // libcrypto refuses an all-zero X25519 result; that is the only way for a good key to fail here.
-  // RFC 8446 7.4.2: "MUST check whether the computed Diffie-Hellman shared secret is the all-zero value and abort if
-  // so". RFC 8422 5.11: "MUST check whether the computed premaster secret is the all-zero value"; RFC 8422 5.10:
-  // "obtains all-zeroes x_S, it MUST abort the handshake". RFC 8446 7.4.2: "leading zeros found in this octet string
-  // MUST NOT be truncated"; RFC 8422 5.10: "leading zeros found in this octet string MUST NOT be truncated"; hence
-  // the length.
-  if (EVP_PKEY_derive(context.get(), out.secret.data(), &out.secretLength) != 1 || out.secretLength != of.secretLength)
-    return of.curve == nullptr ? Agreement::InvalidShare : Agreement::Failed;
-  uint8_t any = 0;
-  for (size_t i = 0; i < out.secretLength; ++i) any = static_cast<uint8_t>(any | out.secret[i]);
-  return any == 0 && of.curve == nullptr ? Agreement::InvalidShare : Agreement::Ok;
+  // RFC 8446 7.4.2: "leading zeros found in this octet string MUST NOT be truncated"; RFC 8422 5.10: "leading zeros
+  // found in this octet string MUST NOT be truncated"; hence the length.
+  const bool good = EVP_PKEY_derive(context.get(), out.secret.data(), &out.secretLength) == 1 && out.secretLength == of.secretLength;
+  return good ? Agreement::Ok : Agreement::Failed;
+}
+
+// RFC 8446 7.4.2: "MUST check whether the computed Diffie-Hellman shared secret is the all-zero value and abort if
+// so". RFC 8422 5.11: "MUST check whether the computed premaster secret is the all-zero value"; RFC 8422 5.10:
+// "obtains all-zeroes x_S, it MUST abort the handshake".
+Agreement agreeX25519(View secret, View peer, KeyShare& out) noexcept {
+  out.secretLength = 32;
+  return x25519::agree(secret.first<32>(), peer.first<32>(), std::span(out.secret).first<32>()) ? Agreement::Ok
+                                                                                              : Agreement::InvalidShare;
+}
+
+Agreement shareX25519(View peer, KeyShare& out) noexcept {
+  std::array<uint8_t, 32> secret;
+  if (RAND_priv_bytes(secret.data(), secret.size()) != 1) return Agreement::Failed;
+  out.publicLength = out.secretLength = 32;
+  const bool good = x25519::keyShare(secret, peer.first<32>(), std::span(out.publicKey).first<32>(), std::span(out.secret).first<32>());
+  ocf::wipe(secret.data(), secret.size());
+  return good ? Agreement::Ok : Agreement::InvalidShare;
 }
 
 bool wellFormed(const GroupFacts& of, View share) noexcept {
@@ -131,9 +139,7 @@ Owned<EVP_PKEY> generateKey(Group group, const GroupFacts& of, std::span<uint8_t
 }
 
 Owned<EVP_PKEY> importPrivate(const GroupFacts& of, View bytes) noexcept {
-  if (of.curve == nullptr)
-    return Owned<EVP_PKEY>(EVP_PKEY_new_raw_private_key_ex(nullptr, of.algorithm, nullptr, bytes.data(), bytes.size()));
-  const Owned<EVP_PKEY_CTX> importer(EVP_PKEY_CTX_new_from_name(nullptr, of.algorithm, nullptr));
+  const Owned<EVP_PKEY_CTX> importer(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
   const Owned<BIGNUM> scalar(BN_secure_new());
   const Owned<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
   if (importer == nullptr || EVP_PKEY_fromdata_init(importer.get()) != 1 || scalar == nullptr || builder == nullptr ||
@@ -155,24 +161,31 @@ Agreement keyShare(Group group, View peerPublic, KeyShare& out) noexcept {
   const GroupFacts* of = facts(group);
   if (of == nullptr) return Agreement::Failed;
   if (!wellFormed(*of, peerPublic)) return Agreement::InvalidShare;
+  if (group == Group::X25519) return finish(shareX25519(peerPublic, out), out);
   // Before a key is made: a share that is refused costs no curve arithmetic of ours.
-  const Owned<EVP_PKEY> peer = importPeer(group, *of, peerPublic);
+  const Owned<EVP_PKEY> peer = importPeer(group, peerPublic);
   if (peer == nullptr) return finish(Agreement::InvalidShare, out);
   const Owned<EVP_PKEY> own = generateKey(group, *of, out.publicKey, out.publicLength);
   if (own == nullptr) return finish(Agreement::Failed, out);
   return finish(derive(*of, own.get(), peer.get(), out), out);
 }
 
-EVP_PKEY* importPoint(Group group, View point) noexcept { return importPeer(group, *facts(group), point).release(); }
+EVP_PKEY* importPoint(Group group, View point) noexcept { return importPeer(group, point).release(); }
 
 void EphemeralKey::FreeKey::operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
-EphemeralKey::~EphemeralKey() = default;
+EphemeralKey::~EphemeralKey() { ocf::wipe(secret_.data(), secret_.size()); }
 
 std::optional<EphemeralKey> EphemeralKey::generate(Group group) noexcept {
   const GroupFacts* of = facts(group);
   if (of == nullptr) return std::nullopt;
   EphemeralKey key;
   key.group_ = group;
+  if (group == Group::X25519) {
+    if (RAND_priv_bytes(key.secret_.data(), key.secret_.size()) != 1) return std::nullopt;
+    key.publicLength_ = of->publicLength;
+    x25519::publicKey(key.secret_, std::span(key.publicKey_).first<32>());
+    return key;
+  }
   key.key_.reset(generateKey(group, *of, key.publicKey_, key.publicLength_).release());
   if (key.key_ != nullptr) return key;
   ERR_clear_error();
@@ -182,7 +195,8 @@ std::optional<EphemeralKey> EphemeralKey::generate(Group group) noexcept {
 Agreement EphemeralKey::agree(View peerPublic, KeyShare& out) const noexcept {
   const GroupFacts* of = facts(group_);
   if (!wellFormed(*of, peerPublic)) return Agreement::InvalidShare;
-  const Owned<EVP_PKEY> peer = importPeer(group_, *of, peerPublic);
+  if (group_ == Group::X25519) return finish(agreeX25519(secret_, peerPublic, out), out);
+  const Owned<EVP_PKEY> peer = importPeer(group_, peerPublic);
   if (peer == nullptr) return finish(Agreement::InvalidShare, out);
   return finish(derive(*of, key_.get(), peer.get(), out), out);
 }
@@ -191,7 +205,8 @@ Agreement agree(Group group, View privateKey, View peerPublic, KeyShare& out) no
   const GroupFacts* of = facts(group);
   if (of == nullptr || privateKey.size() != of->secretLength) return Agreement::Failed;
   if (!wellFormed(*of, peerPublic)) return Agreement::InvalidShare;
-  const Owned<EVP_PKEY> peer = importPeer(group, *of, peerPublic);
+  if (group == Group::X25519) return finish(agreeX25519(privateKey, peerPublic, out), out);
+  const Owned<EVP_PKEY> peer = importPeer(group, peerPublic);
   if (peer == nullptr) return finish(Agreement::InvalidShare, out);
   const Owned<EVP_PKEY> own = importPrivate(*of, privateKey);
   if (own == nullptr) return finish(Agreement::Failed, out);

@@ -1,4 +1,4 @@
-// Handshake cryptography on libcrypto: hashes, HKDF, ephemeral key agreement, private keys.
+// Handshake cryptography on libcrypto (X25519 is our own): hashes, HKDF, ephemeral key agreement, private keys.
 //
 // Everything that OpenSSL 3 looks up by name is fetched once and kept: a fetch per call costs more
 // than the hash. Contexts are per thread. Nothing throws; no failure leaves a secret behind.
@@ -118,7 +118,8 @@ class EphemeralKey {
   Group group_ = Group::X25519;
   std::array<uint8_t, 97> publicKey_{};
   size_t publicLength_ = 0;
-  std::unique_ptr<EVP_PKEY, FreeKey> key_;
+  std::unique_ptr<EVP_PKEY, FreeKey> key_;  // of a curve of libcrypto's
+  std::array<uint8_t, 32> secret_{};        // of X25519
 };
 
 /// A private key held by libcrypto. One thread at a time; another thread signs with a share() of it.
