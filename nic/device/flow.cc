@@ -263,11 +263,9 @@ bool Flow::sealPiece(MappedRecord& record, uint32_t from, std::span<uint8_t> byt
   return false;
 }
 
-bool Flow::encrypt(RecordCipher& cipher, const RecordShape& shape, uint32_t at, std::span<uint8_t> text) {
+bool Flow::encryptAdd(const Piece& piece, uint32_t at, std::span<uint8_t> text, RecordSum& sum) noexcept {
   Counters::add(counters_.tx_tls_crypto_bytes, text.size());
-  if (cipher.crypt(shape, at, text)) return true;
-  Counters::add(counters_.tx_tls_drop_failed);
-  return false;
+  return piece.cipher.seal(sum, piece.shape, at, text);
 }
 
 bool Flow::readText(const Piece& piece, uint32_t at, std::span<uint8_t> to) noexcept {

@@ -103,6 +103,7 @@ class Flow {
   [[nodiscard]] bool headerAsAnnounced(const RecordCipher& cipher, const RecordShape& shape, uint32_t from, std::span<const uint8_t> bytes) const noexcept;
 
   [[nodiscard]] bool sealOrderFree(const Piece& piece);
+  [[nodiscard]] bool sealUnseen(const Piece& piece, OpenRecord& open, uint32_t from, uint32_t to);
   [[nodiscard]] bool makeGuardKey();
   [[nodiscard]] bool guarded(const Piece& piece, OpenRecord& open, uint32_t at, std::span<const uint8_t> text);
   [[nodiscard]] bool fillHoles(const Piece& piece, OpenRecord& open);
@@ -115,7 +116,7 @@ class Flow {
   [[nodiscard]] bool sealInOrder(const Piece& piece, InOrder& state);
   [[nodiscard]] bool replay(const Piece& piece, InOrder& state, uint32_t to);
 
-  [[nodiscard]] bool encrypt(RecordCipher& cipher, const RecordShape& shape, uint32_t at, std::span<uint8_t> text);
+  [[nodiscard]] bool encryptAdd(const Piece& piece, uint32_t at, std::span<uint8_t> text, RecordSum& sum) noexcept;
   [[nodiscard]] static bool readText(const Piece& piece, uint32_t at, std::span<uint8_t> to) noexcept;
 
   std::mutex mutex_;

@@ -76,6 +76,15 @@ bool Flow::guarded(const Piece& piece, OpenRecord& open, uint32_t at, std::span<
   return false;
 }
 
+// Encrypts the piece's text, and adds what was not seen before to the record's sum.
+bool Flow::sealUnseen(const Piece& piece, OpenRecord& open, uint32_t from, uint32_t to) {
+  if (!open.seen.touches(from, to)) return encryptAdd(piece, from, piece.text, open.sum);
+  Counters::add(counters_.tx_tls_crypto_bytes, piece.text.size());
+  return piece.cipher.crypt(piece.shape, from, piece.text) && open.seen.holes(from, to, [&](uint32_t a, uint32_t b) {
+    return piece.cipher.add(open.sum, piece.shape, a, piece.text.subspan(a - from, b - a));
+  });
+}
+
 bool Flow::sealOrderFree(const Piece& piece) {
   MappedRecord& record = piece.record;
   if (record.guarded() && !piece.text.empty() && !guarded(piece, openOf(record), piece.position, piece.text)) return false;
@@ -87,11 +96,7 @@ bool Flow::sealOrderFree(const Piece& piece) {
       Counters::add(counters_.tx_tls_drop_hole);
       return false;
     }
-    if (!encrypt(piece.cipher, piece.shape, from, piece.text)) return false;
-    const bool added = open.seen.holes(from, to, [&](uint32_t a, uint32_t b) {
-      return piece.cipher.add(open.sum, piece.shape, a, piece.text.subspan(a - from, b - a));
-    });
-    if (!added) {
+    if (!sealUnseen(piece, open, from, to)) {
       // The sum may hold a part of these bytes: begin anew with this record.
       open.sum = {};
       open.seen.clear();
@@ -101,8 +106,12 @@ bool Flow::sealOrderFree(const Piece& piece) {
     static_cast<void>(open.seen.add(from, to));
     if (!piece.tag.empty() && !open.seen.covers(0, piece.shape.textLength) && !fillHoles(piece, open)) return false;
     if (open.seen.covers(0, piece.shape.textLength) && !finish(record, piece.cipher, piece.shape)) return false;
-  } else if (!encrypt(piece.cipher, piece.shape, from, piece.text)) {
-    return false;
+  } else {
+    Counters::add(counters_.tx_tls_crypto_bytes, piece.text.size());
+    if (!piece.cipher.crypt(piece.shape, from, piece.text)) {
+      Counters::add(counters_.tx_tls_drop_failed);
+      return false;
+    }
   }
   if (!piece.tag.empty()) std::copy_n(record.tag().data() + piece.tagFrom, piece.tag.size(), piece.tag.data());
   return true;
@@ -120,8 +129,7 @@ bool Flow::fillHoles(const Piece& piece, OpenRecord& open) {
     std::array<uint8_t, kScratch> scratch;
     while (a < b) {
       const std::span<uint8_t> text(scratch.data(), std::min<size_t>(kScratch, b - a));
-      if (!readText(piece, a, text) || (open.guard != nullptr && !guarded(piece, open, a, text)) || !encrypt(piece.cipher, piece.shape, a, text) ||
-          !piece.cipher.add(open.sum, piece.shape, a, text))
+      if (!readText(piece, a, text) || (open.guard != nullptr && !guarded(piece, open, a, text)) || !encryptAdd(piece, a, text, open.sum))
         return false;
       Counters::add(counters_.tx_tls_resync_bytes, text.size());
       a += static_cast<uint32_t>(text.size());
@@ -140,8 +148,7 @@ bool Flow::fillHoles(const Piece& piece, OpenRecord& open) {
 
 // In order, as a device does that keeps one place in one record. `state` stands where the piece begins.
 bool Flow::sealInOrder(const Piece& piece, InOrder& state) {
-  if (!encrypt(piece.cipher, piece.shape, piece.position, piece.text)) return false;
-  if (!piece.cipher.add(state.sum, piece.shape, piece.position, piece.text)) {
+  if (!encryptAdd(piece, piece.position, piece.text, state.sum)) {
     state = {};
     Counters::add(counters_.tx_tls_drop_failed);
     return false;
@@ -169,8 +176,9 @@ bool Flow::replay(const Piece& piece, InOrder& state, uint32_t to) {
       Counters::add(counters_.tx_tls_drop_no_sync_data);
       return false;
     }
-    if (!encrypt(piece.cipher, piece.shape, state.position, text) || !piece.cipher.add(state.sum, piece.shape, state.position, text)) {
+    if (!encryptAdd(piece, state.position, text, state.sum)) {
       state = {};
+      Counters::add(counters_.tx_tls_drop_failed);
       return false;
     }
     state.position += static_cast<uint32_t>(text.size());

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "nic/device/clmul.hpp"
 #include "ocf/ocf.hpp"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-#define SOCRYPT_CLMUL __attribute__((target("pclmul,ssse3")))
+#define SOCRYPT_NARROW __attribute__((target("pclmul,ssse3")))
 #define SOCRYPT_WIDE __attribute__((target("pclmul,ssse3,avx512f,avx512bw,vpclmulqdq")))
 #endif
 
@@ -90,12 +90,6 @@ FieldElement reduce(Product p) noexcept {
   return {p.word[2], p.word[3]};
 }
 
-FieldElement multiply(const FieldElement& a, const FieldElement& b) noexcept {
-  Product p;
-  multiplyAdd(p, a, b);
-  return reduce(p);
-}
-
 // Each kernel: (y + block 0) H^n + block 1 H^(n-1) + ... + block n-1 H, for whole blocks. `end` points
 // behind H^1 in the list of descending powers.
 FieldElement portableBlocks(FieldElement y, const uint8_t* data, size_t blocks, const FieldElement* end) noexcept {
@@ -113,21 +107,7 @@ FieldElement portableBlocks(FieldElement y, const uint8_t* data, size_t blocks, 
 }
 
 #if defined(__x86_64__)
-SOCRYPT_CLMUL inline __m128i reversed(__m128i block) noexcept {
-  return _mm_shuffle_epi8(block, _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-}
-
-SOCRYPT_CLMUL inline __m128i fold(__m128i low, __m128i middle, __m128i high) noexcept {
-  const __m128i polynomial = _mm_set_epi64x(0, static_cast<long long>(0xc200000000000000));
-  low = _mm_xor_si128(low, _mm_slli_si128(middle, 8));
-  high = _mm_xor_si128(high, _mm_srli_si128(middle, 8));
-  // As reduce(), two words at once: swap the halves, add the low one times the middle of the polynomial.
-  low = _mm_xor_si128(_mm_shuffle_epi32(low, 0x4e), _mm_clmulepi64_si128(low, polynomial, 0x00));
-  low = _mm_xor_si128(_mm_shuffle_epi32(low, 0x4e), _mm_clmulepi64_si128(low, polynomial, 0x00));
-  return _mm_xor_si128(low, high);
-}
-
-SOCRYPT_CLMUL FieldElement clmulBlocks(FieldElement start, const uint8_t* data, size_t blocks, const FieldElement* end) noexcept {
+SOCRYPT_NARROW FieldElement clmulBlocks(FieldElement start, const uint8_t* data, size_t blocks, const FieldElement* end) noexcept {
   __m128i y = _mm_set_epi64x(static_cast<long long>(start.high), static_cast<long long>(start.low));
   while (blocks > 0) {
     const size_t n = std::min(blocks, kChunk);
@@ -189,6 +169,12 @@ FieldElement sumBlocks(GhashKernel kernel, FieldElement y, const uint8_t* data, 
   return portableBlocks(y, data, blocks, end);
 }
 
+// h as the only power for an all-zero block: (y + 0) h.
+FieldElement product(GhashKernel kernel, const FieldElement& y, const FieldElement* h) noexcept {
+  static constexpr uint8_t kZero[kBlock] = {};
+  return sumBlocks(kernel, y, kZero, 1, h + 1);
+}
+
 }  // namespace
 
 bool hasGhashKernel(GhashKernel kernel) noexcept {
@@ -215,14 +201,14 @@ GhashKey::GhashKey(const uint8_t* h, GhashKernel kernel) noexcept : kernel_(kern
   one.high = (one.high << 1 | one.low >> 63) ^ (carry & 0xc200000000000000);
   one.low = one.low << 1 ^ (carry & 1);
   FieldElement power = one;
-  for (size_t i = low_.size(); i-- > 0;) {
+  for (size_t i = kStep - 1; i-- > 0;) {
     low_[i] = power;
-    power = multiply(power, one);
+    power = product(kernel, power, &one);
   }
   const FieldElement step = power;  // H^32
   for (auto& entry : high_) {
     entry = power;
-    power = multiply(power, step);
+    power = product(kernel, power, &step);
   }
 }
 
@@ -233,21 +219,13 @@ GhashKey::~GhashKey() {
 
 FieldElement GhashKey::times(const FieldElement& value, size_t power) const noexcept {
   FieldElement result = value;
-  // H^n as the only power of an all-zero block in front: (y + 0) H.
-  static constexpr uint8_t kZero[kBlock] = {};
-  if (power >= kStep) {
-    const FieldElement& h = high_[power / kStep - 1];
-    result = sumBlocks(kernel_, result, kZero, 1, &h + 1);
-  }
-  if (power % kStep != 0) {
-    const FieldElement* h = low_.data() + low_.size() - power % kStep;
-    result = sumBlocks(kernel_, result, kZero, 1, h + 1);
-  }
+  if (power >= kStep) result = product(kernel_, result, &high_[power / kStep - 1]);
+  if (power % kStep != 0) result = product(kernel_, result, powersEnd() - power % kStep);
   return result;
 }
 
 FieldElement GhashKey::share(const uint8_t* data, size_t length, size_t lead, size_t power) const noexcept {
-  const FieldElement* end = low_.data() + low_.size();
+  const FieldElement* end = powersEnd();
   FieldElement y;
   uint8_t edge[kBlock];
   if (lead != 0) {

@@ -48,14 +48,18 @@ class GhashKey {
   /// The 16 bytes of a hash.
   static void store(const FieldElement& value, uint8_t* to) noexcept;
 
+  /// value * H^power.
+  [[nodiscard]] FieldElement times(const FieldElement& value, size_t power) const noexcept;
+  /// Behind H^1 in a list of descending powers from H^(kStep - 1) on; there is a zero.
+  [[nodiscard]] const FieldElement* powersEnd() const noexcept { return low_.data() + kStep - 1; }
+
   static constexpr size_t kStep = 32;
 
  private:
-  [[nodiscard]] FieldElement times(const FieldElement& value, size_t power) const noexcept;
-
   GhashKernel kernel_;
-  // H^31 down to H^1: sixteen consecutive ones belong to sixteen consecutive blocks.
-  alignas(64) std::array<FieldElement, kStep - 1> low_;
+  // H^31 down to H^1: sixteen consecutive ones belong to sixteen consecutive blocks. Then a zero, so that
+  // what reads in pairs may begin at H^1.
+  alignas(64) std::array<FieldElement, kStep> low_{};
   // H^32, H^64, ...
   std::array<FieldElement, kMaxPower / kStep> high_;
 };

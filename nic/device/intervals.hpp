@@ -21,6 +21,13 @@ class Intervals {
     return false;
   }
 
+  /// Whether any byte of [from, to) was seen.
+  [[nodiscard]] bool touches(uint32_t from, uint32_t to) const noexcept {
+    for (size_t i = 0; i < count_; ++i)
+      if (ranges_[i].from < to && from < ranges_[i].to) return true;
+    return false;
+  }
+
   /// Whether add(from, to) would find room.
   [[nodiscard]] bool fits(uint32_t from, uint32_t to) const noexcept {
     if (count_ < kMost || from >= to) return true;

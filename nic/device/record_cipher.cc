@@ -40,6 +40,11 @@ void putBigEndian(uint8_t* to, uint64_t value) noexcept {
 
 size_t blocksOf(uint32_t length) noexcept { return (length + kBlock - 1) / kBlock; }
 
+// Of the last block of a range: the length block has power 1, the text's last block 2.
+size_t powerOfLast(const RecordShape& shape, uint32_t at, size_t length) noexcept {
+  return blocksOf(shape.textLength) + 1 - (at + length - 1) / kBlock;
+}
+
 ContentType outerType(const record::SuiteFacts& facts, const RecordShape& shape) noexcept {
   return facts.tls12 ? shape.type : ContentType::ApplicationData;
 }
@@ -68,30 +73,29 @@ void RecordCipher::FreeContext::operator()(EVP_CIPHER_CTX* context) const noexce
 
 RecordCipher::~RecordCipher() { ocf::wipe(iv_.data(), iv_.size()); }
 
-std::unique_ptr<RecordCipher> RecordCipher::make(const record::TrafficKeys& keys) {
+std::unique_ptr<RecordCipher> RecordCipher::make(const record::TrafficKeys& keys, AesKernel kernel) {
   const record::SuiteFacts facts = record::factsOf(keys.suite);
   if (!facts.known) return nullptr;
   std::unique_ptr<RecordCipher> self(new RecordCipher);
   self->facts_ = facts;
   self->gcm_ = facts.alg != AlgId::ChaCha20Poly1305;
   std::memcpy(self->iv_.data(), keys.iv.data(), facts.ivLength);
-  self->context_.reset(EVP_CIPHER_CTX_new());
-  const EVP_CIPHER* cipher = cipherOf(facts.alg);
-  if (self->context_ == nullptr || cipher == nullptr ||
-      EVP_EncryptInit_ex2(self->context_.get(), cipher, keys.key.data(), nullptr, nullptr) != 1) {
-    ERR_clear_error();
-    return nullptr;
+  if (self->gcm_ && kernel != AesKernel::None) {
+    self->aes_.emplace(std::span(keys.key).first(facts.alg == AlgId::Aes256Gcm ? 32 : 16), kernel);
+  } else {
+    self->context_.reset(EVP_CIPHER_CTX_new());
+    const EVP_CIPHER* cipher = cipherOf(facts.alg);
+    if (self->context_ == nullptr || cipher == nullptr ||
+        EVP_EncryptInit_ex2(self->context_.get(), cipher, keys.key.data(), nullptr, nullptr) != 1) {
+      ERR_clear_error();
+      return nullptr;
+    }
   }
   if (self->gcm_) {
     // SP 800-38D 7.1: H is the encryption of a zero block, which counter mode gives with a zero counter.
     uint8_t h[kBlock] = {};
-    int n = 0;
     const uint8_t zero[kBlock] = {};
-    if (EVP_EncryptInit_ex2(self->context_.get(), nullptr, nullptr, zero, nullptr) != 1 ||
-        EVP_EncryptUpdate(self->context_.get(), h, &n, zero, kBlock) != 1) {
-      ERR_clear_error();
-      return nullptr;
-    }
+    if (!self->counterMode(zero, 0, h)) return nullptr;
     self->ghash_.emplace(h);
     ocf::wipe(h, sizeof h);
   }
@@ -118,16 +122,8 @@ size_t RecordCipher::writeBefore(const RecordShape& shape, uint8_t* to) const no
   return before;
 }
 
-bool RecordCipher::keystream(uint64_t recordSeq, uint32_t block, size_t skip, std::span<uint8_t> data) noexcept {
-  uint8_t counter[kBlock];
-  if (gcm_) {
-    nonce(recordSeq, counter);
-    const uint32_t bigEndian = __builtin_bswap32(block);
-    std::memcpy(counter + 12, &bigEndian, 4);
-  } else {
-    std::memcpy(counter, &block, 4);
-    nonce(recordSeq, counter + 4);
-  }
+bool RecordCipher::counterMode(const uint8_t* counter, size_t skip, std::span<uint8_t> data) noexcept {
+  if (aes_) return aes_->crypt(counter, skip, data), true;
   int n = 0;
   uint8_t ignored[kChaChaBlock] = {};
   const bool good =
@@ -140,6 +136,23 @@ bool RecordCipher::keystream(uint64_t recordSeq, uint32_t block, size_t skip, st
     ERR_clear_error();
   }
   return good;
+}
+
+void RecordCipher::counterBlock(uint64_t recordSeq, uint32_t block, uint8_t* to) const noexcept {
+  if (gcm_) {
+    nonce(recordSeq, to);
+    const uint32_t bigEndian = __builtin_bswap32(block);
+    std::memcpy(to + 12, &bigEndian, 4);
+  } else {
+    std::memcpy(to, &block, 4);
+    nonce(recordSeq, to + 4);
+  }
+}
+
+bool RecordCipher::keystream(uint64_t recordSeq, uint32_t block, size_t skip, std::span<uint8_t> data) noexcept {
+  uint8_t counter[kBlock];
+  counterBlock(recordSeq, block, counter);
+  return counterMode(counter, skip, data);
 }
 
 PolyKey* RecordCipher::polyKey(uint64_t recordSeq) noexcept {
@@ -159,20 +172,30 @@ bool RecordCipher::crypt(const RecordShape& shape, uint32_t at, std::span<uint8_
   return keystream(shape.recordSeq, static_cast<uint32_t>(kChaChaText + at / kChaChaBlock), at % kChaChaBlock, text);
 }
 
+void RecordCipher::addShare(RecordSum& sum, const FieldElement& share) noexcept {
+  sum.word[0] ^= share.low;
+  sum.word[1] ^= share.high;
+}
+
 bool RecordCipher::add(RecordSum& sum, const RecordShape& shape, uint32_t at, std::span<const uint8_t> text) noexcept {
   if (text.empty()) return true;
-  const size_t last = (at + text.size() - 1) / kBlock;
-  // The length block has power 1, the text's last block 2.
-  const size_t power = blocksOf(shape.textLength) + 1 - last;
+  const size_t power = powerOfLast(shape, at, text.size());
   if (gcm_) {
-    const FieldElement share = ghash_->share(text.data(), text.size(), at % kBlock, power);
-    sum.word[0] ^= share.low;
-    sum.word[1] ^= share.high;
+    addShare(sum, ghash_->share(text.data(), text.size(), at % kBlock, power));
     return true;
   }
   const PolyKey* key = polyKey(shape.recordSeq);
   if (key == nullptr) return false;
   PolyKey::add(sum.word, key->share(text.data(), text.size(), at % kBlock, power));
+  return true;
+}
+
+bool RecordCipher::seal(RecordSum& sum, const RecordShape& shape, uint32_t at, std::span<uint8_t> text) noexcept {
+  if (text.empty()) return true;
+  if (!aes_) return crypt(shape, at, text) && add(sum, shape, at, text);
+  uint8_t counter[kBlock];
+  counterBlock(shape.recordSeq, static_cast<uint32_t>(kGcmText + at / kBlock), counter);
+  addShare(sum, aes_->seal(counter, at % kBlock, text, *ghash_, powerOfLast(shape, at, text.size())));
   return true;
 }
 
@@ -185,9 +208,9 @@ bool RecordCipher::tag(RecordSum sum, const RecordShape& shape, std::span<uint8_
     // SP 800-38D 7.1: both lengths in bits, big-endian.
     putBigEndian(lengths, aadLength * 8);
     putBigEndian(lengths + 8, uint64_t{shape.textLength} * 8);
-    const FieldElement a = ghash_->share(aad, aadLength, 0, aadPower);
-    const FieldElement l = ghash_->share(lengths, kBlock, 0, 1);
-    GhashKey::store({sum.word[0] ^ a.low ^ l.low, sum.word[1] ^ a.high ^ l.high}, to.data());
+    addShare(sum, ghash_->share(aad, aadLength, 0, aadPower));
+    addShare(sum, ghash_->share(lengths, kBlock, 0, 1));
+    GhashKey::store({sum.word[0], sum.word[1]}, to.data());
     return keystream(shape.recordSeq, kGcmTag, 0, to);
   }
   PolyKey* key = polyKey(shape.recordSeq);

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 
+#include "nic/device/aes_gcm.hpp"
 #include "nic/device/ghash.hpp"
 #include "nic/device/poly1305.hpp"
 #include "record/record.hpp"
@@ -39,7 +40,8 @@ struct RecordSum {
 class RecordCipher {
  public:
   /// None: a suite that is not ours, or libcrypto failed.
-  [[nodiscard]] static std::unique_ptr<RecordCipher> make(const record::TrafficKeys& keys);
+  /// `kernel`: of this processor; None leaves counter mode to libcrypto.
+  [[nodiscard]] static std::unique_ptr<RecordCipher> make(const record::TrafficKeys& keys, AesKernel kernel = bestAesKernel());
   ~RecordCipher();
   RecordCipher(const RecordCipher&) = delete;
   RecordCipher& operator=(const RecordCipher&) = delete;
@@ -57,6 +59,10 @@ class RecordCipher {
   /// Adds the ciphertext of positions `at` and on. Each position must be added exactly once.
   [[nodiscard]] bool add(RecordSum& sum, const RecordShape& shape, uint32_t at, std::span<const uint8_t> text) noexcept;
 
+  /// crypt(), and add() of the result: in one pass where the processor has the instructions. False: neither
+  /// `text` nor `sum` is of use any more.
+  [[nodiscard]] bool seal(RecordSum& sum, const RecordShape& shape, uint32_t at, std::span<uint8_t> text) noexcept;
+
   /// The tag, once every position was added.
   [[nodiscard]] bool tag(RecordSum sum, const RecordShape& shape, std::span<uint8_t, record::kTagLength> to) noexcept;
 
@@ -66,13 +72,18 @@ class RecordCipher {
   };
   RecordCipher() = default;
   void nonce(uint64_t recordSeq, uint8_t* to) const noexcept;
+  static void addShare(RecordSum& sum, const FieldElement& share) noexcept;
+  void counterBlock(uint64_t recordSeq, uint32_t block, uint8_t* to) const noexcept;
+  [[nodiscard]] bool counterMode(const uint8_t* counter, size_t skip, std::span<uint8_t> data) noexcept;
   [[nodiscard]] bool keystream(uint64_t recordSeq, uint32_t block, size_t skip, std::span<uint8_t> data) noexcept;
   [[nodiscard]] PolyKey* polyKey(uint64_t recordSeq) noexcept;
 
   record::SuiteFacts facts_;
   bool gcm_ = true;
   std::array<uint8_t, 12> iv_{};
+  // AES in counter mode without a kernel for it, and ChaCha20.
   std::unique_ptr<EVP_CIPHER_CTX, FreeContext> context_;
+  std::optional<AesKey> aes_;
   std::optional<GhashKey> ghash_;
   // Poly1305's key belongs to one record; the last one is at hand.
   std::optional<PolyKey> poly_;
