@@ -36,12 +36,17 @@ SOCRYPT_AES_INLINE void multiplyAdd(Sum& sum, __m128i x, const FieldElement* pow
 template <int kRounds>
 SOCRYPT_AES_INLINE void keystream(const AesKey::Schedule& schedule, __m128i& counter, __m128i (&out)[kBlocks]) noexcept {
   const auto* key = reinterpret_cast<const __m128i*>(schedule.bytes.data());
+#pragma GCC unroll 8
   for (auto& block : out) {
     block = _mm_xor_si128(reversed(counter), key[0]);
     counter = _mm_add_epi32(counter, _mm_set_epi32(0, 0, 0, 1));
   }
-  for (int round = 1; round < kRounds; ++round)
+#pragma GCC unroll 14
+  for (int round = 1; round < kRounds; ++round) {
+#pragma GCC unroll 8
     for (auto& block : out) block = _mm_aesenc_si128(block, key[round]);
+  }
+#pragma GCC unroll 8
   for (auto& block : out) block = _mm_aesenclast_si128(block, key[kRounds]);
 }
 
