@@ -224,6 +224,17 @@ export interface EngineOptions {
   readonly separateHandshakes: boolean;
   /** 0: RFC 8446's limit. A test sets it lower. */
   readonly recordLimit: number;
+  /** null: no NIC. */
+  readonly nic: EngineNic | null;
+}
+
+/** The inline NIC that an engine's connections go through where they can. */
+export interface EngineNic {
+  readonly native: NativeNic;
+  /** It needs retained payload for every segment (resync modes other than order-free); files are copied then. */
+  readonly mustRetain: boolean;
+  readonly zeroCopy: 'guard' | 'copy';
+  readonly onDeviceLoss: 'software' | 'close';
 }
 
 /** One native data-plane thread. Messages both ways are packed as `plane/messages.ts` says. */
@@ -270,6 +281,47 @@ export declare class NativeAccessLog {
   lastError(): string;
 }
 
+// ── the inline NIC (native/addon/nic_binding.cc) ────────────────────────────────────────────────────
+
+export interface NicOptions {
+  /** The interface that is taken over. */
+  readonly wire: string;
+  /** Name of the interface that is made. */
+  readonly hostPort: string;
+  readonly hostDriver: 'tap' | 'veth';
+  /** With their prefixes. */
+  readonly addresses: readonly string[];
+  readonly gateways: readonly string[];
+  readonly resync: 'order-free' | 'prefix-replay' | 'next-record';
+}
+export interface NicStatus {
+  readonly alive: boolean;
+  /** Why it died; '' while it lives. */
+  readonly reason: string;
+  /** In words. */
+  readonly wirePort: string;
+  readonly hostPort: string;
+  readonly guard: string;
+  readonly flows: number;
+  readonly retainedBytes: number;
+}
+
+/** Host port, device, wire port and the thread between them. */
+export declare class NativeNic {
+  /** `changed` is called after the device has died, and after another has taken its place. Throws ERR_SOCRYPT_NIC. */
+  constructor(options: NicOptions, changed: () => void);
+  /** Puts another device in the place of a dead one. Throws ERR_SOCRYPT_NIC. */
+  restart(): void;
+  kill(reason: string): void;
+  status(): NicStatus;
+  /** In the order of `counterFacts`. */
+  counters(): Float64Array;
+  /** What it made is removed once no engine is attached any more. Idempotent. */
+  close(): void;
+  /** nic/device/counters.def. */
+  static readonly counterFacts: readonly { readonly name: string; readonly help: string }[];
+}
+
 export interface NativeAddon {
   readonly crypto: NativeCrypto;
   readonly files: NativeFiles;
@@ -277,6 +329,7 @@ export interface NativeAddon {
   readonly Engine: typeof NativeEngine;
   readonly HandshakeChannel: typeof NativeHandshakeChannel;
   readonly AccessLog: typeof NativeAccessLog;
+  readonly Nic: typeof NativeNic;
 }
 
 export const ADDON_ERROR = 'ERR_SOCRYPT_ADDON';

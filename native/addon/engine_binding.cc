@@ -8,6 +8,7 @@
 
 #include "addon/access_log_binding.hpp"
 #include "addon/channel_registry.hpp"
+#include "addon/nic_binding.hpp"
 #include "addon/registry.hpp"
 #include "addon/wake.hpp"
 #include "engine/engine.hpp"
@@ -89,6 +90,18 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     options_.keyByOrigin = given.Get("keyByOrigin").ToBoolean();
     options_.separateHandshakes = given.Get("separateHandshakes").ToBoolean();
     options_.recordLimit = number(given, "recordLimit");
+    if (const auto value = given.Get("nic"); value.IsObject()) {
+      const auto nic = value.As<Napi::Object>();
+      options_.nic = unwrapNic(nic.Get("native"));
+      if (options_.nic == nullptr) {
+        Napi::TypeError::New(env, "NativeEngine: nic.native is no open NativeNic").ThrowAsJavaScriptException();
+        return;
+      }
+      options_.nicMustRetain = nic.Get("mustRetain").ToBoolean();
+      options_.zeroCopy = nic.Get("zeroCopy").ToString().Utf8Value() == "guard" ? engine::ZeroCopy::Guard : engine::ZeroCopy::Copy;
+      options_.onDeviceLoss =
+          nic.Get("onDeviceLoss").ToString().Utf8Value() == "close" ? engine::OnDeviceLoss::Close : engine::OnDeviceLoss::Software;
+    }
     // Open files kept with entries leave most descriptors to connections.
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
@@ -106,6 +119,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     wake_ = std::make_unique<Wake>(env, info[2].As<Napi::Function>(), "socrypt-engine", [this] { stopEngine(); });
     if (!wake_->opened()) return;
     engine_ = std::make_unique<Engine>(options_, std::move(log), wake_->caller());
+    options_.nic.reset();  // the engine's, and gone with it
   }
   ~NativeEngine() override { shutDown(); }
 

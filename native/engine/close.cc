@@ -64,12 +64,16 @@ void Engine::finishClose(Connection& c) {
   if (!c.shut) {
     c.shut = true;
     shutdown(c.fd, SHUT_WR);
+    if (c.nic) {
+      c.nic->progressAt = now_;
+      watchFlow(c);
+    }
     if (c.phase == Phase::Handshake && c.handshakeBytes != 0)
       sendUp(Up::HandshakeClosed, c.id, 1, [](MessageWriter& w) { w.number(static_cast<uint8_t>(ClosedReason::Error)); });
     c.phase = Phase::Linger;
     setGauge(c, Gauge::Draining);
   }
-  if (c.endOfStream) {
+  if (c.endOfStream && !owesAcknowledgement(c)) {
     destroy(c, c.closeReason);
     return;
   }
@@ -107,6 +111,8 @@ void Engine::onDeadline(Connection& c, Deadline kind) {
       destroy(c, Counter::closed_write_timeout);
       return;
     case Deadline::Linger:
+      // As slow as the peer may be: the kernel could not send the rest by itself.
+      if (owesAcknowledgement(c) && now_ - c.nic->progressAt < options_.writeTimeoutNs) return deadlines_.arm(c, Deadline::Linger, now_);
       destroy(c, c.closeReason);
       return;
     case Deadline::None:

@@ -14,6 +14,7 @@
 #include "engine/deadlines.hpp"
 #include "engine/file_cache.hpp"
 #include "engine/http/http.hpp"
+#include "engine/paths/nic_flow.hpp"
 #include "engine/paths/path.hpp"
 #include "record/record.hpp"
 
@@ -84,6 +85,7 @@ struct Response {
   size_t headAt = 0;
   uint64_t offset = 0, left = 0;      // of the body, or of the current segment
   size_t segment = 0;                 // next one to send (Entry::Kind::Segments)
+  Pages pages;                        // `file` for the NIC
   uint64_t startedAt = 0;
   uint64_t bodyBytes = 0;
   uint16_t status = 0;
@@ -97,6 +99,7 @@ struct Response {
   void reset() noexcept {
     entry = EntryRef();
     file = nullptr;
+    pages = {};
     memory = nullptr;
     head.clear();
     text.clear();
@@ -167,6 +170,7 @@ struct Connection : DeadlineNode {
   Buffer plain;  // plaintext of incomplete or waiting requests
   Buffer post;   // handshake content that did not fit into the ring
   Buffer out;    // wire bytes that the socket did not take yet
+  std::unique_ptr<NicFlow> nic;
   std::unique_ptr<Response> response;
   std::unique_ptr<http::BodySkipper> skipping;
   EntryRef resolved;  // the answer to `waiting`

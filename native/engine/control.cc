@@ -38,6 +38,8 @@ void Engine::onMessage(std::span<uint8_t> message) {
     }
     case Down::Flush:
       return cache_.flush();
+    case Down::PauseNic:
+      return pauseNic(reader.number<uint8_t>() != 0);
     case Down::SetRoot:
       cache_.flush();
       if (const int fd = reader.number<int32_t>(); !reader.bad()) cache_.setRoot(fd);

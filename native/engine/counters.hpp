@@ -57,7 +57,8 @@ class Counters {
   case WhyNot::name: return add(Counter::not_taken_##name);
 #include "engine/paths/reasons.def"
 #undef REASON
-      case WhyNot::Taken: return;
+      case WhyNot::Taken:
+      case WhyNot::Elsewhere: return;
     }
   }
   void sub(Counter which, PathKind path) noexcept { add(which, path, 0 - uint64_t{1}); }

@@ -49,6 +49,7 @@ Engine::Engine(EngineOptions options, std::shared_ptr<AccessLog> log, std::funct
       paths_{&software_},
       coldReader_([this] { doorbell_->ring(); }) {
   control_->attach(std::move(wakeControl));
+  attachNic();
   if (accessLog_) log_ = accessLog_->producer();
   // With fewer there would be none left for data (transmit.cc keeps some back).
   if (options_.recordLimit != 0) options_.recordLimit = std::max(options_.recordLimit, kMinRecordLimit);
@@ -150,6 +151,7 @@ void Engine::run() {
   for (auto& connection : connections_)
     if (connection) destroy(*connection, Counter::closed_drain);
   graveyard_.clear();
+  if (nic_) nic_->releaseForgotten();
   pending_.clear();
   // Descriptors in messages that came too late are closed with what they belong to.
   takeMessages();
@@ -163,7 +165,7 @@ void Engine::loopOnce() {
   if (!ready_.empty()) {
     timeout = 0;
   } else {
-    const uint64_t next = std::min({deadlines_.nearest(), drainUntil_, acceptAgainAt_});
+    const uint64_t next = std::min({deadlines_.nearest(), drainUntil_, acceptAgainAt_, nicTickAt_});
     if (next != UINT64_MAX) {
       const uint64_t now = clockNs(CLOCK_MONOTONIC);
       timeout = next <= now ? 0 : static_cast<int>(std::min<uint64_t>((next - now) / 1'000'000 + 1, 60'000));
@@ -195,7 +197,7 @@ void Engine::loopOnce() {
         if ((what & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) c->hungUp = true;
         onReadable(*c);
       }
-      if ((what & EPOLLOUT) != 0 && !c->dead && (!c->out.empty() || c->closing)) serve(*c, {});
+      if ((what & EPOLLOUT) != 0 && !c->dead && (!c->sent() || c->closing)) serve(*c, {});
     }
   }
   coldReader_.harvest(coldDone_);
@@ -209,6 +211,7 @@ void Engine::loopOnce() {
   }
   coldDone_.clear();
   if (!blocked_.empty()) retryBlocked();
+  if (nic_) nicTurn();
   readyNow_.swap(ready_);
   for (const uint64_t id : readyNow_) {
     if (Connection* c = find(id)) {
@@ -235,6 +238,7 @@ void Engine::loopOnce() {
     if (live_ == 0 && !drainedSaid_) drainedSaid_ = sendUp(Up::Drained, 0, 0, [](MessageWriter&) {});
   }
   graveyard_.clear();
+  if (nic_) nic_->releaseForgotten();
   counters_.add(Counter::busy_ns, clockNs(CLOCK_MONOTONIC) - now_);
 }
 

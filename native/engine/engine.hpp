@@ -10,6 +10,7 @@
 // answer.cc     the head of a response, and where its body comes from
 // transmit.cc   responses -> records -> socket
 // offload.cc    which path makes the records (paths/)
+// nic.cc        connections that go through the NIC
 #pragma once
 
 #include <atomic>
@@ -33,6 +34,7 @@
 #include "engine/deadlines.hpp"
 #include "engine/file_cache.hpp"
 #include "engine/messages.hpp"
+#include "engine/paths/nic.hpp"
 #include "engine/paths/software.hpp"
 #include "ocf/ocf.hpp"
 
@@ -40,6 +42,17 @@ namespace socrypt::engine {
 
 /// One read, behind what was left of a record.
 inline constexpr size_t kReadBuffer = 64 * 1024 + record::kMaxReceived;
+
+/// How a file gets into the records that the NIC seals.
+enum class ZeroCopy : uint8_t {
+  Copy,
+  Guard,  // by its pages, watched by the changed-file guard
+};
+
+enum class OnDeviceLoss : uint8_t {
+  Close,
+  Software,  // records are sealed here, and what was sent unsealed waits for another device
+};
 
 struct EngineOptions {
   std::string host;
@@ -58,6 +71,10 @@ struct EngineOptions {
   bool keyByOrigin = false;
   uint64_t recordLimit = 0;  // 0: RFC 8446's
   http::LogFormat logFormat = http::LogFormat::Off;
+  std::shared_ptr<nic::Nic> nic{};
+  bool nicMustRetain = false;  // see NicPath
+  ZeroCopy zeroCopy = ZeroCopy::Guard;
+  OnDeviceLoss onDeviceLoss = OnDeviceLoss::Software;
 };
 
 class Engine {
@@ -180,6 +197,21 @@ class Engine {
   void setPath(Connection& c, Direction direction, OffloadPath* path);
   bool emit(Connection& c, record::ContentType type, std::span<const record::Slot> slots);
 
+  // nic.cc
+  void attachNic();
+  void nicTurn();
+  void onNicChanged();
+  void pauseNic(bool pause);
+  void movePath(Connection& c);
+  void leaveNic(Connection& c);
+  void watchFlow(Connection& c);
+  bool lookAtFlow(Connection& c);
+  bool owesAcknowledgement(Connection& c);
+  [[nodiscard]] bool pagesWanted(const Connection& c) const noexcept;
+  bool beginPages(Connection& c);
+  bool writeBurst(Connection& c);
+  bool flushNic(Connection& c);
+
   EngineOptions options_;
   std::shared_ptr<AccessLog> accessLog_;
   AccessLog::Producer* log_ = nullptr;
@@ -230,6 +262,11 @@ class Engine {
   std::array<record::Slot, kSlots> slots_{};
   SoftwarePath software_;
   std::vector<OffloadPath*> paths_;  // the best first, software last
+  std::unique_ptr<NicPath> nic_;
+  std::vector<uint64_t> nicWatched_;  // something of theirs is not acknowledged
+  uint64_t nicTickAt_ = UINT64_MAX;
+  std::shared_ptr<std::atomic<bool>> nicChanged_;
+  std::shared_ptr<void> nicWatch_;
   std::string keyScratch_;
   char date_[37];
   int64_t dateSecond_ = -1;

@@ -28,7 +28,7 @@ inline constexpr bool aboutHandshakes(Up type) noexcept {
 }
 
 enum class ClosedReason : uint8_t { Peer = 0, Timeout = 1, Plaintext = 2, TooBig = 3, Error = 4, Drain = 5 };
-enum class Notice : uint32_t { AcceptFailed = 1, AcceptRecovered = 2 };
+enum class Notice : uint32_t { AcceptFailed = 1, AcceptRecovered = 2, FileChanged = 3, DeviceLost = 4, DeviceBack = 5 };
 
 /// Control plane -> engine.
 enum class Down : uint16_t {
@@ -45,6 +45,7 @@ enum class Down : uint16_t {
   ErrorPage = 10,     // u32 status, string headers, bytes body
   Flush = 11,         // drop every cached entry
   SetRoot = 12,       // i32 fd, owned by the engine from here on
+  PauseNic = 14,      // u8 1: connections leave the NIC at their next record; 0: they come back
   PostSend = 13,      // bytes content: handshake messages, sealed under the current key; TLS 1.3 only
 };
 

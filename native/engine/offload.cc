@@ -14,7 +14,7 @@ bool Engine::takeKeys(Connection& c, Direction direction, const record::TrafficK
       setPath(c, direction, path);
       return true;
     }
-    if (path != &software_) {
+    if (path != &software_ && answer != WhyNot::Elsewhere) {
       if (direction == Direction::Tx) counters_.addNotTaken(answer);
       if (path == paths_.front()) why = answer;
     }
@@ -38,6 +38,7 @@ void Engine::setPath(Connection& c, Direction direction, OffloadPath* path) {
 /// connection is not to go on; or it is gone.
 bool Engine::emit(Connection& c, record::ContentType type, std::span<const record::Slot> slots) {
   const auto [records, wire] = c.txPath->make(c, type, slots);
+  if (c.nic) watchFlow(c);
   if (records != slots.size()) return false;
   counters_.add(Counter::records_sealed, c.txPath->kind(), records);
   return wire.empty() || transmit(c, wire);

@@ -82,6 +82,7 @@ void Engine::onEndOfStream(Connection& c) {
       counters_.add(Counter::handshake_eof);
       return destroy(c, Counter::closed_client);
     case Phase::Linger:
+      if (owesAcknowledgement(c)) return;
       return destroy(c, c.closeReason);
     case Phase::Open:
       // What was asked for is still answered: a client may have shut its side down.

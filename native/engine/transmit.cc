@@ -35,6 +35,11 @@ void Engine::pump(Connection& c) {
     if (!flush(c)) return;
     if (c.dead || c.closing || c.phase != Phase::Open) return;
     if (c.cold) return;
+    if (beginPages(c)) {
+      if (!c.dead) checkUsage(c);
+      c.activeAt = now_;
+      continue;
+    }
     const OffloadPath::Room room = c.txPath->room(c);
     if (room.records == 0) return;
     const size_t slots = fill(c, room);
@@ -122,6 +127,7 @@ size_t Engine::fill(Connection& c, OffloadPath::Room place) {
       used += n;
       counters_.add(Counter::memory_bytes, n);
     } else if (response.left != 0) {
+      if (slot != 0 && used == 0 && pagesWanted(c)) break;
       // A run of full slots is read with one call, straight to where it will be encrypted.
       iovec parts[16];
       size_t count = 0;
@@ -192,17 +198,19 @@ size_t Engine::fill(Connection& c, OffloadPath::Room place) {
 }
 
 bool Engine::flush(Connection& c) {
-  if (c.out.empty()) return true;
-  const auto waiting = c.out.view();
-  const ssize_t n = send(c.fd, waiting.data(), waiting.size(), MSG_NOSIGNAL);
-  if (n < 0) {
-    if (errno == EAGAIN || errno == EINTR) return false;
-    destroy(c, Counter::closed_client);
-    return false;
+  if (!c.out.empty()) {
+    const auto waiting = c.out.view();
+    const ssize_t n = send(c.fd, waiting.data(), waiting.size(), MSG_NOSIGNAL);
+    if (n < 0) {
+      if (errno == EAGAIN || errno == EINTR) return false;
+      destroy(c, Counter::closed_client);
+      return false;
+    }
+    c.bytesOut += static_cast<uint64_t>(n);
+    c.out.consume(static_cast<size_t>(n));
+    if (!c.out.empty()) return false;
   }
-  c.bytesOut += static_cast<uint64_t>(n);
-  c.out.consume(static_cast<size_t>(n));
-  return c.out.empty();
+  return c.making == 0 || !c.nic || flushNic(c);
 }
 
 bool Engine::transmit(Connection& c, std::span<const uint8_t> bytes) {

@@ -84,6 +84,11 @@ void InlineDevice::evict(FlowId flow) {
   if (const auto found = find(flow)) found->evict();
 }
 
+void InlineDevice::evict() {
+  const std::shared_lock lock(mutex_);
+  for (const auto& [id, flow] : byId_) flow->evict();
+}
+
 std::optional<Flow::Usage> InlineDevice::usage(FlowId flow) {
   const auto found = find(flow);
   return found == nullptr ? std::nullopt : std::optional(found->usage());

@@ -52,6 +52,8 @@ class InlineDevice final : public Device {
 
   /// Loses what the flow's segments have taught, as if its context had been evicted.
   void evict(FlowId flow);
+  /// The same with all flows.
+  void evict();
 
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
   [[nodiscard]] std::optional<Flow::Usage> usage(FlowId flow);

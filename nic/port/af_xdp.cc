@@ -1,24 +1,22 @@
 #include "nic/port/af_xdp.hpp"
 
-#include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <linux/if_xdp.h>
 #include <net/if.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 
+#include "nic/port/bpf.hpp"
+
 namespace socrypt::nic {
 namespace {
 
 constexpr uint32_t kFrame = 4096;
-
-long bpf(bpf_cmd command, bpf_attr& attributes) noexcept { return syscall(SYS_bpf, command, &attributes, sizeof attributes); }
 
 // A ring shared with the kernel, one producer, one consumer (af_xdp.rst, "Rings").
 template <typename Entry>

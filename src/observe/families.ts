@@ -3,6 +3,7 @@
  * https://prometheus.io/docs/practices/naming/; every label set is fixed or bounded by the configuration.
  */
 import type { EngineCounters } from './engine-counters.ts';
+import { type NicSnapshot, nicFamilies } from './nic-families.ts';
 import { GROUP_NAMES, SUITE_NAMES, versionOfSuite } from './tls-names.ts';
 
 export type Labels = Readonly<Record<string, string>>;
@@ -49,6 +50,8 @@ export interface Snapshot {
   readonly offload: { readonly path: string; readonly engine: string; readonly reason: string };
   readonly build: { readonly version: string; readonly node: string; readonly tlsLibrary: string };
   readonly reload: { readonly successful: boolean; readonly lastSuccess: Date };
+  /** null: there is no inline NIC. */
+  readonly nic: NicSnapshot | null;
   /** null: there is no access log. */
   readonly accessLog: { readonly written: number; readonly dropped: number; readonly errors: number } | null;
   /** By status; null: there is no redirect listener. */
@@ -69,6 +72,19 @@ export const CONNECTION_BOUNDS = [0.01, 0.1, 1, 10, 60, 300, 1800, 3600];
 export const REQUEST_BOUNDS = [1, 2, 5, 10, 20, 50, 100, 500, 1000];
 
 const OFFLOAD_PATHS = ['software', 'accelerator', 'nic', 'kernel'];
+/** native/engine/paths/reasons.def. */
+const REFUSALS = [
+  'suite',
+  'no_room',
+  'failed',
+  'device_dead',
+  'paused',
+  'same_host',
+  'other_route',
+  'covered',
+  'key_in_use',
+  'no_rights',
+];
 const STATUSES = [
   '200',
   '204',
@@ -203,6 +219,7 @@ export const families: readonly Family[] = [
         'handshake',
         'error',
         'file_changed',
+        'device_lost',
         'drain',
         'max_requests',
         'key_limit',
@@ -263,7 +280,7 @@ export const families: readonly Family[] = [
   counter(
     'socrypt_tls_paths_refused_total',
     'Keys that the path asked for did not take, by reason; another path took them.',
-    labelled('reason', prefixed('not_taken_', ['suite', 'no_room', 'failed'])),
+    labelled('reason', prefixed('not_taken_', REFUSALS)),
   ),
   counter('socrypt_tls_records_total', 'TLS records sealed (out) and opened (in).', (s) => [
     ...byPath(s, 'records_sealed', { direction: 'out' }),
@@ -312,6 +329,21 @@ export const families: readonly Family[] = [
       ['file', 'sendfile_bytes'],
       ['memory', 'memory_bytes'],
     ]),
+  ),
+  counter(
+    'socrypt_zero_copy_bytes_total',
+    'Of the file bytes sent, those that went to the inline NIC without being copied.',
+    plain('zero_copy_bytes'),
+  ),
+  counter(
+    'socrypt_file_guard_changed_total',
+    'Connections ended since a file changed while the inline NIC sent it.',
+    plain('guard_changed'),
+  ),
+  counter(
+    'socrypt_tls_path_moves_total',
+    'Moves of open connections from one record path to another.',
+    plain('path_moves'),
   ),
   counter(
     'socrypt_backpressure_events_total',
@@ -439,4 +471,5 @@ export const families: readonly Family[] = [
         ? []
         : [...s.redirects].map(([code, value]) => ({ labels: { code: String(code) }, value })),
   ),
+  ...nicFamilies,
 ];

@@ -75,6 +75,11 @@ export class EngineLink {
     this.#messenger.begin(Down.Flush, 0);
     this.#messenger.end();
   }
+  /** Connections leave the NIC at their next record, or come back to it. */
+  pauseNic(pause: boolean): void {
+    this.#messenger.begin(Down.PauseNic, 0).u8(pause ? 1 : 0);
+    this.#messenger.end();
+  }
   /** Ownership of `fd` passes on. */
   setRoot(fd: number): void {
     const writer = this.#messenger.begin(Down.SetRoot, 0);
@@ -107,6 +112,11 @@ export class EngineLink {
           );
         else if (what === Notice.AcceptRecovered)
           this.#hooks.notice('file descriptors are free again: connections are accepted', true);
+        else if (what === Notice.FileChanged)
+          this.#hooks.notice(
+            'a file changed while the NIC sent it; its connection was ended (zeroCopy copy reads files before they are sent)',
+            false,
+          );
         break;
       }
     }

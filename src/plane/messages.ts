@@ -28,10 +28,17 @@ export const Down = {
   Flush: 11,
   SetRoot: 12,
   PostSend: 13,
+  PauseNic: 14,
 } as const;
 export type Down = (typeof Down)[keyof typeof Down];
 
-export const Notice = { AcceptFailed: 1, AcceptRecovered: 2 } as const;
+export const Notice = {
+  AcceptFailed: 1,
+  AcceptRecovered: 2,
+  FileChanged: 3,
+  DeviceLost: 4,
+  DeviceBack: 5,
+} as const;
 
 const HEADER = 16;
 const CODINGS = { identity: 0, gzip: 1, br: 2, zstd: 3 } as const;

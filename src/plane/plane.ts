@@ -1,5 +1,5 @@
 /** The data plane as a whole: N engines on one address. */
-import { type EngineOptions, type NativeAccessLog, native } from '../native.ts';
+import { type EngineNic, type EngineOptions, type NativeAccessLog, native } from '../native.ts';
 import { EngineLink, type HandshakeHandler } from './engine-link.ts';
 import type { RequestHandler, RequestHead } from './entry.ts';
 
@@ -10,7 +10,8 @@ export interface PlaneOptions {
   readonly port: number;
   /** Engines, each a thread. */
   readonly workers: number;
-  readonly limits: Omit<EngineOptions, 'host' | 'port' | 'separateHandshakes'>;
+  readonly limits: Omit<EngineOptions, 'host' | 'port' | 'separateHandshakes' | 'nic'>;
+  readonly nic?: EngineNic | null;
   /** Open directory that dependencies are looked up below; the plane duplicates it for its engines. */
   readonly rootFd: number;
 }
@@ -50,11 +51,11 @@ export class Plane {
 
   /** Nothing is left open when this throws. */
   async listen(): Promise<{ host: string; port: number }> {
-    const { host, workers, limits, rootFd } = this.#options;
+    const { host, workers, limits, rootFd, nic = null } = this.#options;
     let { port } = this.#options;
     try {
       for (let i = 0; i < workers; ++i) {
-        const link = new EngineLink({ ...limits, host, port }, this.#hooks.accessLog, {
+        const link = new EngineLink({ ...limits, host, port, nic }, this.#hooks.accessLog, {
           handshakes: this.#hooks.handshakes,
           request: (from, token, request) => this.#onRequest(from, token, request),
           drained: (from) => this.#onDrained(from),
@@ -85,6 +86,9 @@ export class Plane {
   }
   setRoot(fd: number): void {
     for (const link of this.#links) link.setRoot(native.files.duplicate(fd));
+  }
+  pauseNic(pause: boolean): void {
+    for (const link of this.#links) link.pauseNic(pause);
   }
   flush(): void {
     for (const link of this.#links) link.flush();

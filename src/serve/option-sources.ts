@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { errnoName, UsageError } from './errors.ts';
 import { JsonError, type LocatedJson, parseJson } from './json.ts';
+import { nicProblems } from './nic.ts';
 import { INVALID } from './option.ts';
 import {
   defaultOf,
@@ -124,6 +125,9 @@ function checkTogether(settings: Settings, problems: string[]): void {
       `cacheFileBytes (${settings.cacheFileBytes}) cannot be more than cacheBytes (${settings.cacheBytes}); lower one or raise the other.`,
     );
   }
+  problems.push(
+    ...nicProblems(settings, (key) => JSON.stringify(settings[key]) === JSON.stringify(defaultOf(key))),
+  );
   const ports: [string, number | null, string][] = [
     ['port', settings.port, settings.host],
     ['redirectPort', settings.redirectPort, settings.redirectHost ?? settings.host],

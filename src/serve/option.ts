@@ -4,7 +4,7 @@
  */
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
-export type Group = 'listen' | 'tls' | 'files' | 'limits' | 'observe';
+export type Group = 'listen' | 'tls' | 'files' | 'limits' | 'nic' | 'observe';
 
 export interface About<T> {
   readonly group: Group;

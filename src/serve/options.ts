@@ -7,10 +7,11 @@ import type { Group, Option } from './option.ts';
 import { FILES } from './options/files.ts';
 import { LIMITS } from './options/limits.ts';
 import { LISTEN } from './options/listen.ts';
+import { NIC } from './options/nic.ts';
 import { OBSERVE } from './options/observe.ts';
 import { TLS } from './options/tls.ts';
 
-export const OPTIONS = { ...LISTEN, ...TLS, ...FILES, ...LIMITS, ...OBSERVE };
+export const OPTIONS = { ...LISTEN, ...TLS, ...FILES, ...LIMITS, ...NIC, ...OBSERVE };
 
 type Table = typeof OPTIONS;
 export type OptionKey = keyof Table;
@@ -59,6 +60,7 @@ export const GROUPS: Readonly<Record<Group, string>> = {
   tls: 'Certificates',
   files: 'Files and responses',
   limits: 'Limits',
+  nic: 'Inline NIC (--offload nic)',
   observe: 'Observing',
 };
 

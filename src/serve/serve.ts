@@ -19,6 +19,7 @@ import { StaticHandler } from '../http/handler.ts';
 import { resolveHttpOptions } from '../http/options.ts';
 import { ServedRoot } from '../http/root.ts';
 import { type NativeAccessLog, native } from '../native.ts';
+import type { Nic } from '../nic/nic.ts';
 import { type AdminListener, startAdmin } from '../observe/admin.ts';
 import { CounterLayout, EngineCounters } from '../observe/engine-counters.ts';
 import type { Snapshot } from '../observe/families.ts';
@@ -32,6 +33,7 @@ import { CurrentHandler } from './current-handler.ts';
 import { errnoName, UsageError } from './errors.ts';
 import { openFileLimit, shareFileLimit } from './file-limit.ts';
 import { missingPages } from './named-pages.ts';
+import { attachNic, engineNic, listeningHost, nicReport } from './nic.ts';
 import { chooseOffload, type OffloadReport } from './offload.ts';
 import { settingsFromProgram } from './option-sources.ts';
 import { optionKeys, optionOf, type ServeSettings, type Settings } from './options.ts';
@@ -116,7 +118,7 @@ class RunningServer implements Server {
   address = { host: '', port: 0, url: '' };
   settings: Settings;
   credentials: LoadedCredentials;
-  readonly offload: OffloadReport;
+  offload: OffloadReport;
   readonly #log: Log;
   readonly #startedAt = new Date();
   readonly #layout = new CounterLayout(native.Engine.counterNames);
@@ -129,6 +131,7 @@ class RunningServer implements Server {
   #workers: ControlWorkers | undefined;
   #ticketKeys: TicketKeys | undefined;
   readonly #ticketKeyCallback: TicketKeyCallback | undefined;
+  #nic: Nic | undefined;
   #plane: Plane | undefined;
   #redirect: RedirectListener | undefined;
   #admin: AdminListener | undefined;
@@ -158,7 +161,7 @@ class RunningServer implements Server {
 
   async start(registry: MetricRegistry | undefined): Promise<void> {
     const { settings } = this;
-    const host = await numericAddress(settings.host, 'HTTPS', settings.port);
+    const host = await numericAddress(listeningHost(settings), 'HTTPS', settings.port);
     this.#warnOfCredentials();
     this.#root = this.#openRoot(settings.root);
     this.#handler = await this.#makeHandler(this.#root, settings);
@@ -174,6 +177,7 @@ class RunningServer implements Server {
         httpsPort: () => (this.#listening ? this.address.port : null),
       });
     }
+    this.#attachNic();
     await refuseSharedPort('HTTPS', host, settings.port);
     const bound = await this.#listen(host);
     this.address = { ...bound, url: urlOf(bound.host, bound.port) };
@@ -184,6 +188,13 @@ class RunningServer implements Server {
     this.#watch.unref();
     this.#listening = true;
     this.#log.info({ url: this.address.url, root: settings.root, offload: this.offload.path }, 'listening');
+  }
+
+  #attachNic(): void {
+    const { settings } = this;
+    if (settings.offload !== 'nic') return;
+    this.#nic = attachNic(settings, this.#log);
+    this.offload = nicReport(this.#nic.status(), settings, this.offload.engine);
   }
 
   async #startHandshakes(): Promise<void> {
@@ -296,6 +307,7 @@ class RunningServer implements Server {
           port: settings.port,
           workers,
           rootFd: lease.fd,
+          nic: this.#nic === undefined ? null : engineNic(this.#nic, settings),
           limits: {
             backlog: settings.backlog,
             congestionControl: settings.congestionControl,
@@ -374,6 +386,7 @@ class RunningServer implements Server {
         })),
       ),
       offload: this.offload,
+      nic: this.#nicSnapshot(),
       build: {
         version: VERSION,
         node: process.version,
@@ -384,6 +397,12 @@ class RunningServer implements Server {
         log === undefined ? null : { written: log[0] ?? 0, dropped: log[1] ?? 0, errors: log[2] ?? 0 },
       redirects: this.#redirect?.counts() ?? null,
     };
+  }
+
+  #nicSnapshot(): Snapshot['nic'] {
+    if (this.#nic === undefined) return null;
+    const { alive, flows, retainedBytes } = this.#nic.status();
+    return { alive, flows, retainedBytes, counters: this.#nic.counters() };
   }
 
   stats(): ServerStats {
@@ -503,6 +522,7 @@ class RunningServer implements Server {
     const steps: (() => unknown)[] = [
       () => this.#redirect?.close(),
       () => this.#plane?.close(),
+      () => this.#nic?.detach(),
       () => this.#workers?.close(),
       () => this.#ticketKeys?.wipe(),
       () => this.#changes,
@@ -521,6 +541,7 @@ class RunningServer implements Server {
     }
     // What is native lives as long as it is referred to, however long the program keeps this object.
     this.#plane = undefined;
+    this.#nic = undefined;
     this.#handshakes = this.#workers = undefined;
     this.#accessLog = null;
     if (this.#listening) this.#log.info({}, 'closed');

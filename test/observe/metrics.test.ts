@@ -37,6 +37,7 @@ function snapshotOf(engines: readonly Readonly<Record<string, number>>[]): Snaps
       { serverName: 'a.example', keyType: 'ec', notAfter: new Date(1_900_000_000_000) },
     ],
     offload: { path: 'software', engine: 'ipsec-mb "x"\\\n', reason: 'r' },
+    nic: null,
     build: { version: '0.1.0', node: 'v20', tlsLibrary: 'libcrypto' },
     reload: { successful: false, lastSuccess: new Date(1_700_000_000_000) },
     accessLog: { written: 3, dropped: 2, errors: 1 },

@@ -36,6 +36,7 @@ function metricTable(): string {
     },
     certificates: [{ serverName: '…', keyType: '…', notAfter: new Date(0) }],
     offload: { path: 'software', engine: '…', reason: '…' },
+    nic: null,
     build: { version: '…', node: '…', tlsLibrary: '…' },
     reload: { successful: true, lastSuccess: new Date(0) },
     accessLog: { written: 0, dropped: 0, errors: 0 },

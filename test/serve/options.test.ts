@@ -89,7 +89,12 @@ describe('the option table', () => {
         sct: pair,
         clientAuth: ['--client-ca', 'ca'],
       };
-      const paired = needs[key] ?? [];
+      const nic = [
+        '--offload=nic',
+        ...(key === 'wire' ? [] : ['--wire=w']),
+        ...(key === 'address' ? [] : ['--address=10.0.0.1/8']),
+      ];
+      const paired = needs[key] ?? (option.group === 'nic' ? nic : []);
       expect(
         problemsOf(() =>
           cli([...given, ...paired, ...(key === 'maxHeaderBytes' ? [] : ['--max-header-bytes', '1MiB'])]),
@@ -250,7 +255,18 @@ describe('bad options', () => {
     ['a fraction', ['--workers', '1.5'], /but got "1\.5"/],
     ['a missing value', ['--port'], /^--port expects a port number.*got no value/],
     ['a flag in place of a value', ['--cert', '--key', 'k'], /^--cert expects a path, but got no value/],
-    ['a bad choice', ['--offload', 'gpu'], /^--offload expects one of auto, software, but got "gpu"/],
+    [
+      'an option of the NIC without it',
+      ['--resync', 'next-record'],
+      /^resync \(--resync\) is about the inline NIC, but offload is auto/,
+    ],
+    [
+      'the NIC without a wire',
+      ['--offload', 'nic', '--address', '10.0.0.1/8'],
+      /^offload nic expects the interface/,
+    ],
+    ['the NIC without an address', ['--offload', 'nic', '--wire', 'w0'], /^offload nic expects an address/],
+    ['a bad choice', ['--offload', 'gpu'], /^--offload expects one of auto, software, nic, but got "gpu"/],
     ['a bad unit', ['--header-timeout', '5 parsecs'], /'10s', '500ms'/],
     [
       'a bad boolean',

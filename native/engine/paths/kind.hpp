@@ -15,6 +15,7 @@ inline constexpr std::array<std::string_view, 4> kPathNames = {"software", "acce
 /// Why a path did not take a connection's keys.
 enum class WhyNot : uint8_t {
   Taken,
+  Elsewhere,  // the path has nothing to do with this direction, or this connection
 #define REASON(name, text) name,
 #include "engine/paths/reasons.def"
 #undef REASON

@@ -56,10 +56,10 @@ export const LISTEN = {
   offload: choice(
     {
       group: 'listen',
-      help: 'Who encrypts records: the best path that works here, or always software',
+      help: 'Who encrypts records: the best path that works here, always software, or an inline NIC (see below)',
       default: 'auto',
     },
-    ['auto', 'software'],
+    ['auto', 'software', 'nic'],
   ),
   /** Port of a plain HTTP listener that redirects to HTTPS. */
   redirectPort: optionalPort({

@@ -1,0 +1,150 @@
+// exports.Nic: NativeNic of src/native.ts.
+#include "addon/nic_binding.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "addon/arguments.hpp"
+#include "addon/registry.hpp"
+#include "addon/wake.hpp"
+
+namespace socrypt::addon {
+namespace {
+
+using nic::InlineNic;
+
+// Random, so that no foreign object passes for a NIC.
+constexpr napi_type_tag kTag{0x3f0d9a51c27e4b86, 0xa4c87d1e60b92f53};
+
+/// The place of the named option's value in `names`.
+size_t choice(Arguments& arguments, const Napi::Object& given, const char* name, std::initializer_list<const char*> names) {
+  const std::string value = given.Get(name).ToString().Utf8Value();
+  const auto* const found = std::find(names.begin(), names.end(), value);
+  if (found == names.end()) arguments.refuse(name, "another word", value);
+  return static_cast<size_t>(found - names.begin());
+}
+
+std::vector<nic::Cidr> addresses(Arguments& arguments, const Napi::Object& given, const char* name) {
+  std::vector<nic::Cidr> all;
+  if (!given.Get(name).IsArray()) arguments.refuse(name, "a list of addresses", "something else");
+  if (!arguments.good()) return all;
+  const auto list = given.Get(name).As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const std::string one = list.Get(i).ToString().Utf8Value();
+    const auto cidr = nic::parseCidr(one);
+    if (!cidr) arguments.refuse(name, "IPv4 and IPv6 addresses", one);
+    all.push_back(cidr.value_or(nic::Cidr{}));
+  }
+  return all;
+}
+
+nic::NicOptions read(Arguments& arguments, const Napi::Object& given) {
+  nic::NicOptions options;
+  options.wire = given.Get("wire").ToString().Utf8Value();
+  options.host.name = given.Get("hostPort").ToString().Utf8Value();
+  options.host.driver = static_cast<nic::HostDriver>(choice(arguments, given, "hostDriver", {"tap", "veth"}));
+  options.host.addresses = addresses(arguments, given, "addresses");
+  options.host.gateways = addresses(arguments, given, "gateways");
+  options.device.flow.resync = static_cast<nic::Resync>(choice(arguments, given, "resync", {"order-free", "prefix-replay", "next-record"}));
+  return options;
+}
+
+class NativeNic final : public Napi::ObjectWrap<NativeNic> {
+ public:
+  static void announce(Napi::Env env, Napi::Object exports) {
+    Napi::Array facts = Napi::Array::New(env);
+    nic::Counters().each([&](std::string_view name, std::string_view help, uint64_t) {
+      Napi::Object one = Napi::Object::New(env);
+      one.Set("name", std::string(name));
+      one.Set("help", std::string(help));
+      facts.Set(facts.Length(), one);
+    });
+    exports.Set("Nic", DefineClass(env, "NativeNic",
+                                   {InstanceMethod<&NativeNic::restart>("restart"), InstanceMethod<&NativeNic::kill>("kill"),
+                                    InstanceMethod<&NativeNic::status>("status"), InstanceMethod<&NativeNic::counters>("counters"),
+                                    InstanceMethod<&NativeNic::close>("close"), StaticValue("counterFacts", facts)}));
+  }
+
+  explicit NativeNic(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeNic>(info) {
+    const Napi::Env env = info.Env();
+    Arguments arguments(info, "NativeNic");
+    if (!info[0].IsObject()) arguments.refuse("options", "an object", "something else");
+    if (!info[1].IsFunction()) arguments.refuse("changed", "a function", "something else");
+    if (!arguments.good()) return;
+    nic::NicOptions options = read(arguments, info[0].As<Napi::Object>());
+    if (!arguments.good()) return;
+    wake_ = std::make_unique<Wake>(env, info[1].As<Napi::Function>(), "socrypt-nic", [this] { release(); });
+    if (!wake_->opened()) return;
+    std::string why;
+    nic_ = InlineNic::open(std::move(options), why);
+    if (nic_ == nullptr) {
+      wake_->close();
+      raise(env, "ERR_SOCRYPT_NIC", why);
+      return;
+    }
+    watcher_ = nic_->watch(wake_->caller());
+    info.This().As<Napi::Object>().TypeTag(&kTag);
+  }
+  ~NativeNic() override { shutDown(); }
+
+  [[nodiscard]] const std::shared_ptr<InlineNic>& nic() const noexcept { return nic_; }
+
+ private:
+  void restart(const Napi::CallbackInfo& info) {
+    std::string why = "used after close()";
+    if (nic_ == nullptr || !nic_->restart(why)) raise(info.Env(), "ERR_SOCRYPT_NIC", why);
+  }
+  void kill(const Napi::CallbackInfo& info) {
+    Arguments arguments(info, "NativeNic.kill");
+    const std::string reason = arguments.text(0, "reason");
+    if (arguments.good() && nic_ != nullptr) nic_->kill(reason);
+  }
+  Napi::Value status(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Napi::Object result = Napi::Object::New(env);
+    const InlineNic::Status now = nic_ == nullptr ? InlineNic::Status{.reason = "closed"} : nic_->status();
+    result.Set("alive", Napi::Boolean::New(env, now.alive));
+    result.Set("reason", now.reason);
+    result.Set("wirePort", now.wirePort);
+    result.Set("hostPort", now.hostPort);
+    result.Set("guard", now.guard);
+    result.Set("flows", Napi::Number::New(env, nic_ == nullptr ? 0 : static_cast<double>(nic_->device().flows())));
+    result.Set("retainedBytes", Napi::Number::New(env, nic_ == nullptr ? 0 : static_cast<double>(nic_->device().retainedBytes())));
+    return result;
+  }
+  Napi::Value counters(const Napi::CallbackInfo& info) {
+    std::vector<double> now;
+    if (nic_ != nullptr) nic_->device().counters().each([&](std::string_view, std::string_view, uint64_t n) { now.push_back(static_cast<double>(n)); });
+    Napi::Float64Array out = Napi::Float64Array::New(info.Env(), now.size());
+    std::copy(now.begin(), now.end(), out.Data());
+    return out;
+  }
+  void close(const Napi::CallbackInfo&) { shutDown(); }
+
+  // The NIC itself goes with the last engine that is attached to it.
+  void release() {
+    watcher_.reset();
+    nic_.reset();
+  }
+  void shutDown() {
+    release();
+    if (wake_ != nullptr) wake_->close();
+  }
+
+  std::unique_ptr<Wake> wake_;
+  std::shared_ptr<InlineNic> nic_;
+  std::shared_ptr<void> watcher_;
+};
+
+const Registration registration(&NativeNic::announce);
+
+}  // namespace
+
+std::shared_ptr<InlineNic> unwrapNic(Napi::Value value) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kTag)) return nullptr;
+  return Napi::ObjectWrap<NativeNic>::Unwrap(value.As<Napi::Object>())->nic();
+}
+
+}  // namespace socrypt::addon

@@ -1,0 +1,267 @@
+// Connections that go through the NIC: what becomes of them when the device changes, when they are over, and the
+// records around a file's pages.
+#include <fcntl.h>
+#include <linux/stat.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "engine/engine.hpp"
+#include "record/file_payload.hpp"
+
+namespace socrypt::engine {
+
+namespace {
+
+constexpr uint64_t kTickNs = 100'000'000;
+constexpr uint64_t kWaitingTickNs = 2'000'000;
+// A shorter rest is copied with what else there is to send.
+constexpr uint64_t kLeastPages = 64 * 1024;
+constexpr uint64_t kReservedRecords = 16;
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+/// All of these pages are in memory: sendfile(2) would read the others from the disk, and wait. Before Linux 6.5 nobody
+/// tells, and the pages are copied.
+bool resident(int file, uint64_t offset, uint64_t length) noexcept {
+  const struct {
+    uint64_t offset, length;
+  } range{offset, length};
+  struct {
+    uint64_t cached, dirty, writeback, evicted, recentlyEvicted;
+  } pages{};
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t wanted = (offset + length + page - 1) / page - offset / page;
+  return syscall(SYS_cachestat, file, &range, &pages, 0) == 0 && pages.cached >= wanted;
+}
+
+/// Nobody can write to this file any more: memfd_create(2), and fs-verity (statx(2)).
+bool unchangeable(int file) noexcept {
+  const int seals = fcntl(file, F_GET_SEALS);
+  if (seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_SHRINK)) == (F_SEAL_WRITE | F_SEAL_SHRINK)) return true;
+  struct statx facts {};
+  return syscall(SYS_statx, file, "", AT_EMPTY_PATH, 0, &facts) == 0 && (facts.stx_attributes & STATX_ATTR_VERITY) != 0;
+}
+
+void cork(int socket, int on) noexcept { setsockopt(socket, IPPROTO_TCP, TCP_CORK, &on, sizeof on); }
+
+}  // namespace
+
+void Engine::attachNic() {
+  if (options_.nic == nullptr) return;
+  nic_ = std::make_unique<NicPath>(options_.nic, options_.nicMustRetain);
+  paths_ = {nic_.get(), &nic_->aside(), &software_};
+  nicChanged_ = std::make_shared<std::atomic<bool>>(false);
+  nicWatch_ = options_.nic->watch([changed = nicChanged_, doorbell = doorbell_] {
+    changed->store(true, std::memory_order_release);
+    doorbell->ring();
+  });
+}
+
+void Engine::watchFlow(Connection& c) {
+  if (c.nic->watched) return;
+  c.nic->watched = true;
+  nicWatched_.push_back(c.id);
+  nicTickAt_ = std::min(nicTickAt_, now_ + kTickNs);
+}
+
+/// TCP still holds something that was sent, and nobody but the device could seal what it sends of it.
+bool Engine::owesAcknowledgement(Connection& c) { return c.nic && !nic_->acknowledge(c, now_) && !nic::tcpClosed(c.fd); }
+
+void Engine::nicTurn() {
+  if (nicChanged_->exchange(false, std::memory_order_acquire)) onNicChanged();
+  if (now_ < nicTickAt_) return;
+  nicTickAt_ = UINT64_MAX;
+  std::vector<uint64_t> all;
+  all.swap(nicWatched_);
+  bool waiting = false;
+  for (const uint64_t id : all) {
+    Connection* c = find(id);
+    if (c == nullptr || !c->nic || !c->nic->watched) continue;
+    c->nic->watched = false;
+    if (lookAtFlow(*c)) watchFlow(*c);
+    if (!c->dead && c->nic && !c->nic->waiting.empty()) waiting = true;
+  }
+  if (waiting) nicTickAt_ = now_ + kWaitingTickNs;
+}
+
+/// True while it has to be looked at again.
+bool Engine::lookAtFlow(Connection& c) {
+  const bool all = !owesAcknowledgement(c);
+  if (c.nic->guarded && nic_->nic().broken(c.nic->flow)) {
+    counters_.add(Counter::guard_changed);
+    notice(Notice::FileChanged, 0);
+    if (c.response && c.response->entry) cache_.drop(*c.response->entry);
+    destroy(c, Counter::closed_file_changed);
+    return false;
+  }
+  if (!c.nic->waiting.empty()) serve(c, {});
+  if (c.dead || !c.nic) return false;
+  if (!all || !c.sent()) return true;
+  c.nic->guarded = false;
+  if (c.phase == Phase::Linger && c.endOfStream) {
+    destroy(c, c.closeReason);
+    return false;
+  }
+  if (c.phase == Phase::Open && nic_->dead()) leaveNic(c);
+  return false;
+}
+
+/// The device is dead, and nothing of this connection needs it.
+void Engine::leaveNic(Connection& c) {
+  setPath(c, Direction::Tx, &software_);
+  nic_->leave(c);
+}
+
+void Engine::movePath(Connection& c) {
+  OffloadPath* const path = nic_->usable() ? static_cast<OffloadPath*>(nic_.get()) : &nic_->aside();
+  if (c.txPath == path) return;
+  setPath(c, Direction::Tx, path);
+  counters_.add(Counter::path_moves);
+}
+
+void Engine::onNicChanged() {
+  const bool wasDead = nic_->dead();
+  nic_->refresh();
+  if (nic_->dead() != wasDead) notice(nic_->dead() ? Notice::DeviceLost : Notice::DeviceBack, 0);
+  for (auto& slot : connections_) {
+    if (!slot || !slot->nic || slot->dead) continue;
+    Connection& c = *slot;
+    if (nic_->dead()) {
+      if (options_.onDeviceLoss == OnDeviceLoss::Close) {
+        destroy(c, Counter::closed_device_lost);
+        continue;
+      }
+    } else if (!nic_->rebind(c)) {
+      destroy(c, Counter::closed_device_lost);
+      continue;
+    }
+    movePath(c);
+    watchFlow(c);
+    enqueue(c);
+  }
+}
+
+void Engine::pauseNic(bool pause) {
+  if (!nic_) return;
+  nic_->setPaused(pause);
+  for (auto& slot : connections_)
+    if (slot && slot->nic && !slot->dead) movePath(*slot);
+}
+
+/// What is left of the response is sent without copying it, if it can be.
+bool Engine::pagesWanted(const Connection& c) const noexcept {
+  if (options_.zeroCopy != ZeroCopy::Guard || !nic_ || c.txPath != nic_.get() || !c.response || options_.nicMustRetain) return false;
+  const Response& response = *c.response;
+  return response.headAt == response.head.size() && response.memory == nullptr && response.file != nullptr && response.left >= kLeastPages &&
+         c.smallRecords == 0;
+}
+
+/// Begins records around the pages of the response's file. False: not now, they are to be copied.
+bool Engine::beginPages(Connection& c) {
+  if (!pagesWanted(c) || c.making != 0) return false;
+  Response& response = *c.response;
+  const size_t records = std::min<uint64_t>(batch(), response.left / c.maxFragment);
+  const uint64_t length = records * c.maxFragment;
+  if (records == 0 || c.tx.recordsLeft() < records + kReservedRecords) return false;
+  const int file = response.file->fd.get();
+  if (!unchanged(file, response.file->identity)) {
+    cache_.drop(*response.entry);
+    abort(c, record::Alert::InternalError, Counter::closed_file_changed);
+    return true;
+  }
+  if (!resident(file, response.offset, length)) return false;
+  Pages& pages = response.pages;
+  if (!pages.payload) {
+    pages.file = fcntl(file, F_DUPFD_CLOEXEC, 0);
+    if (pages.file < 0) return false;
+    pages.payload = record::PayloadRef(std::make_unique<record::FilePayload>(pages.file, 0));
+    pages.mayChange = !unchangeable(file);
+  }
+  if (!nic_->beginBurst(c, pages, response.offset, c.maxFragment, records)) {
+    destroy(c, Counter::closed_error);
+    return true;
+  }
+  cork(c.fd, 1);
+  watchFlow(c);
+  response.offset += length;
+  response.left -= length;
+  counters_.add(Counter::records_sealed, PathKind::Nic, records);
+  counters_.add(Counter::plaintext_bytes_out, PathKind::Nic, length);
+  counters_.add(Counter::ciphertext_bytes_out, PathKind::Nic, c.nic->burst->wireLength());
+  counters_.add(Counter::sendfile_bytes, length);
+  counters_.add(Counter::zero_copy_bytes, length);
+  return true;
+}
+
+/// False: the socket does not take more now, or the connection is gone.
+bool Engine::writeBurst(Connection& c) {
+  FileBurst& burst = *c.nic->burst;
+  const uint64_t length = burst.recordLength();
+  while (burst.written < burst.wireLength()) {
+    const size_t i = burst.written / length;
+    const uint64_t at = burst.written % length;
+    ssize_t n;
+    if (at >= burst.before && at < burst.before + burst.payload) {
+      auto from = static_cast<off_t>(burst.offset + i * burst.payload + at - burst.before);
+      n = sendfile(c.fd, burst.pages.file, &from, burst.before + burst.payload - at);
+      if (n == 0) {  // shorter than it was: the record cannot be finished
+        destroy(c, Counter::closed_file_changed);
+        return false;
+      }
+    } else {
+      // What stands behind a payload goes together with what stands before the next.
+      std::array<uint8_t, 2 * record::kMaxOverhead> bytes;
+      const auto& around = burst.around[i];
+      const bool ahead = at < burst.before;
+      auto* end = std::copy(around.begin() + static_cast<ptrdiff_t>(ahead ? at : at - burst.payload),
+                            around.begin() + (ahead ? burst.before : burst.before + burst.after), bytes.begin());
+      if (!ahead && i + 1U < burst.records) end = std::copy_n(burst.around[i + 1].begin(), burst.before, end);
+      n = send(c.fd, bytes.data(), static_cast<size_t>(end - bytes.begin()), MSG_NOSIGNAL);
+    }
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        counters_.add(Counter::backpressure_eagain);
+        return false;
+      }
+      destroy(c, Counter::closed_client);
+      return false;
+    }
+    burst.written += static_cast<uint64_t>(n);
+    c.bytesOut += static_cast<uint64_t>(n);
+  }
+  cork(c.fd, 0);
+  return true;
+}
+
+/// Goes on with what the device had no room for, and with what the socket did not take of a burst. False: not done.
+bool Engine::flushNic(Connection& c) {
+  NicFlow& flow = *c.nic;
+  if (!flow.waiting.empty()) {
+    if (!nic_->announceWaiting(c)) return false;
+    if (flow.burst) flow.burst->announced = true;
+  }
+  if (flow.burst) {
+    if (!writeBurst(c)) return false;
+    flow.burst.reset();
+    --c.making;
+  }
+  if (!flow.waitingWire.empty()) {
+    const std::vector<uint8_t> wire = std::move(flow.waitingWire);
+    flow.waitingWire.clear();
+    --c.making;
+    if (!transmit(c, wire)) return false;
+  }
+  return c.out.empty();
+}
+
+}  // namespace socrypt::engine

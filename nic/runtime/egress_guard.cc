@@ -1,0 +1,117 @@
+#include "nic/runtime/egress_guard.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include "nic/port/bpf.hpp"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+namespace socrypt::nic {
+namespace {
+
+// cgroups(7): the line "0::/path" of /proc/self/cgroup, below wherever cgroup2 is mounted.
+std::string cgroupPath(std::string& why) {
+  std::string line, path, mount;
+  for (std::ifstream file("/proc/self/cgroup"); std::getline(file, line);)
+    if (line.starts_with("0::")) path = line.substr(3);
+  for (std::ifstream file("/proc/self/mountinfo"); std::getline(file, line) && mount.empty();) {
+    const size_t dash = line.find(" - ");
+    if (dash == std::string::npos || !line.substr(dash + 3).starts_with("cgroup2 ")) continue;
+    std::istringstream fields(line);
+    std::string ignored;
+    fields >> ignored >> ignored >> ignored >> ignored >> mount;
+  }
+  if (path.empty() || mount.empty()) {
+    why = "no cgroup2 file system is mounted";
+    return {};
+  }
+  return mount + path;
+}
+
+constexpr bpf_insn instruction(int code, uint8_t to, uint8_t from, int16_t off, int32_t imm) {
+  bpf_insn made{};
+  made.code = static_cast<uint8_t>(code);
+  made.dst_reg = to & 0xf;
+  made.src_reg = from & 0xf;
+  made.off = off;
+  made.imm = imm;
+  return made;
+}
+
+constexpr int kLoad = BPF_LDX | BPF_MEM, kMove = BPF_ALU64 | BPF_MOV;
+
+// Passes a packet unless all of this holds: it has a full socket, the socket is bound to the host port and of this
+// namespace, and the packet is about to leave by another interface.
+Descriptor load(unsigned hostPort, std::optional<uint64_t> namespaceCookie) {
+  constexpr int kPass = 16;
+  const auto interface = static_cast<int32_t>(hostPort);
+  const uint64_t cookie = namespaceCookie.value_or(0);
+  const auto to = [](int target, int here) { return static_cast<int16_t>(target - here - 1); };
+  const std::array<bpf_insn, 18> program{{
+      instruction(kMove | BPF_X, 6, 1, 0, 0),
+      instruction(kLoad | BPF_DW, 1, 6, offsetof(__sk_buff, sk), 0),
+      instruction(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, to(kPass, 2), 0),
+      instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_sk_fullsock),
+      instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, to(kPass, 4), 0),
+      instruction(kLoad | BPF_W, 1, 0, offsetof(bpf_sock, bound_dev_if), 0),
+      instruction(BPF_JMP | BPF_JNE | BPF_K, 1, 0, to(kPass, 6), interface),
+      instruction(kLoad | BPF_W, 1, 6, offsetof(__sk_buff, ifindex), 0),
+      instruction(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, to(kPass, 8), interface),
+      instruction(kMove | BPF_X, 1, 6, 0, 0),
+      namespaceCookie ? instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_netns_cookie) : instruction(kMove | BPF_K, 0, 0, 0, 0),
+      instruction(BPF_LD | BPF_DW | BPF_IMM, 1, 0, 0, static_cast<int32_t>(cookie)),
+      instruction(0, 0, 0, 0, static_cast<int32_t>(cookie >> 32)),
+      instruction(BPF_JMP | BPF_JNE | BPF_X, 0, 1, to(kPass, 13), 0),
+      instruction(kMove | BPF_K, 0, 0, 0, 0),
+      instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+      instruction(kMove | BPF_K, 0, 0, 0, 1),
+      instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+  }};
+  static constexpr char kLicense[] = "Apache-2.0";
+  bpf_attr load{};
+  load.prog_type = BPF_PROG_TYPE_CGROUP_SKB;
+  load.expected_attach_type = BPF_CGROUP_INET_EGRESS;
+  load.insns = reinterpret_cast<uint64_t>(program.data());
+  load.insn_cnt = program.size();
+  load.license = reinterpret_cast<uint64_t>(kLicense);
+  return Descriptor(static_cast<int>(bpf(BPF_PROG_LOAD, load)));
+}
+
+}  // namespace
+
+std::unique_ptr<EgressGuard> EgressGuard::attach(unsigned hostPort, std::string& why) {
+  const std::string path = cgroupPath(why);
+  if (path.empty()) return nullptr;
+  const Descriptor cgroup(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup) return why = systemError(path), nullptr;
+
+  // Interfaces have their numbers per network namespace, and cgroups span them.
+  uint64_t cookie = 0;
+  socklen_t length = sizeof cookie;
+  const Descriptor here(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (getsockopt(here.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0) return why = systemError("SO_NETNS_COOKIE"), nullptr;
+
+  std::unique_ptr<EgressGuard> guard(new EgressGuard);
+  guard->program_ = load(hostPort, cookie);
+  // Before Linux 6.15 such a program cannot ask for its namespace. Then a socket of another one, bound to an interface of
+  // the same number, is held to the same rule.
+  if (!guard->program_ && errno == EINVAL) guard->program_ = load(hostPort, std::nullopt);
+  if (!guard->program_) return why = systemError("the egress program was refused (CAP_BPF and CAP_NET_ADMIN are needed)"), nullptr;
+  bpf_attr link{};
+  link.link_create.prog_fd = static_cast<uint32_t>(guard->program_.get());
+  link.link_create.target_fd = static_cast<uint32_t>(cgroup.get());
+  link.link_create.attach_type = BPF_CGROUP_INET_EGRESS;
+  guard->link_ = Descriptor(static_cast<int>(bpf(BPF_LINK_CREATE, link)));
+  if (!guard->link_) return why = systemError("the egress program cannot be attached to " + path), nullptr;
+  return guard;
+}
+
+}  // namespace socrypt::nic

@@ -1,0 +1,29 @@
+// Plaintext may leave by the host port and by nothing else.
+//
+// SO_BINDTODEVICE sees to that for every route there is or will be: the kernel looks a route up with the host port
+// as the only way out, and without the host port there is none. What remains is the way to this host itself: when
+// the peer's address becomes one of the host port's own, packets go by the loopback interface. So a program at the
+// end of IP's way out (BPF_PROG_TYPE_CGROUP_SKB, egress) drops what a socket that is bound to the host port would
+// send by another interface.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "nic/port/descriptor.hpp"
+
+namespace socrypt::nic {
+
+class EgressGuard {
+ public:
+  /// For the sockets of this process's cgroup and below that are in this network namespace. It ends with the object, or
+  /// the process. Needs a cgroup2 mount and CAP_BPF. Null: `why` says what was missing.
+  [[nodiscard]] static std::unique_ptr<EgressGuard> attach(unsigned hostPort, std::string& why);
+
+ private:
+  EgressGuard() = default;
+  Descriptor program_;
+  Descriptor link_;
+};
+
+}  // namespace socrypt::nic

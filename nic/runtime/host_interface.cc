@@ -1,0 +1,96 @@
+#include "nic/runtime/host_interface.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+
+#include "nic/port/af_xdp.hpp"
+#include "nic/port/tap.hpp"
+
+namespace socrypt::nic {
+namespace {
+
+constexpr std::string_view kAliasPrefix = "socrypt ";
+
+// proc(5): a process number comes again, a process number with its start time does not. Empty: no such process.
+std::string identityOf(const std::string& process) {
+  std::string text;
+  std::ifstream file("/proc/" + process + "/stat");
+  if (!std::getline(file, text)) return {};
+  // The second field is a name in parentheses that may hold anything; the start time is the 20th behind it.
+  std::istringstream fields(text.substr(std::min(text.rfind(')') + 1, text.size())));
+  std::string number, started;
+  for (int i = 0; i < 20; ++i) fields >> started;
+  return text.substr(0, text.find(' ')) + ' ' + started;
+}
+
+// What a dead process of ours has left behind goes; what is anybody else's stays, and stops us.
+bool clear(Netlink& netlink, const std::string& name, std::string& why) {
+  const auto there = netlink.link(name);
+  if (!there) return true;
+  if (!there->alias.starts_with(kAliasPrefix)) {
+    why = "an interface \"" + name + "\" exists already, and none of ours; give another name, or remove it (ip link delete " + name + ")";
+    return false;
+  }
+  const std::string owner = there->alias.substr(kAliasPrefix.size());
+  const std::string process = owner.substr(0, owner.find(' '));
+  if (identityOf(process) == owner) {
+    why = "the interface \"" + name + "\" belongs to process " + process + ", which is running; give another name";
+    return false;
+  }
+  if (netlink.remove(there->index)) return true;
+  why = systemError("the interface \"" + name + "\" that process " + process + " has left cannot be removed");
+  return false;
+}
+
+}  // namespace
+
+std::unique_ptr<HostInterface> HostInterface::create(const HostInterfaceOptions& options, const Link& wire, std::string& why) {
+  Netlink netlink;
+  if (!netlink.opened()) return why = systemError("no netlink socket"), nullptr;
+  // The other end of a veth; a name has 15 characters.
+  const std::string inner = options.name.substr(0, 14) + "-";
+  if (!clear(netlink, options.name, why)) return nullptr;
+
+  std::unique_ptr<HostInterface> made(new HostInterface);
+  if (options.driver == HostDriver::Tap) {
+    made->port_ = TapPort::open(options.name, why);
+    if (made->port_ == nullptr) return nullptr;
+  } else if (!netlink.createVeth(options.name, inner)) {
+    return why = systemError("veth interfaces \"" + options.name + "\" and \"" + inner + "\" cannot be made (CAP_NET_ADMIN is needed)"), nullptr;
+  }
+  const auto link = netlink.link(options.name);
+  if (!link) return why = systemError("interface \"" + options.name + "\""), nullptr;
+  made->index_ = link->index;
+  if (options.driver == HostDriver::Veth) made->removable_ = options.name;
+
+  const auto failed = [&](const std::string& what) { return why = systemError(what), nullptr; };
+  // First: from here on a successor knows whose it is.
+  if (!netlink.setAlias(link->index, std::string(kAliasPrefix) + identityOf("self"))) return failed("the interface cannot be named as ours");
+  if (!netlink.setMac(link->index, wire.mac)) return failed("the host port cannot have the wire's MAC address");
+  const uint32_t mtu = std::min(wire.mtu, kMaxMtu);
+  if (!netlink.setMtu(link->index, mtu)) return failed("the host port cannot have an MTU of " + std::to_string(mtu));
+  if (options.driver == HostDriver::Veth) {
+    const auto other = netlink.link(inner);
+    if (!other || !netlink.setMtu(other->index, mtu) || !netlink.setUp(other->index)) return failed("interface \"" + inner + "\"");
+    made->port_ = AfXdpPort::open(inner, {.checksumsUnknown = true}, why);
+    if (made->port_ == nullptr) return nullptr;
+  }
+  for (const Cidr& address : options.addresses)
+    if (!netlink.addAddress(link->index, address)) return failed("the host port cannot have the address given");
+  if (!netlink.setUp(link->index)) return failed("the host port cannot be set up");
+  for (const Cidr& gateway : options.gateways)
+    if (!netlink.addDefaultRoute(link->index, gateway)) return failed("no default route by the gateway given; is it in the network of an address?");
+  return made;
+}
+
+HostInterface::~HostInterface() {
+  port_.reset();
+  if (removable_.empty()) return;
+  Netlink netlink;
+  // Somebody may have removed it, and made another.
+  if (const auto link = netlink.link(removable_); link && link->index == index_) static_cast<void>(netlink.remove(index_));
+}
+
+}  // namespace socrypt::nic

@@ -1,0 +1,73 @@
+/** The option `offload` nic: the NIC out of the settings, and what is said of it. */
+import type { EngineNic, NicStatus } from '../native.ts';
+import { Nic, type NicLog } from '../nic/nic.ts';
+import type { OffloadReport } from './offload.ts';
+import { NIC } from './options/nic.ts';
+import { flagOf, type OptionKey, type Settings } from './options.ts';
+
+const LOOPBACK = '127.0.0.1';
+
+/** What the options of the NIC cannot mean together. */
+export function nicProblems(settings: Settings, isDefault: (key: OptionKey) => boolean): string[] {
+  if (settings.offload !== 'nic') {
+    const given = (Object.keys(NIC) as OptionKey[]).filter((key) => !isDefault(key));
+    return given.map(
+      (key) =>
+        `${key} (--${flagOf(key)}) is about the inline NIC, but offload is ${settings.offload}; give --offload nic, or leave it out.`,
+    );
+  }
+  const problems: string[] = [];
+  if (settings.wire === null)
+    problems.push('offload nic expects the interface that the NIC takes over; give wire (--wire eth0).');
+  if (settings.address.length === 0)
+    problems.push(
+      'offload nic expects an address for the host port; give address (--address 192.0.2.10/24).',
+    );
+  return problems;
+}
+
+/** Where to listen: nobody comes through the NIC to the loopback address, which is the default. */
+export function listeningHost({ offload, host, address }: Settings): string {
+  if (offload !== 'nic' || host !== LOOPBACK) return host;
+  return address.length === 1 ? address[0]!.split('/')[0]! : '::';
+}
+
+export function attachNic(settings: Settings, log: NicLog): Nic {
+  return new Nic(
+    {
+      wire: settings.wire!,
+      hostPort: settings.hostPort,
+      hostDriver: settings.hostDriver,
+      addresses: settings.address,
+      gateways: settings.gateway,
+      resync: settings.resync,
+    },
+    log,
+  );
+}
+
+export function engineNic(nic: Nic, settings: Settings): EngineNic {
+  return {
+    native: nic.native,
+    mustRetain: settings.resync !== 'order-free',
+    zeroCopy: settings.zeroCopy,
+    onDeviceLoss: settings.onDeviceLoss,
+  };
+}
+
+export function nicReport(status: NicStatus, settings: Settings, software: string): OffloadReport {
+  const { hostPort, resync } = settings;
+  const copied = settings.zeroCopy === 'copy' || resync !== 'order-free';
+  const files = copied ? 'files are copied' : 'files are not copied, and watched while they are sent';
+  return {
+    path: 'nic',
+    engine: `inline NIC on ${status.wirePort}; host port ${status.hostPort}`,
+    reason: `asked for by the option offload; ${resync}; ${files}; sockets ${status.guard}`,
+    others: [
+      {
+        path: 'software',
+        why: `${software} seals for connections whose way does not pass ${hostPort}, and opens what all of them send`,
+      },
+    ],
+  };
+}

@@ -1,0 +1,96 @@
+/** The inline NIC: with `offload` nic. */
+import { choice, list, optionalText, text } from '../option.ts';
+
+const INTERFACE = {
+  placeholder: 'NAME',
+  expected: 'the name of a network interface, 1 to 15 characters',
+  example: 'eth0',
+  pattern: /^[^\s/:]{1,15}$/,
+};
+const ADDRESS = String.raw`(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+)`;
+
+export const NIC = {
+  /** The interface that the NIC takes over; null: there is no NIC. */
+  wire: optionalText(
+    {
+      group: 'nic',
+      help: 'Interface that the NIC takes over: all that arrives there comes through the NIC, and addresses that it has are out of use',
+      default: null,
+    },
+    INTERFACE,
+  ),
+  /** Driver of the wire port. */
+  portDriver: choice(
+    { group: 'nic', help: 'How frames come from the wire and go to it', default: 'af_xdp' },
+    ['af_xdp'],
+  ),
+  /** Name of the interface that connections go through. */
+  hostPort: text(
+    {
+      group: 'nic',
+      help: 'Name of the interface that is made for connections through the NIC; it goes with the server',
+      default: 'socrypt0',
+    },
+    { ...INTERFACE, example: 'socrypt0' },
+  ),
+  /** What the host port is. */
+  hostDriver: choice(
+    {
+      group: 'nic',
+      help: 'What the host port is: a tap, whose segments of up to 64 KiB the NIC cuts, or one end of a veth, one packet at a time',
+      default: 'tap',
+    },
+    ['tap', 'veth'],
+  ),
+  /** Addresses of the host port. */
+  address: list<string>(
+    { group: 'nic', help: 'Address of the host port with its prefix; once per address', default: [] },
+    {
+      placeholder: 'CIDR',
+      expected: 'an IPv4 or IPv6 address with the length of its prefix',
+      example: '192.0.2.10/24',
+      pattern: new RegExp(String.raw`^${ADDRESS}/\d{1,3}$`),
+    },
+  ),
+  /** Default routes through the host port. */
+  gateway: list<string>(
+    {
+      group: 'nic',
+      help: 'Router for a default route through the host port; once for each of IPv4 and IPv6',
+      default: [],
+    },
+    {
+      placeholder: 'ADDRESS',
+      expected: 'an IPv4 or IPv6 address',
+      example: '192.0.2.1',
+      pattern: new RegExp(`^${ADDRESS}$`),
+    },
+  ),
+  /** How the NIC seals a segment that does not come in order. */
+  resync: choice(
+    {
+      group: 'nic',
+      help: 'How the NIC seals a segment that does not come in order; the bytes are the same',
+      default: 'order-free',
+    },
+    ['order-free', 'prefix-replay', 'next-record'],
+  ),
+  /** How a file gets into records. */
+  zeroCopy: choice(
+    {
+      group: 'nic',
+      help: 'Files go to the NIC without being copied, and one that changes under a transfer ends it; or they are copied',
+      default: 'guard',
+    },
+    ['guard', 'copy'],
+  ),
+  /** What becomes of connections when the NIC dies. */
+  onDeviceLoss: choice(
+    {
+      group: 'nic',
+      help: 'When the NIC dies: go on in software, what was sent unsealed waiting for a successor; or close the connections',
+      default: 'software',
+    },
+    ['software', 'close'],
+  ),
+};
