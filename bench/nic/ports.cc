@@ -131,7 +131,7 @@ class Bench {
   // Bytes of TCP payload per second of CPU time.
   double round(bool sealed, uint64_t bytes) {
     Stream& stream = sealed ? sealed_ : passed_;
-    const size_t burst = std::max<size_t>(1, 64 / setup_.segments);
+    const size_t burst = std::max<size_t>(1, 32 / setup_.segments);
     double took = 0;
     const uint64_t until = stream.at() + bytes;
     while (stream.at() < until) {
@@ -201,7 +201,7 @@ int main(int argc, char** argv) {
       {"tap, TSO 64 KB", true, 1500, 44},
       {"tap", true, 1500, 1},
       {"veth, AF_XDP", false, 1500, 1},
-      {"veth, AF_XDP", false, 4000, 1},
+      {"veth, AF_XDP", false, 9000, 1},
   };
   struct {
     record::Suite suite;

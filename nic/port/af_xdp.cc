@@ -17,6 +17,12 @@ namespace socrypt::nic {
 namespace {
 
 constexpr uint32_t kFrame = 4096;
+// Frames in several buffers (af_xdp.rst, "Multi-Buffer Support"; since 6.6): newer than some systems' headers.
+constexpr uint16_t kUseSeveral = 1 << 4;     // XDP_USE_SG
+constexpr uint32_t kContinued = 1 << 0;      // XDP_PKT_CONTD
+constexpr uint32_t kProgramHasFrags = 1 << 5;  // BPF_F_XDP_HAS_FRAGS
+// What the kernel puts into one packet: a linear part and 17 fragments.
+constexpr size_t kMostBuffers = 17;
 
 // A ring shared with the kernel, one producer, one consumer (af_xdp.rst, "Rings").
 template <typename Entry>
@@ -106,10 +112,13 @@ class AfXdpPort::Queue {
     address.sxdp_family = AF_XDP;
     address.sxdp_ifindex = interface;
     address.sxdp_queue_id = queue;
+    // Drivers that do zero-copy, but not in several buffers, are taken at their best.
     for (const bool zero : {true, false}) {
-      address.sxdp_flags = static_cast<uint16_t>(XDP_USE_NEED_WAKEUP | (zero ? XDP_ZEROCOPY : XDP_COPY));
-      if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+      for (const bool several : {true, false}) {
+        address.sxdp_flags = static_cast<uint16_t>(XDP_USE_NEED_WAKEUP | (zero ? XDP_ZEROCOPY : XDP_COPY) | (several ? kUseSeveral : 0));
+        if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) continue;
         zeroCopy = zero;
+        mostBuffers_ = several ? kMostBuffers : 1;
         return true;
       }
     }
@@ -119,14 +128,29 @@ class AfXdpPort::Queue {
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
 
   size_t receive(FrameReceiver& receiver, const FrameOffload& offload, size_t most) {
-    const size_t n = std::min<size_t>(most, receive_.available());
-    for (size_t i = 0; i < n; ++i) {
+    const uint32_t available = receive_.available();
+    uint32_t taken = 0;
+    size_t n = 0;
+    while (n < most && taken < available) {
       const xdp_desc entry = receive_.take();
-      // Continued frames come only to those who ask for them (XDP_USE_SG).
-      receiver.frame({memory_ + entry.addr, entry.len}, offload);
+      ++taken;
+      const std::span<uint8_t> buffer(memory_ + entry.addr, entry.len);
+      const bool continued = (entry.options & kContinued) != 0;
+      if (!continued && joined_.empty()) {
+        receiver.frame(buffer, offload);
+        ++n;
+      } else {
+        // Whoever takes frames wants them in one piece.
+        joined_.insert(joined_.end(), buffer.begin(), buffer.end());
+        if (!continued) {
+          receiver.frame(joined_, offload);
+          joined_.clear();
+          ++n;
+        }
+      }
       fill_.put(entry.addr - entry.addr % kFrame);
     }
-    if (n != 0) {
+    if (taken != 0) {
       receive_.release();
       fill_.publish();
     }
@@ -141,17 +165,23 @@ class AfXdpPort::Queue {
   }
 
   bool send(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept {
-    if (head.size() + rest.size() > kFrame) return false;
-    if (free_.empty()) reclaim();
-    if (free_.empty() || transmit_.room() == 0) {
+    const size_t size = head.size() + rest.size();
+    const size_t buffers = (size + kFrame - 1) / kFrame;
+    if (buffers > mostBuffers_) return false;
+    const auto fits = [&] { return free_.size() >= buffers && transmit_.room() >= buffers; };
+    if (!fits()) {
       static_cast<void>(flush());
-      if (free_.empty() || transmit_.room() == 0) return false;
+      if (!fits()) return false;
     }
-    const uint64_t address = free_.back();
-    free_.pop_back();
-    std::copy(head.begin(), head.end(), memory_ + address);
-    std::copy(rest.begin(), rest.end(), memory_ + address + head.size());
-    transmit_.put({.addr = address, .len = static_cast<uint32_t>(head.size() + rest.size()), .options = 0});
+    for (size_t at = 0; at < size; at += kFrame) {
+      const uint64_t address = free_.back();
+      free_.pop_back();
+      const size_t n = std::min<size_t>(kFrame, size - at);
+      const size_t fromHead = at < head.size() ? std::min(n, head.size() - at) : 0;
+      std::copy_n(head.data() + std::min(at, head.size()), fromHead, memory_ + address);
+      std::copy_n(rest.data() + (at + fromHead - head.size()), n - fromHead, memory_ + address + fromHead);
+      transmit_.put({.addr = address, .len = static_cast<uint32_t>(n), .options = at + n < size ? kContinued : 0});
+    }
     pending_ = true;
     return true;
   }
@@ -182,7 +212,9 @@ class AfXdpPort::Queue {
   Ring<uint64_t> completion_;
   Ring<xdp_desc> receive_;
   Ring<xdp_desc> transmit_;
-  std::vector<uint64_t> free_;  // frames for sending
+  std::vector<uint64_t> free_;    // frames for sending
+  std::vector<uint8_t> joined_;   // what has arrived of a frame in several buffers
+  size_t mostBuffers_ = 1;        // of one frame
   bool pending_ = false;
 };
 
@@ -206,7 +238,12 @@ bool AfXdpPort::attach(unsigned interface, std::string& why) {
   load.insns = reinterpret_cast<uint64_t>(program.data());
   load.insn_cnt = program.size();
   load.license = reinterpret_cast<uint64_t>(kLicense);
-  program_ = Descriptor(static_cast<int>(bpf(BPF_PROG_LOAD, load)));
+  // Without the flag an interface with a large MTU refuses the program, without the feature a kernel the flag.
+  for (const uint32_t flags : {kProgramHasFrags, 0u}) {
+    load.prog_flags = flags;
+    program_ = Descriptor(static_cast<int>(bpf(BPF_PROG_LOAD, load)));
+    if (program_) break;
+  }
   if (!program_) return why = systemError("the XDP program was refused (CAP_BPF and CAP_NET_ADMIN are needed)"), false;
   for (const uint32_t mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
     bpf_attr link{};

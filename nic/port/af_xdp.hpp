@@ -32,7 +32,8 @@ class AfXdpPort final : public Port {
   [[nodiscard]] int descriptor() const noexcept override { return poll_.get(); }
   size_t receive(FrameReceiver& receiver, size_t most) override;
   [[nodiscard]] size_t room() noexcept override;
-  /// False: the ring is full, or the frame does not fit into 4096 bytes.
+  /// False: the ring is full, or the frame does not fit: into 4096 bytes, or where kernel and driver take
+  /// frames in several buffers into 17 times that.
   bool send(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept override;
   [[nodiscard]] bool flush() noexcept override;
 

@@ -67,6 +67,7 @@ struct Setup {
   faulty::Faults faults{};
   uint64_t bytes = megabytes() << 20;
   bool keyUpdates = true;
+  unsigned mtu = 1500;
 };
 
 // Both namespaces, their interfaces, and the thread that moves frames between them.
@@ -76,13 +77,14 @@ class Network {
     REQUIRE(host.there());
     REQUIRE(wire_.there());
     REQUIRE(peer.there());
-    REQUIRE(wire_.sh("ip link add w0 type veth peer name w1 netns " + peer.path() + " && ip link set w0 up"));
+    const std::string mtu = " mtu " + std::to_string(setup.mtu);
+    REQUIRE(wire_.sh("ip link add w0" + mtu + " type veth peer name w1" + mtu + " netns " + peer.path() + " && ip link set w0 up"));
     REQUIRE(peer.checksumsOn("w1"));
     std::string why;
     if (setup.tap) {
       host.in([&] { hostPort_ = nic::TapPort::open("h0", why); });
     } else {
-      REQUIRE(wire_.sh("ip link add v0 type veth peer name h0 netns " + host.path() + " && ip link set v0 up"));
+      REQUIRE(wire_.sh("ip link add v0" + mtu + " type veth peer name h0" + mtu + " netns " + host.path() + " && ip link set v0 up"));
       wire_.in([&] { hostPort_ = nic::AfXdpPort::open("v0", {.checksumsUnknown = true}, why); });
     }
     INFO(why);
@@ -90,7 +92,7 @@ class Network {
     wire_.in([&] { wirePort_ = nic::AfXdpPort::open("w0", {}, why); });
     REQUIRE(wirePort_ != nullptr);
     // No duplicate address detection: it would only cost a second.
-    REQUIRE(host.sh("ip addr add 10.9.0.1/24 dev h0 && ip addr add fd09::1/64 dev h0 nodad && ip link set h0 up"));
+    REQUIRE(host.sh("ip addr add 10.9.0.1/24 dev h0 && ip addr add fd09::1/64 dev h0 nodad && ip link set h0" + mtu + " up"));
     REQUIRE(peer.sh("ip addr add 10.9.0.2/24 dev w1 && ip addr add fd09::2/64 dev w1 nodad && ip link set w1 up"));
     toWire = std::make_unique<faulty::FaultyPort>(*wirePort_, setup.faults, seed() + 1, kCanary);
     toHost = std::make_unique<faulty::FaultyPort>(*hostPort_, setup.faults, seed() + 2, kCanary);
@@ -367,7 +369,8 @@ void transfer(const Setup& setup) {
   CHECK(wrong == 0);
   CHECK(clean);
   CHECK(network.toWire->canaries.load() == 0);
-  CHECK(c.tx_tls_encrypted_packets > sent / 1500);
+  CHECK(c.tx_tls_encrypted_packets > sent / setup.mtu);
+  if (setup.faults.lossPerMille == 0) CHECK(c.tx_tls_encrypted_packets < 6 * sent / setup.mtu);
   // A retransmission that its acknowledgement has overtaken in the queue is rightly unknown by now.
   if (setup.faults.lossPerMille == 0) CHECK(c.tx_tls_drop_no_sync_data == 0);
   CHECK(c.tx_tls_drop_header + c.tx_tls_drop_failed + c.tx_tls_drop_unsupported + c.tx_drop_unclear + c.tx_drop_offload == 0);
@@ -385,6 +388,10 @@ void transfer(const Setup& setup) {
 TEST_CASE("a TLS client reads what the device sealed: tap with TSO, AF_XDP on the wire") { transfer({}); }
 TEST_CASE("the same over IPv6") { transfer({.suite = "TLS_AES_256_GCM_SHA384", .ipv6 = true}); }
 TEST_CASE("the same from a veth, one packet at a time") { transfer({.suite = "TLS_CHACHA20_POLY1305_SHA256", .tap = false}); }
+TEST_CASE("jumbo frames, which come and go in several buffers") {
+  transfer({.mtu = 9000});
+  transfer({.suite = "TLS_AES_256_GCM_SHA384", .tap = false, .ipv6 = true, .faults = {20, 10, 20}, .mtu = 16000});
+}
 TEST_CASE("TLS 1.2") {
   transfer({.suite = "ECDHE-ECDSA-AES128-GCM-SHA256"});
   transfer({.suite = "ECDHE-ECDSA-CHACHA20-POLY1305", .tap = false, .ipv6 = true});
