@@ -41,7 +41,41 @@ export declare class NativeEphemeralKey {
   wipe(): void;
 }
 
+/**
+ * Steps of a handshake whose operands lie in `memory` from its start, one after the other, where the caller puts them and
+ * the result takes their place. Each returns a length; -1: refused, as said. Throws ERR_SOCRYPT_CRYPTO for operands that
+ * do not fit. Secrets stay in `memory` until the caller wipes them. `hash`: 256 or 384.
+ */
+export interface NativeWorkbench {
+  readonly memory: Uint8Array;
+  /** data -> digest. */
+  hash(hash: number, length: number): number;
+  /** key, data -> MAC. */
+  hmac(hash: number, keyLength: number, dataLength: number): number;
+  /** secret, label (without "tls13 "), context -> at most 255 bytes. */
+  expandLabel(
+    hash: number,
+    secretLength: number,
+    labelLength: number,
+    contextLength: number,
+    length: number,
+  ): number;
+  /** salt, transcript hash, shared secret -> as NativeCrypto.handshakeStage. */
+  handshakeStage(hash: number, keyLength: number, sharedLength: number): number;
+  /** handshake secret, transcript hash -> as NativeCrypto.applicationStage. */
+  applicationStage(hash: number, keyLength: number): number;
+  /** The peer's share -> our share, shared secret. Returns the length of the share; -1: the peer's is invalid. */
+  keyShare(group: NativeGroup, shareLength: number): number;
+  /** key, nonce, aad, text, room for a tag: text and tag in place. */
+  seal(suite: NativeSuite, aadLength: number, textLength: number): number;
+  /** The other way round; -1: the tag did not verify. */
+  open(suite: NativeSuite, aadLength: number, textLength: number): number;
+  /** a, b: 1 when they are the same, in constant time. */
+  equal(length: number): number;
+}
+
 export interface NativeCrypto {
+  readonly workbench: NativeWorkbench;
   /** PKCS#8 DER. Throws ERR_SOCRYPT_KEY_INVALID. */
   importPrivateKey(pkcs8: Uint8Array): NativePrivateKey;
   /** The key whose `handle` another thread has told; no byte of it is copied. Throws ERR_SOCRYPT_KEY_INVALID. */

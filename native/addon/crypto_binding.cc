@@ -416,6 +416,7 @@ void registerCrypto(Napi::Env env, Napi::Object exports) {
   add("softDriverName", softDriverName);
   add("libcryptoVersion", libcryptoVersion);
   addKeySchedule(env, crypto);
+  addWorkbench(env, crypto);
   exports.Set("crypto", crypto);
   env.AddCleanupHook([](State* ours) { delete ours; }, state.release());
 }

@@ -14,6 +14,8 @@ namespace socrypt::addon {
 
 /// Key schedules of TLS 1.2 and 1.3: key_schedule_binding.cc.
 void addKeySchedule(Napi::Env env, Napi::Object crypto);
+/// The same steps on shared memory: workbench_binding.cc.
+void addWorkbench(Napi::Env env, Napi::Object crypto);
 
 inline Napi::Value failed(Napi::Env env, const char* function) {
   raise(env, "ERR_SOCRYPT_CRYPTO", std::string(function) + ": libcrypto reported a failure");

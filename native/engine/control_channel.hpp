@@ -60,7 +60,7 @@ class ControlChannel {
 
   // ── the engine's side ──
 
-  /// Sends a message whose body is written by `write(MessageWriter&)`; false when the ring is full.
+  /// Sends a message whose body is written by `write(MessageWriter&)`; false when the ring is full. announce() tells of it.
   template <typename Write>
   bool send(Up type, uint64_t id, size_t bodyLength, Write&& write) {
     uint8_t* at = up_.reserve(sizeof(MessageHeader) + bodyLength);
@@ -75,8 +75,13 @@ class ControlChannel {
     MessageWriter writer(at + sizeof header);
     write(writer);
     up_.publish();
-    notify();
+    if (++unannounced_ >= kAnnounceAt) announce();
     return true;
+  }
+  /// Wakes the other side if something was sent since the last time: once per turn of the engine's loop, since on a core
+  /// that both share a wake-up at the first message would be a switch for every message.
+  void announce() {
+    if (std::exchange(unannounced_, 0) != 0) notify();
   }
   /// The ring was full, and nothing was read from it since.
   [[nodiscard]] bool blocked() const noexcept { return blocked_.load(std::memory_order_seq_cst); }
@@ -107,6 +112,8 @@ class ControlChannel {
 
  private:
   static constexpr uint16_t kLargeMessage = UINT16_MAX;
+  // On a core of its own the other side need not wait for the end of a long turn.
+  static constexpr uint32_t kAnnounceAt = 16;
   void notify() {
     if (!notified_.exchange(true, std::memory_order_seq_cst)) wake();
   }
@@ -117,6 +124,7 @@ class ControlChannel {
   MessageRing up_, down_;
   std::mutex overflowMutex_;
   std::deque<std::vector<uint8_t>> overflow_;  // messages too large for the ring
+  uint32_t unannounced_ = 0;  // the engine's own
   std::atomic<bool> notified_{false}, blocked_{false}, abandoned_{false};
   std::mutex wakeMutex_;
   std::function<void()> wake_;  // empty: nobody is attached

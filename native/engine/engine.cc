@@ -152,6 +152,7 @@ void Engine::run() {
     if (connection) destroy(*connection, Counter::closed_drain);
   graveyard_.clear();
   if (nic_) nic_->releaseForgotten();
+  announce();
   pending_.clear();
   // Descriptors in messages that came too late are closed with what they belong to.
   takeMessages();
@@ -239,7 +240,13 @@ void Engine::loopOnce() {
   }
   graveyard_.clear();
   if (nic_) nic_->releaseForgotten();
+  announce();
   counters_.add(Counter::busy_ns, clockNs(CLOCK_MONOTONIC) - now_);
+}
+
+void Engine::announce() {
+  control_->announce();
+  if (separate_) separate_->announce();
 }
 
 Connection* Engine::find(uint64_t id) noexcept {

@@ -105,6 +105,7 @@ class Engine {
   // engine.cc
   void run();
   void loopOnce();
+  void announce();
   void accept();
   bool refuseForLackOfDescriptors();
   void watchListener(bool watch);

@@ -11,6 +11,8 @@ export interface MessagePort {
 }
 
 const POLL_BYTES = 256 * 1024;
+/** Half of a ring (message_ring.hpp). */
+const LARGEST_MESSAGE = 128 * 1024;
 const RETRY_MS = 2;
 const MESSAGES_PER_SUBMIT = 16;
 
@@ -67,8 +69,8 @@ export class Messenger {
       this.#batch.fill(0, 0, used);
       this.#inBatch = false;
       this.#submit();
-      // A batch that was full left messages behind, of which no new wake-up tells.
-      setImmediate(() => this.onWake());
+      // A batch that was full may have left messages behind, of which no new wake-up tells.
+      if (used > POLL_BYTES - LARGEST_MESSAGE) setImmediate(() => this.onWake());
     }
   }
 
