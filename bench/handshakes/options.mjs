@@ -14,6 +14,7 @@ export const HELP = `usage: npm run bench:handshakes -- [options]
   --keys LIST         certificates: P-256,RSA-2048 (default)
   --kinds LIST        full,resumed (default)
   --seconds S         measured time of one cell (2); --warmup S before it (0.5)
+  --settle S          of load on every server after its start (6): compilers of JavaScript take their time
   --rounds N          every peer once per round, in turn; the median of the rounds counts (3)
   --connections N     at once (32)
   --group NAME        key exchange: X25519 (default) or P-256
@@ -34,6 +35,7 @@ Servers that are missing are had by 'npm run bench:https -- --install'.`;
  * @property {string[]} kinds
  * @property {number} seconds
  * @property {number} warmup
+ * @property {number} settle
  * @property {number} rounds
  * @property {number} connections
  * @property {string} group
@@ -59,7 +61,7 @@ function list(name, text, known) {
 export function parseOptions(argv) {
   const flags = ['help', 'quick'];
   const texts = ['peers', 'tls', 'keys', 'kinds', 'seconds', 'warmup', 'rounds', 'connections', 'group'];
-  texts.push('congestion', 'server-cpu', 'load-cpu', 'socrypt', 'socrypt-args', 'json');
+  texts.push('settle', 'congestion', 'server-cpu', 'load-cpu', 'socrypt', 'socrypt-args', 'json');
   const known = Object.fromEntries([
     ...flags.map((name) => [name, { type: /** @type {const} */ ('boolean') }]),
     ...texts.map((name) => [name, { type: /** @type {const} */ ('string') }]),
@@ -83,6 +85,7 @@ export function parseOptions(argv) {
     kinds: list('kinds', values.kinds, KINDS),
     seconds: number('seconds', values.seconds, quick ? 1 : 2, 0.2),
     warmup: number('warmup', values.warmup, quick ? 0.3 : 0.5, 0),
+    settle: number('settle', values.settle, quick ? 2 : 6, 0),
     rounds: number('rounds', values.rounds, quick ? 1 : 3, 1),
     connections: number('connections', values.connections, 32, 1),
     group,

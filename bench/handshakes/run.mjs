@@ -111,7 +111,18 @@ async function run(options) {
           const site = { root, ...makeCertificate(directory, key), tls: { tls12: true, resume } };
           servers.push(await startPeer(peer, site, { serverCpu: options.serverCpu, connections: 1024 }));
         }
-        for (const cell of cells.filter((one) => one.key === key && one.resumed === resume)) {
+        const own = cells.filter((one) => one.key === key && one.resumed === resume);
+        if (options.settle > 0) {
+          for (const server of servers) {
+            progress(`round ${round + 1}/${options.rounds}: settling ${server.name}`);
+            for (const cell of own.filter((one) => !cannot(server.name, one))) {
+              const seconds = options.settle / own.length;
+              const asked = { ...requestFor(cell, options), port: server.port, seconds, warmup: 0 };
+              await measure(asked, options.loadCpu).catch(() => null);
+            }
+          }
+        }
+        for (const cell of own) {
           for (const server of servers) {
             progress(`round ${round + 1}/${options.rounds}: ${cell.name}, ${server.name}`);
             if (cannot(server.name, cell)) continue;
