@@ -62,7 +62,14 @@ void Bridge::wait(int milliseconds, int wake) {
   pollfd list[] = {{hostWaits_ ? -1 : host_.descriptor(), POLLIN, 0}, {wire_.descriptor(), POLLIN, 0}, {wake, POLLIN, 0}};
   if (hostWaits_ || wireWaits_) milliseconds = milliseconds < 0 ? 1 : std::min(milliseconds, 1);
   if (flowsWait_) milliseconds = milliseconds < 0 ? kRecheck : std::min(milliseconds, kRecheck);
-  poll(list, 3, milliseconds);
+  const bool polled = host_.descriptor() < 0 || wire_.descriptor() < 0;
+  if (!polled) {
+    poll(list, 3, milliseconds);
+  } else {
+    // A port that cannot say when it has something.
+    constexpr timespec kBetweenPolls{0, 50'000};
+    ppoll(list, 3, &kBetweenPolls, nullptr);
+  }
 }
 
 }  // namespace socrypt::nic

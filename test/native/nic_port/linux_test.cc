@@ -22,6 +22,7 @@
 #include "namespaces.hpp"
 #include "nic/port/af_xdp.hpp"
 #include "nic/port/bridge.hpp"
+#include "nic/port/dpdk.hpp"
 #include "nic/port/host_socket.hpp"
 #include "nic/port/tap.hpp"
 #include "record/file_payload.hpp"
@@ -68,6 +69,7 @@ struct Setup {
   uint64_t bytes = megabytes() << 20;
   bool keyUpdates = true;
   unsigned mtu = 1500;
+  std::string dpdkWire{};  // the wire's port as a DPDK device; else AF_XDP
 };
 
 // Both namespaces, their interfaces, and the thread that moves frames between them.
@@ -89,7 +91,14 @@ class Network {
     }
     INFO(why);
     REQUIRE(hostPort_ != nullptr);
-    wire_.in([&] { wirePort_ = nic::AfXdpPort::open("w0", {}, why); });
+    wire_.in([&] {
+      if (setup.dpdkWire.empty()) {
+        wirePort_ = nic::AfXdpPort::open("w0", {}, why);
+      } else {
+        wirePort_ = nic::openDpdkPort(setup.dpdkWire, why);
+      }
+    });
+    INFO(why);
     REQUIRE(wirePort_ != nullptr);
     // No duplicate address detection: it would only cost a second.
     REQUIRE(host.sh("ip addr add 10.9.0.1/24 dev h0 && ip addr add fd09::1/64 dev h0 nodad && ip link set h0" + mtu + " up"));
@@ -391,6 +400,70 @@ TEST_CASE("the same from a veth, one packet at a time") { transfer({.suite = "TL
 TEST_CASE("jumbo frames, which come and go in several buffers") {
   transfer({.mtu = 9000});
   transfer({.suite = "TLS_AES_256_GCM_SHA384", .tap = false, .ipv6 = true, .faults = {20, 10, 20}, .mtu = 16000});
+}
+TEST_CASE("DPDK devices: packet sockets on the wire") {
+  std::string why;
+  if (nic::openDpdkPort("net_null0", why) == nullptr) {
+    MESSAGE("skipped: ", why);
+    return;
+  }
+  transfer({.dpdkWire = "net_af_packet0,iface=w0"});
+  transfer({.ipv6 = true, .faults = {20, 10, 20}, .dpdkWire = "net_af_packet1,iface=w0"});
+}
+TEST_CASE("DPDK devices: a ring, files of packets") {
+  std::string why;
+  if (nic::openDpdkPort("net_null0", why) == nullptr) {
+    MESSAGE("skipped: ", why);
+    return;
+  }
+  class Taken final : public nic::FrameReceiver {
+   public:
+    void frame(std::span<uint8_t> frame, const nic::FrameOffload&) override { frames.emplace_back(frame.begin(), frame.end()); }
+    std::vector<std::vector<uint8_t>> frames;
+  };
+  const auto frameOf = [](uint8_t number, size_t n) {
+    std::vector<uint8_t> frame(n, number);
+    frame[0] = 2;
+    return frame;
+  };
+  // What goes into one comes out of the other: 60 frames of different lengths, in order.
+  const auto through = [&](nic::Port& in, nic::Port& out) {
+    std::vector<std::vector<uint8_t>> sent;
+    Taken taken;
+    for (int i = 0; i < 2000 && taken.frames.size() < 60; ++i) {
+      if (sent.size() < 60 && in.room() > 0) {
+        sent.push_back(frameOf(static_cast<uint8_t>(sent.size()), 60 + 24 * sent.size()));
+        if (!in.send(std::span(sent.back()).first(20), std::span(sent.back()).subspan(20))) sent.pop_back();
+      }
+      static_cast<void>(in.flush());
+      if (out.receive(taken, 64) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK(taken.frames == sent);
+  };
+  const auto open = [&](const std::string& device) {
+    auto port = nic::openDpdkPort(device, why);
+    INFO(device, ": ", why);
+    REQUIRE(port != nullptr);
+    return port;
+  };
+  {
+    const auto ring = open("net_ring0");
+    through(*ring, *ring);
+  }
+  const std::string place = "/tmp/socrypt-nic-" + std::to_string(getpid());
+  {
+    {
+      const auto writer = open("net_pcap0,tx_pcap=" + place + ".pcap");
+      for (size_t i = 0; i < 10; ++i) REQUIRE(writer->send(frameOf(static_cast<uint8_t>(i), 100 + i), {}));
+      REQUIRE(writer->flush());
+    }
+    const auto reader = open("net_pcap1,rx_pcap=" + place + ".pcap,tx_pcap=/dev/null");
+    Taken taken;
+    for (int i = 0; i < 100 && taken.frames.size() < 10; ++i) reader->receive(taken, 64);
+    REQUIRE(taken.frames.size() == 10);
+    for (size_t i = 0; i < 10; ++i) CHECK(taken.frames[i] == frameOf(static_cast<uint8_t>(i), 100 + i));
+  }
+  unlink((place + ".pcap").c_str());
 }
 TEST_CASE("TLS 1.2") {
   transfer({.suite = "ECDHE-ECDSA-AES128-GCM-SHA256"});

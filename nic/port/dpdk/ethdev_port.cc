@@ -1,0 +1,136 @@
+#include "nic/port/dpdk/ethdev_port.hpp"
+
+#include <rte_bus_vdev.h>
+#include <rte_errno.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+
+#include "dpdk/eal.hpp"
+
+namespace socrypt::nic {
+namespace {
+
+constexpr uint16_t kBurst = 64;
+constexpr uint16_t kDescriptors = 512;
+constexpr size_t kMostWaiting = 512;
+// Frames of one port: enough for both rings and what waits. 5 MiB, with jumbo frames 20.
+constexpr unsigned kFrames = 2047;
+// A frame is in one buffer. net_af_xdp takes none above a page.
+constexpr uint16_t kFrame = 2048, kJumboFrame = 9216;
+
+std::string dpdkError(const std::string& what, int error) { return what + ": " + rte_strerror(error < 0 ? -error : error); }
+
+}  // namespace
+
+std::unique_ptr<EthdevPort> EthdevPort::open(const std::string& device, std::string& why) {
+  const size_t comma = device.find(',');
+  const std::string name = device.substr(0, comma);
+  const std::string arguments = comma == std::string::npos ? "" : device.substr(comma + 1);
+  if (name.empty()) return why = "expected the name of a DPDK network device, such as net_af_packet0,iface=eth0", nullptr;
+  if (const std::string& failure = dpdk::startEal(name); !failure.empty()) return why = failure, nullptr;
+  std::unique_ptr<EthdevPort> port(new EthdevPort);
+  if (!dpdk::isPciAddress(name)) {
+    const int result = rte_vdev_init(name.c_str(), arguments.c_str());
+    if (result != 0) return why = dpdkError("DPDK cannot make the device " + device, result), nullptr;
+    port->virtualName_ = name;
+  }
+  return port->start(name, why) ? std::move(port) : nullptr;
+}
+
+bool EthdevPort::start(const std::string& name, std::string& why) {
+  if (rte_eth_dev_get_port_by_name(name.c_str(), &id_) != 0) {
+    id_ = RTE_MAX_ETHPORTS;
+    return why = name + ": DPDK finds no network device of this name", false;
+  }
+  uint16_t mtu = 0;
+  frame_ = rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu > RTE_ETHER_MTU ? kJumboFrame : kFrame;
+  static std::atomic<unsigned> pools{0};
+  frames_ = rte_pktmbuf_pool_create(("socrypt-nic-" + std::to_string(pools++)).c_str(), kFrames, 0, 0,
+                                    static_cast<uint16_t>(frame_ + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
+  if (frames_ == nullptr) return why = dpdkError("no memory for the frames of " + name, rte_errno), false;
+  rte_eth_conf configuration{};
+  uint16_t receive = kDescriptors, transmit = kDescriptors;
+  int result = rte_eth_dev_configure(id_, 1, 1, &configuration);
+  if (result == 0) result = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &receive, &transmit);
+  if (result == 0) result = rte_eth_rx_queue_setup(id_, 0, receive, SOCKET_ID_ANY, nullptr, frames_);
+  if (result == 0) result = rte_eth_tx_queue_setup(id_, 0, transmit, SOCKET_ID_ANY, nullptr);
+  if (result == 0) result = rte_eth_dev_start(id_);
+  if (result != 0) return why = dpdkError(name + " cannot be started", result), false;
+  started_ = true;
+  // What is not for this card's own address is the host's all the same. Not every virtual device has the notion.
+  static_cast<void>(rte_eth_promiscuous_enable(id_));
+  waiting_.reserve(kMostWaiting);
+  return true;
+}
+
+EthdevPort::~EthdevPort() {
+  rte_pktmbuf_free_bulk(waiting_.data(), static_cast<unsigned>(waiting_.size()));
+  if (started_) rte_eth_dev_stop(id_);
+  if (id_ != RTE_MAX_ETHPORTS) rte_eth_dev_close(id_);
+  if (!virtualName_.empty()) rte_vdev_uninit(virtualName_.c_str());
+  rte_mempool_free(frames_);
+}
+
+// net_memif sets its rings up on a thread of DPDK's, and must not be used before.
+bool EthdevPort::up() noexcept {
+  if (up_) return true;
+  rte_eth_link link{};
+  up_ = rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+  return up_;
+}
+
+size_t EthdevPort::receive(FrameReceiver& receiver, size_t most) {
+  if (!up()) return 0;
+  std::array<rte_mbuf*, kBurst> burst;
+  const uint16_t n = rte_eth_rx_burst(id_, 0, burst.data(), static_cast<uint16_t>(std::min<size_t>(most, kBurst)));
+  for (uint16_t i = 0; i < n; ++i) {
+    rte_mbuf* const first = burst[i];
+    if (first->nb_segs == 1) {
+      receiver.frame({rte_pktmbuf_mtod(first, uint8_t*), first->data_len}, {});
+    } else {
+      joined_.clear();
+      for (const rte_mbuf* part = first; part != nullptr; part = part->next) {
+        const auto* data = rte_pktmbuf_mtod(part, const uint8_t*);
+        joined_.insert(joined_.end(), data, data + part->data_len);
+      }
+      receiver.frame(joined_, {});
+    }
+    rte_pktmbuf_free(first);
+  }
+  return n;
+}
+
+size_t EthdevPort::room() noexcept {
+  if (!up()) return 0;
+  if (waiting_.size() > kMostWaiting / 2) static_cast<void>(flush());
+  return std::min<size_t>(kMostWaiting - waiting_.size(), rte_mempool_avail_count(frames_));
+}
+
+bool EthdevPort::send(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept {
+  const size_t size = head.size() + rest.size();
+  if (size > frame_) return false;
+  if (waiting_.size() == kMostWaiting && !flush() && waiting_.size() == kMostWaiting) return false;
+  rte_mbuf* const frame = rte_pktmbuf_alloc(frames_);
+  if (frame == nullptr) return false;
+  auto* const to = reinterpret_cast<uint8_t*>(rte_pktmbuf_append(frame, static_cast<uint16_t>(size)));
+  std::copy(head.begin(), head.end(), to);
+  std::copy(rest.begin(), rest.end(), to + head.size());
+  waiting_.push_back(frame);
+  return true;
+}
+
+bool EthdevPort::flush() noexcept {
+  if (!up()) return waiting_.empty();
+  size_t done = 0;
+  while (done < waiting_.size()) {
+    const uint16_t n = rte_eth_tx_burst(id_, 0, waiting_.data() + done, static_cast<uint16_t>(waiting_.size() - done));
+    if (n == 0) break;
+    done += n;
+  }
+  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(done));
+  return waiting_.empty();
+}
+
+}  // namespace socrypt::nic
