@@ -1,24 +1,22 @@
+// Drivers come and go, sessions open and close.
+#include "ocf/framework.hpp"
+
 #include <algorithm>
 #include <cassert>
-#include <chrono>
+#include <cmath>
 #include <cstring>
 #include <new>
 
-#include "ocf/known_answers.hpp"
-#include "ocf/ocf.hpp"
+#include "ocf/examiner.hpp"
+#include "ocf/unit.hpp"
+#include "ocf/wake_line.hpp"
 
 namespace socrypt::ocf {
 
-void wipe(void* p, size_t n) noexcept {
-  if (n != 0) explicit_bzero(p, n);  // its pointer may not be null, an empty region's may
-}
-
-bool equalConstantTime(const void* a, const void* b, size_t n) noexcept {
-  const auto* x = static_cast<const volatile uint8_t*>(a);
-  const auto* y = static_cast<const volatile uint8_t*>(b);
-  uint8_t difference = 0;
-  for (size_t i = 0; i < n; ++i) difference = static_cast<uint8_t>(difference | (x[i] ^ y[i]));
-  return difference == 0;
+uint32_t Session::boundDrivers() const noexcept {
+  uint32_t n = 0;
+  for (const Binding* binding = bindings_; binding != nullptr; binding = binding->next) ++n;
+  return n;
 }
 
 void SessionHandle::reset() noexcept {
@@ -27,230 +25,294 @@ void SessionHandle::reset() noexcept {
   session->framework_->close(session);
 }
 
-Framework::~Framework() { assert(openSessions_ == 0 && "every SessionHandle dies before its Framework"); }
+Framework::Framework(Clock& clock) : clock_(clock), wake_(std::make_unique<WakeLine>()), ready_(std::make_unique<OpList>()) {}
 
-namespace {
-
-constexpr size_t indexOf(AlgId alg) noexcept { return static_cast<size_t>(alg) - 1; }
-
-bool wellFormed(const SessionParams& params) noexcept {
-  if (params.chain.size() != 1) return false;
-  const Alg& alg = params.chain[0];
-  const size_t length = keyLength(alg.id);
-  return length != 0 && alg.key.size() == length && alg.ivLen == 12 && alg.tagLen == 16;
+Framework::~Framework() {
+  assert(openSessions_ == 0 && "every SessionHandle dies before its Framework");
+  // What is still in flight is the caller's memory: drivers let go of it first. Nobody is told any more.
+  for (auto& unit : units_) takeBack(*unit);
+  while (sessions_ != nullptr) destroy(sessions_);
 }
 
-bool acceptable(const Driver& driver, uint32_t id, const SessionParams& params) noexcept {
-  const uint32_t flags = driver.caps().flags;
-  if ((flags & params.needs) != params.needs) return false;
-  switch (params.where) {
-    case SessionParams::Where::Any: return true;
-    case SessionParams::Where::Hardware: return (flags & Caps::Hardware) != 0;
-    case SessionParams::Where::Software: return (flags & (Caps::Soft | Caps::Accel)) != 0;
-    case SessionParams::Where::Exact: return id == params.driver;
-  }
-  return false;
-}
+// ── Drivers ──
 
-// One op over contiguous memory, run at once; the buffer layout is payload || tag.
-Status runOne(Driver& driver, Session* session, Kind kind, std::span<const uint8_t> iv, std::span<const uint8_t> aad,
-              std::span<uint8_t> in, std::span<uint8_t> out) noexcept {
-  Seg from{in.data(), static_cast<uint32_t>(in.size())};
-  Seg to{out.data(), static_cast<uint32_t>(out.size())};
-  Op op{};
-  op.ses = session;
-  op.kind = kind;
-  op.status = Status::Pending;
-  op.nIn = op.nOut = 1;
-  std::memcpy(op.iv, iv.data(), iv.size());
-  op.in = &from;
-  op.out = in.data() == out.data() ? &from : &to;
-  op.aad = {const_cast<uint8_t*>(aad.data()), static_cast<uint32_t>(aad.size())};
-  op.len = static_cast<uint32_t>(in.size()) - 16;
-  op.tagAt = op.len;
-  Op* list[] = {&op};
-  return driver.submit(list, 1, false) == 1 ? op.status : Status::Full;
-}
-
-bool allZero(std::span<const uint8_t> bytes) noexcept {
-  return std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == 0; });
-}
-
-// Seals, compares, opens, opens with one bit of the tag turned over; in place and out of place.
-bool answersRight(Driver& driver, Session* session, const KnownAnswer& known, std::span<uint8_t> a,
-                  std::span<uint8_t> b) noexcept {
-  const size_t length = known.plaintext.size();
-  a = a.first(length + 16);
-  b = b.first(length + 16);
-  std::copy(known.plaintext.begin(), known.plaintext.end(), a.begin());
-  if (runOne(driver, session, Kind::Seal, known.iv, known.aad, a, b) != Status::Ok ||
-      std::memcmp(b.data(), known.ciphertext.data(), length) != 0 ||
-      std::memcmp(b.data() + length, known.tag.data(), 16) != 0 ||
-      std::memcmp(a.data(), known.plaintext.data(), length) != 0)
-    return false;
-  if (runOne(driver, session, Kind::Open, known.iv, known.aad, b, a) != Status::Ok ||
-      std::memcmp(a.data(), known.plaintext.data(), length) != 0)
-    return false;
-  if (runOne(driver, session, Kind::Seal, known.iv, known.aad, a, a) != Status::Ok ||
-      std::memcmp(a.data(), b.data(), length + 16) != 0)
-    return false;
-  b[length + 15] ^= 1;
-  if (runOne(driver, session, Kind::Open, known.iv, known.aad, b, a) != Status::BadTag || !allZero(a.first(length)))
-    return false;
-  b[length + 15] ^= 1;
-  return runOne(driver, session, Kind::Open, known.iv, known.aad, b, b) == Status::Ok &&
-         std::memcmp(b.data(), known.plaintext.data(), length) == 0;
-}
-
-bool answersRightLong(Driver& driver, Session* session, const KnownAnswer& known, std::span<uint8_t> a) noexcept {
-  const auto pattern = [](size_t i) { return static_cast<uint8_t>(i * 7 + 3); };
-  a = a.first(kLongPattern + 16);
-  for (size_t i = 0; i < kLongPattern; ++i) a[i] = pattern(i);
-  if (runOne(driver, session, Kind::Seal, known.iv, known.aad, a, a) != Status::Ok ||
-      std::memcmp(a.data() + kLongPattern, known.longTag.data(), 16) != 0)
-    return false;
-  if (runOne(driver, session, Kind::Open, known.iv, known.aad, a, a) != Status::Ok) return false;
-  for (size_t i = 0; i < kLongPattern; ++i) {
-    if (a[i] != pattern(i)) return false;
-  }
-  return true;
-}
-
-// The best of a few runs: anything above it is somebody else's time.
-float sealNs(Driver& driver, Session* session, const KnownAnswer& known, std::span<uint8_t> buffer) noexcept {
-  float best = 0;
-  for (int round = 0; round < 5; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < 4; ++i) (void)runOne(driver, session, Kind::Seal, known.iv, known.aad, buffer, buffer);
-    const auto took =
-        std::chrono::duration<float, std::nano>(std::chrono::steady_clock::now() - start).count() / 4.0F;
-    if (round == 0 || took < best) best = took;
-  }
-  return best;
-}
-
-}  // namespace
-
-Status Framework::check(Driver& driver, std::array<Cost, 3>& cost) noexcept {
-  const std::unique_ptr<uint8_t[]> memory(new (std::nothrow) uint8_t[2 * (kLongPattern + 16)]{});
-  if (memory == nullptr) return Status::NoMemory;
-  const std::span<uint8_t> a{memory.get(), kLongPattern + 16};
-  const std::span<uint8_t> b{memory.get() + kLongPattern + 16, kLongPattern + 16};
-  bool any = false;
-  for (const KnownAnswer& known : knownAnswers()) {
-    const Alg alg{.id = known.alg, .key = known.key};
-    const SessionParams params{.chain = {&alg, 1}};
-    if (driver.probe(params) < 0) continue;
-    Status status = Status::Ok;
-    const SessionHandle session = bind(driver, params, &status);
-    if (session == nullptr) return status;
-    if (!answersRight(driver, session.get(), known, a, b) || !answersRightLong(driver, session.get(), known, a))
-      return Status::Invalid;
-    any = true;
-    constexpr float kShort = 64;
-    constexpr float kLong = 4096;
-    const float shortNs = sealNs(driver, session.get(), known, a.first(static_cast<size_t>(kShort) + 16));
-    const float longNs = sealNs(driver, session.get(), known, a.first(static_cast<size_t>(kLong) + 16));
-    Cost& measured = cost[indexOf(known.alg)];
-    measured.byteNs = std::max(0.0F, (longNs - shortNs) / (kLong - kShort));
-    measured.opNs = std::max(0.0F, shortNs - kShort * measured.byteNs);
-  }
-  return any ? Status::Ok : Status::NoDriver;
+Unit* Framework::find(uint32_t id) const noexcept {
+  const auto at = std::find_if(units_.begin(), units_.end(), [id](const auto& unit) { return unit->id == id; });
+  return at == units_.end() ? nullptr : at->get();
 }
 
 uint32_t Framework::attach(std::unique_ptr<Driver> driver, Status* status) {
-  Published published{lastDriverId_ + 1, std::move(driver), {}};
-  // Asynchronous drivers need a completion queue, which this framework does not have.
-  if (published.driver == nullptr || (published.driver->caps().flags & Caps::Sync) == 0) {
+  if (driver == nullptr) {
     *status = Status::Invalid;
     return 0;
   }
-  *status = check(*published.driver, published.cost);
+  auto unit = std::make_unique<Unit>();
+  unit->id = lastDriverId_ + 1;
+  unit->sync = (driver->caps().flags & Caps::Sync) != 0;
+  unit->driver = std::move(driver);
+  unit->driver->attach(wake_.get());
+  *status = Examiner(*this, clock_).admit(*unit);
   if (*status != Status::Ok) return 0;
-  drivers_.push_back(std::move(published));
+  unit->checkedAt = clock_.now();
+  units_.push_back(std::move(unit));
+  reconsider();
   return ++lastDriverId_;
 }
 
-SessionHandle Framework::bind(Driver& driver, const SessionParams& params, Status* status) noexcept {
-  const size_t privBytes = driver.sessionBytes(params);
-  void* slot = pool_.allocate(sizeof(Session) + privBytes);
+Status Framework::withdraw(uint32_t driver, AlgId alg) noexcept {
+  Unit* unit = find(driver);
+  if (unit == nullptr) return Status::NoDriver;
+  bool any = false;
+  for (Unit::Offer& offer : unit->offers) {
+    if (offer.withdrawn || (offer.alg != alg && (offer.mac != alg || alg == AlgId::Null))) continue;
+    offer.withdrawn = any = true;
+  }
+  if (!any) return Status::NoDriver;
+  // Sessions that it served move with their next op. What is in flight completes.
+  for (Binding *binding = unit->bindings, *next; binding != nullptr; binding = next) {
+    next = binding->unitNext;
+    Session& session = *binding->session;
+    if (session.alg_ != alg && session.mac_ != alg) continue;
+    session.moved_ = true;
+    ++session.generation_;
+    if (binding->inFlight == 0) unbind(binding);
+  }
+  reconsider();
+  return Status::Ok;
+}
+
+Status Framework::detach(uint32_t driver, uint64_t deadlineNs) noexcept {
+  Unit* unit = find(driver);
+  if (unit == nullptr) return Status::NoDriver;
+  now_ = clock_.now();
+  if (unit->state != UnitState::Draining) {
+    unit->state = UnitState::Draining;
+    retire(*unit);
+  }
+  unit->deadline = now_ + deadlineNs;
+  if (unit->flight.empty() || deadlineNs == 0) {
+    release(*unit);
+    return Status::Ok;
+  }
+  return Status::Pending;
+}
+
+Status Framework::check(uint32_t driver) noexcept {
+  Unit* unit = find(driver);
+  if (unit == nullptr) return Status::NoDriver;
+  now_ = clock_.now();
+  return examine(*unit);
+}
+
+// An asynchronous driver is asked when it is idle: its answers would stand among those of others.
+Status Framework::examine(Unit& unit) noexcept {
+  if (unit.state != UnitState::Running || !unit.flight.empty() || !unit.queue.empty()) return Status::Full;
+  ++unit.stats.checks;
+  unit.checkedAt = now_;
+  const Status status = Examiner(*this, clock_).again(unit);
+  if (status == Status::Invalid) {
+    ++unit.stats.wrong;
+    unit.state = UnitState::Quarantined;
+    retire(unit);
+  }
+  return status;
+}
+
+// No more ops for this driver: its sessions move, and what it has not begun is done elsewhere.
+void Framework::retire(Unit& unit) noexcept {
+  for (Binding *binding = unit.bindings, *next; binding != nullptr; binding = next) {
+    next = binding->unitNext;
+    binding->session->moved_ = true;
+    ++binding->session->generation_;
+    if (binding->inFlight == 0) unbind(binding);
+  }
+  reconsider();
+  returned(unit);
+  while (Op* op = unit.queue.pop()) {
+    --op->fw.binding->inFlight;
+    rescue(*op, Status::Canceled);
+  }
+  kickAll();
+}
+
+// Takes what the driver has accepted and not begun.
+void Framework::returned(Unit& unit) noexcept {
+  Op* back[32];
+  for (size_t n; (n = unit.driver->cancel(back, std::size(back))) != 0;) {
+    for (size_t i = 0; i < n; ++i) {
+      unit.flight.remove(*back[i]);
+      --back[i]->fw.binding->inFlight;
+      rescue(*back[i], Status::Canceled);
+    }
+  }
+}
+
+// The driver ends here. Whatever it did not report by now is done again where its input is intact.
+void Framework::release(Unit& unit) noexcept {
+  takeBack(unit);
+  kickAll();
+  std::erase_if(units_, [&unit](const auto& each) { return each.get() == &unit; });
+}
+
+void Framework::takeBack(Unit& unit) noexcept {
+  unit.driver->stop();
+  harvest(unit);
+  returned(unit);
+  while (Op* op = unit.flight.pop()) {
+    --op->fw.binding->inFlight;
+    rescue(*op, Status::Gone);
+  }
+  while (unit.bindings != nullptr) unbind(unit.bindings);
+}
+
+void Framework::setPolicy(const Policy& policy) noexcept {
+  policy_ = policy;
+  reconsider();
+}
+
+int Framework::wakeFd() noexcept { return wake_->descriptor(); }
+
+// Who may serve whom has changed.
+void Framework::reconsider() noexcept {
+  for (auto& each : classes_) each->stale = true;
+  for (Session* session = sessions_; session != nullptr; session = session->next_) {
+    session->direct_ = nullptr;
+    session->aimed_ = false;
+  }
+}
+
+// ── Sessions ──
+
+Session* Framework::makeSession(const SessionParams& params, Status* status) noexcept {
+  size_t keyBytes = 0;
+  for (const Alg& alg : params.chain) keyBytes += alg.key.size();
+  const size_t bytes = sizeof(Session) + keyBytes;
+  void* slot = pool_.allocate(bytes);
   if (slot == nullptr) {
     *status = Status::NoMemory;
     return nullptr;
   }
   auto* session = new (slot) Session;
-  session->privBytes_ = static_cast<uint32_t>(privBytes);
-  *status = driver.newSession(params, session->priv());
-  if (*status != Status::Ok) {
-    pool_.release(slot, sizeof(Session) + privBytes);
-    return nullptr;
-  }
-  const Alg& alg = params.chain[0];
   session->framework_ = this;
-  session->driver_ = &driver;
+  session->slotBytes_ = static_cast<uint32_t>(bytes);
   session->id_ = ++lastSessionId_;
-  session->alg_ = alg.id;
-  session->ivLength_ = alg.ivLen;
-  session->tagLength_ = alg.tagLen;
-  std::copy(alg.key.begin(), alg.key.end(), session->key_.begin());
+  session->alg_ = params.chain[0].id;
+  session->algs_ = static_cast<uint8_t>(params.chain.size());
+  session->ivLength_ = params.chain[0].ivLen;
+  session->tagLength_ = params.chain.back().tagLen;
+  session->ordered_ = params.ordered;
+  if (params.chain.size() == 2) session->mac_ = params.chain[1].id;
+  uint8_t* at = session->keys();
+  for (size_t i = 0; i < params.chain.size(); ++i) {
+    const auto key = params.chain[i].key;
+    session->keyBytes_[i] = static_cast<uint16_t>(key.size());
+    at = std::copy(key.begin(), key.end(), at);
+  }
+  session->next_ = sessions_;
+  if (sessions_ != nullptr) sessions_->previous_ = session;
+  sessions_ = session;
   ++openSessions_;
-  return SessionHandle(session);
+  *status = Status::Ok;
+  return session;
 }
 
-SessionHandle Framework::open(const SessionParams& params, Status* status) {
-  if (!wellFormed(params)) {
-    *status = Status::Invalid;
-    return nullptr;
+void Framework::paramsOf(const Session& session, OwnParams& out) const noexcept {
+  const uint8_t* key = const_cast<Session&>(session).keys();
+  for (size_t i = 0; i < session.algs_; ++i) {
+    Alg& alg = out.algs[i];
+    alg.id = i == 0 ? session.alg_ : session.mac_;
+    alg.ivLen = i == 0 ? session.ivLength_ : 0;
+    alg.tagLen = i + 1 == session.algs_ ? session.tagLength_ : 0;
+    alg.key = {key, session.keyBytes_[i]};
+    key += session.keyBytes_[i];
   }
-  Driver* best = nullptr;
-  int bestRank = -1;
-  for (const Published& published : drivers_) {
-    if (!acceptable(*published.driver, published.id, params)) continue;
-    const int rank = published.driver->probe(params);
-    if (rank > bestRank) {
-      bestRank = rank;
-      best = published.driver.get();
-    }
+  out.params = {.chain = {out.algs, session.algs_}, .ordered = session.ordered_};
+  if (session.class_ != nullptr) {
+    out.params.needs = session.class_->key.needs;
+    out.params.where = session.class_->key.where;
+    out.params.driver = session.class_->key.driver;
   }
-  if (best == nullptr) {
+}
+
+SessionHandle Framework::open(const SessionParams& params, Status* status) noexcept {
+  *status = checkParams(params);
+  if (*status != Status::Ok) return nullptr;
+  SessionClass* of = classOf(params, status);
+  if (of == nullptr) return nullptr;
+  Session* session = makeSession(params, status);
+  if (session == nullptr) return nullptr;
+  session->class_ = of;
+  SessionHandle handle(session);
+  aim(*session);
+  if (of->candidates.empty() && !openStages(*session)) {
     *status = Status::NoDriver;
     return nullptr;
   }
-  return bind(*best, params, status);
+  // A driver that cannot take it should say so now and not with the first op.
+  if (session->direct_ == nullptr && of->candidates.size() == 1 && bind(*session, *of->candidates[0].unit, status) == nullptr)
+    return nullptr;
+  return handle;
 }
 
 void Framework::close(Session* session) noexcept {
-  session->driver_->freeSession(session->priv());
+  session->closed_ = true;
   --openSessions_;
-  pool_.release(session, sizeof(Session) + session->privBytes_);
+  if (session->inFlight_ == 0) destroy(session);
 }
 
-size_t Framework::dispatch(Op* const* ops, size_t n) noexcept {
-  size_t done = 0;
-  while (done < n) {
-    Driver& driver = ops[done]->ses->driver();
-    size_t run = done + 1;
-    while (run < n && &ops[run]->ses->driver() == &driver) ++run;
-    const size_t accepted = driver.submit(ops + done, run - done, run < n);
-    done += accepted;
-    if (done < run) break;
+void Framework::destroy(Session* session) noexcept {
+  for (Session* stage : session->stages_) {
+    if (stage != nullptr) close(stage);
   }
-  return done;
+  while (session->bindings_ != nullptr) unbind(session->bindings_);
+  (session->previous_ != nullptr ? session->previous_->next_ : sessions_) = session->next_;
+  if (session->next_ != nullptr) session->next_->previous_ = session->previous_;
+  pool_.release(session, session->slotBytes_);
 }
 
-const Framework::Published* Framework::find(uint32_t id) const noexcept {
-  const auto at = std::find_if(drivers_.begin(), drivers_.end(), [id](const Published& p) { return p.id == id; });
-  return at == drivers_.end() ? nullptr : &*at;
+// ── Operators ──
+
+std::vector<DriverInfo> Framework::drivers() const {
+  std::vector<DriverInfo> all;
+  for (const auto& unit : units_) {
+    DriverInfo& info = all.emplace_back();
+    info.id = unit->id;
+    info.name = unit->driver->name();
+    info.caps = unit->caps();
+    info.state = unit->state;
+    for (const Unit::Offer& offer : unit->offers)
+      info.offers.push_back({offer.alg, offer.mac, offer.cost, offer.scale, offer.withdrawn});
+    info.sessions = unit->bound;
+    info.inFlight = unit->flight.size();
+    info.queued = unit->queue.size();
+    info.stats = unit->stats;
+  }
+  return all;
 }
 
 Cost Framework::cost(uint32_t driver, AlgId alg) const noexcept {
-  const Published* published = find(driver);
-  return published == nullptr || keyLength(alg) == 0 ? Cost{} : published->cost[indexOf(alg)];
+  Unit* unit = find(driver);
+  const Unit::Offer* offer = unit == nullptr ? nullptr : unit->offer(alg, AlgId::Null);
+  return offer == nullptr ? Cost{} : offer->cost;
 }
 
 std::string_view Framework::driverName(uint32_t driver) const noexcept {
-  const Published* published = find(driver);
-  return published == nullptr ? std::string_view{} : published->driver->name();
+  const Unit* unit = find(driver);
+  return unit == nullptr ? std::string_view{} : unit->driver->name();
+}
+
+uint32_t Framework::crossover(uint32_t accelerator, uint32_t software, AlgId alg, uint32_t burst) const noexcept {
+  const Cost fast = cost(accelerator, alg), near = cost(software, alg);
+  if (burst == 0 || (fast.opNs == 0 && fast.byteNs == 0) || (near.opNs == 0 && near.byteNs == 0)) return UINT32_MAX;
+  const auto n = static_cast<float>(burst);
+  // Both sides are linear in the length: L* = (C1/n + C2 - C2') / (C3' - C3), of what one lane's share is.
+  const auto perOp = [n](const Cost& c) { return (c.batchNs / n + c.opNs) / static_cast<float>(c.lanes); };
+  const auto perByte = [](const Cost& c) { return c.byteNs / static_cast<float>(c.lanes); };
+  const float gain = perByte(near) - perByte(fast), lag = perOp(fast) - perOp(near);
+  if (lag <= 0) return gain >= 0 ? 0 : UINT32_MAX;
+  if (gain <= 0) return UINT32_MAX;
+  const float at = std::ceil(lag / gain);
+  return at < 4e9F ? static_cast<uint32_t>(at) : UINT32_MAX;
 }
 
 }  // namespace socrypt::ocf

@@ -85,16 +85,36 @@ constexpr uint8_t kChaChaLongTag[] = {
 
 constexpr std::span<const uint8_t> kGcmKeyBytes{kGcmKey};
 
-const KnownAnswer kAnswers[3] = {
-    {AlgId::Aes128Gcm, kGcmKeyBytes.first(16), kGcmIv, kGcmAad, kGcmPlaintext, kAes128Ciphertext, kAes128Tag,
-     kAes128LongTag},
-    {AlgId::Aes256Gcm, kGcmKeyBytes, kGcmIv, kGcmAad, kGcmPlaintext, kAes256Ciphertext, kAes256Tag, kAes256LongTag},
-    {AlgId::ChaCha20Poly1305, kChaChaKey, kChaChaIv, kChaChaAad, kChaChaPlaintext, kChaChaCiphertext, kChaChaTag,
-     kChaChaLongTag},
+const KnownAnswer kAnswers[] = {
+    {.alg = AlgId::Aes128Gcm,
+     .key = kGcmKeyBytes.first(16),
+     .iv = kGcmIv,
+     .aad = kGcmAad,
+     .plaintext = kGcmPlaintext,
+     .ciphertext = kAes128Ciphertext,
+     .tag = kAes128Tag,
+     .longTag = kAes128LongTag},
+    {.alg = AlgId::Aes256Gcm,
+     .key = kGcmKeyBytes,
+     .iv = kGcmIv,
+     .aad = kGcmAad,
+     .plaintext = kGcmPlaintext,
+     .ciphertext = kAes256Ciphertext,
+     .tag = kAes256Tag,
+     .longTag = kAes256LongTag},
+    {.alg = AlgId::ChaCha20Poly1305,
+     .key = kChaChaKey,
+     .iv = kChaChaIv,
+     .aad = kChaChaAad,
+     .plaintext = kChaChaPlaintext,
+     .ciphertext = kChaChaCiphertext,
+     .tag = kChaChaTag,
+     .longTag = kChaChaLongTag},
+    {.alg = AlgId::Null, .kind = Kind::Null, .plaintext = kGcmPlaintext, .ciphertext = kGcmPlaintext},
 };
 
 }  // namespace
 
-std::span<const KnownAnswer, 3> knownAnswers() noexcept { return kAnswers; }
+std::span<const KnownAnswer> knownAnswers() noexcept { return kAnswers; }
 
 }  // namespace socrypt::ocf

@@ -1,23 +1,30 @@
-// Known-answer tests that a driver passes before it is published.
+// Known-answer tests that a driver passes before it is published, and may be put to again later.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <span>
 
-#include "ocf/ocf.hpp"
+#include "ocf/op.hpp"
 
 namespace socrypt::ocf {
 
-/// One AEAD vector. `longTag` is the tag over kLongPattern bytes (byte i is i * 7 + 3 mod 256) under
-/// the same key, iv and aad: long inputs take other code than short ones in every fast library.
+/// One vector. For symmetric algorithms `plaintext`, `ciphertext` (empty for a MAC) and `tag` (empty
+/// for a cipher); `longTag` is the tag, or the last block of a cipher, over kLongPattern bytes (byte i is
+/// i * 7 + 3 mod 256) under the same key, iv and aad: long inputs take other code than short ones in every
+/// fast library. For key operations `inputs` and the first output, `ciphertext`.
 struct KnownAnswer {
   AlgId alg;
-  std::span<const uint8_t> key, iv, aad, plaintext, ciphertext, tag, longTag;
+  AlgId mac = AlgId::Null;
+  Kind kind = Kind::Seal;
+  uint16_t scheme = 0;
+  std::span<const uint8_t> key, macKey, iv, aad, plaintext, ciphertext, tag, longTag;
+  std::array<std::span<const uint8_t>, 6> inputs{};
 };
 
+/// A multiple of no algorithm's block but one byte more, for those that have none.
 inline constexpr uint32_t kLongPattern = 16401;
 
-[[nodiscard]] std::span<const KnownAnswer, 3> knownAnswers() noexcept;
+[[nodiscard]] std::span<const KnownAnswer> knownAnswers() noexcept;
 
 }  // namespace socrypt::ocf

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <new>
 
-#include "ocf/ocf.hpp"
+#include "ocf/op.hpp"
 
 namespace socrypt::ocf {
 

@@ -22,7 +22,7 @@ class SessionPool {
   /// Bytes mapped.
   [[nodiscard]] size_t bytes() const noexcept { return slabs_ * kSlabBytes; }
 
-  static constexpr size_t kMaxSlot = 4096;
+  static constexpr size_t kMaxSlot = 8192;
 
  private:
   static constexpr size_t kSlabBytes = 64 * 1024;  // also its alignment: slot -> slab is a mask

@@ -24,7 +24,8 @@ ocf::SessionHandle openSession(ocf::Framework& framework, const TrafficKeys& key
     return nullptr;
   }
   const ocf::Alg alg{.id = facts.alg, .key = std::span(keys.key).first(ocf::keyLength(facts.alg))};
-  return framework.open({.chain = {&alg, 1}}, status);
+  // Records are sealed in line.
+  return framework.open({.chain = {&alg, 1}, .needs = ocf::Caps::Sync}, status);
 }
 
 // The iv with zeros where TLS 1.2 AES-GCM has its explicit nonce.
@@ -182,6 +183,7 @@ size_t RecordWriter::seal(ContentType type, std::span<const Slot> slots) {
       ocf::Op& op = ops[i];
       op.ses = session_.get();
       op.kind = ocf::Kind::Seal;
+      op.flags = 0;
       op.status = ocf::Status::Pending;
       op.nIn = op.nOut = 1;
       std::memcpy(op.iv, framed[i].nonce.data(), framed[i].nonce.size());
@@ -190,6 +192,7 @@ size_t RecordWriter::seal(ContentType type, std::span<const Slot> slots) {
       op.skip = op.outSkip = 0;
       op.len = op.tagAt = framed[i].innerLength;
       op.opaque = nullptr;
+      op.done = nullptr;
       list[i] = &op;
     }
     const size_t accepted = framework_->dispatch(list.data(), n);
@@ -284,12 +287,14 @@ RecordReader::Result RecordReader::open(std::span<uint8_t> buffer, Opened& opene
   ocf::Op op;
   op.ses = session_.get();
   op.kind = ocf::Kind::Open;
+  op.flags = 0;
   op.status = ocf::Status::Pending;
   op.nIn = op.nOut = 1;
   op.in = op.out = &segment;
   op.skip = op.outSkip = 0;
   op.len = op.tagAt = static_cast<uint32_t>(segment.n - kTagLength);
   op.opaque = nullptr;
+  op.done = nullptr;
   writeNonce(op.iv, iv_, recordSeq_);
   if (facts_.tls12) {
     // The peer chooses its explicit nonce; that it is not used twice is the peer's affair.

@@ -103,8 +103,8 @@ class IpsecMbDriver final : public Driver {
 
   [[nodiscard]] std::string_view name() const noexcept override { return lib_.name; }
   [[nodiscard]] const Caps& caps() const noexcept override { return kCaps; }
-  [[nodiscard]] int probe(const SessionParams& params) const noexcept override {
-    return params.chain.size() == 1 && keyLength(params.chain[0].id) != 0 ? 100 : -EOPNOTSUPP;
+  [[nodiscard]] int probe(const SessionParams& params, Cost&) const noexcept override {
+    return params.chain.size() == 1 && factsOf(params.chain[0].id).family == Family::Aead ? 100 : -EOPNOTSUPP;
   }
   [[nodiscard]] size_t sessionBytes(const SessionParams& params) const noexcept override {
     return params.chain[0].id == AlgId::ChaCha20Poly1305 ? 32 : sizeof(gcm_key_data);
@@ -112,9 +112,10 @@ class IpsecMbDriver final : public Driver {
   [[nodiscard]] Status newSession(const SessionParams& params, std::span<std::byte> priv) noexcept override {
     const Alg& alg = params.chain[0];
     switch (alg.id) {
-      case AlgId::Aes128Gcm: lib_.expand128(alg.key.data(), schedule(priv)); break;
-      case AlgId::Aes256Gcm: lib_.expand256(alg.key.data(), schedule(priv)); break;
+      case AlgId::Aes128Gcm: lib_.expand128(alg.key.data(), schedule(priv.data())); break;
+      case AlgId::Aes256Gcm: lib_.expand256(alg.key.data(), schedule(priv.data())); break;
       case AlgId::ChaCha20Poly1305: std::memcpy(priv.data(), alg.key.data(), 32); break;
+      default: return Status::NoDriver;
     }
     return Status::Ok;
   }
@@ -130,12 +131,12 @@ class IpsecMbDriver final : public Driver {
       .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::OutOfPlace | Caps::Verify,
       .maxLen = kSoftMaxLength,
   };
-  static gcm_key_data* schedule(std::span<std::byte> priv) noexcept { return reinterpret_cast<gcm_key_data*>(priv.data()); }
+  static gcm_key_data* schedule(std::byte* priv) noexcept { return reinterpret_cast<gcm_key_data*>(priv); }
 
   Status run(Op& op) noexcept {
     SoftRegions at;
-    if (!at.resolve(op, op.ses->tagLength())) return Status::Invalid;
-    const std::span<std::byte> priv = op.ses->priv();
+    if (const Status status = at.resolve(op, op.ses->tagLength()); status != Status::Ok) return status;
+    std::byte* const priv = op.fw.priv;
     alignas(16) uint8_t computed[16];
     uint8_t* tag = op.kind == Kind::Seal ? at.tag : computed;
     switch (op.ses->alg()) {
@@ -148,10 +149,11 @@ class IpsecMbDriver final : public Driver {
                                                             op.aad.n, tag, 16);
         break;
       case AlgId::ChaCha20Poly1305:
-        lib_.chachaInit(priv.data(), &chacha_, op.iv, op.aad.p, op.aad.n);
-        (op.kind == Kind::Seal ? lib_.chachaSeal : lib_.chachaOpen)(priv.data(), &chacha_, at.to, at.from, op.len);
+        lib_.chachaInit(priv, &chacha_, op.iv, op.aad.p, op.aad.n);
+        (op.kind == Kind::Seal ? lib_.chachaSeal : lib_.chachaOpen)(priv, &chacha_, at.to, at.from, op.len);
         lib_.chachaFinal(&chacha_, tag, 16);
         break;
+      default: return Status::Invalid;
     }
     if (op.kind == Kind::Seal) return Status::Ok;
     const bool genuine = equalTags(computed, at.tag);

@@ -19,8 +19,8 @@ const EVP_CIPHER* cipherOf(AlgId alg) noexcept {
     case AlgId::Aes128Gcm: return aes128;
     case AlgId::Aes256Gcm: return aes256;
     case AlgId::ChaCha20Poly1305: return chacha;
+    default: return nullptr;
   }
-  return nullptr;
 }
 
 // A session's private bytes: one context with the key in it, so that an op sets the nonce only.
@@ -32,7 +32,7 @@ class LibcryptoDriver final : public Driver {
  public:
   [[nodiscard]] std::string_view name() const noexcept override { return libcryptoName(); }
   [[nodiscard]] const Caps& caps() const noexcept override { return kCaps; }
-  [[nodiscard]] int probe(const SessionParams& params) const noexcept override {
+  [[nodiscard]] int probe(const SessionParams& params, Cost&) const noexcept override {
     return params.chain.size() == 1 && cipherOf(params.chain[0].id) != nullptr ? 100 : -EOPNOTSUPP;
   }
   [[nodiscard]] size_t sessionBytes(const SessionParams&) const noexcept override { return sizeof(Private); }
@@ -65,8 +65,8 @@ class LibcryptoDriver final : public Driver {
 
   static Status run(Op& op) noexcept {
     SoftRegions regions;
-    if (!regions.resolve(op, op.ses->tagLength())) return Status::Invalid;
-    EVP_CIPHER_CTX* context = at(op.ses->priv()).context;
+    if (const Status status = regions.resolve(op, op.ses->tagLength()); status != Status::Ok) return status;
+    EVP_CIPHER_CTX* context = reinterpret_cast<Private*>(op.fw.priv)->context;
     const int sealing = op.kind == Kind::Seal ? 1 : 0;
     int length = 0;
     bool good = EVP_CipherInit_ex2(context, nullptr, nullptr, op.iv, sealing, nullptr) == 1 &&

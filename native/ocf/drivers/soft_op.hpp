@@ -25,19 +25,20 @@ struct SoftRegions {
   const uint8_t* from;
   uint8_t* to;
   uint8_t* tag;
-  /// False when a region leaves its segment, or payloads overlap other than exactly.
-  [[nodiscard]] bool resolve(const Op& op, size_t tagLength) noexcept {
-    if (op.nIn != 1 || op.nOut != 1 || op.len > kSoftMaxLength) return false;
+  /// What is wrong when a region leaves its segment, or payloads overlap other than exactly.
+  [[nodiscard]] Status resolve(const Op& op, size_t tagLength) noexcept {
+    if (op.nIn != 1 || op.nOut != 1 || op.kind > Kind::Open) return Status::Invalid;
+    if (op.len > kSoftMaxLength) return Status::TooBig;
     const Seg& tagSegment = op.kind == Kind::Seal ? *op.out : *op.in;
     if (uint64_t{op.skip} + op.len > op.in->n || uint64_t{op.outSkip} + op.len > op.out->n ||
         uint64_t{op.tagAt} + tagLength > tagSegment.n)
-      return false;
+      return Status::Range;
     from = op.in->p + op.skip;
     to = op.out->p + op.outSkip;
     tag = tagSegment.p + op.tagAt;
     const auto a = reinterpret_cast<uintptr_t>(from);
     const auto b = reinterpret_cast<uintptr_t>(to);
-    return a == b || a + op.len <= b || b + op.len <= a;
+    return a == b || a + op.len <= b || b + op.len <= a ? Status::Ok : Status::Overlap;
   }
 };
 
