@@ -30,7 +30,7 @@ trap 'rm -f "$log"' EXIT
 if ! { cmake -S native -B build/native -DSOCRYPT_ADDON=ON -DCMAKE_BUILD_TYPE=Release \
         -DSOCRYPT_NODE_INCLUDE="$node_include" -DSOCRYPT_NODE_ADDON_API="$PWD/node_modules/node-addon-api" \
         -DSOCRYPT_OPENSSL_INCLUDE="$openssl_include" &&
-      cmake --build build/native -j "$jobs" --target socrypt_addon; } >"$log" 2>&1; then
+      cmake --build build/native -j "$jobs" --target socrypt_addon socrypt_modules; } >"$log" 2>&1; then
   cat "$log" >&2
   echo "build: the native data plane did not build; the compiler's words are above" >&2
   exit 1

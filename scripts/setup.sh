@@ -16,7 +16,7 @@ done
 say() { [ "$quiet" = 1 ] || echo "setup: $*"; }
 
 build_packages=(g++ cmake make libssl-dev libipsec-mb-dev)
-test_packages=(doctest-dev clang-14 libclang-rt-14-dev curl openssl gnutls-bin nginx-light chromium golang-go libnss3-tools default-jdk-headless iproute2 ethtool golang-golang-x-crypto-dev xz-utils)
+test_packages=(doctest-dev clang-14 libclang-rt-14-dev curl openssl gnutls-bin nginx-light chromium golang-go libnss3-tools default-jdk-headless iproute2 ethtool golang-golang-x-crypto-dev xz-utils libdpdk-dev dpdk)
 
 missing() {
   for package in "$@"; do

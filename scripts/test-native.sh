@@ -14,7 +14,10 @@ for part in ocf record engine; do
   fi
   run_program build/test "$part" "$part (libcrypto)" SOCRYPT_SOFT_DRIVER=libcrypto
 done
+run_program build/test cryptod cryptod
 run_program build/test http http
 run_program build/test nic nic
 run_namespaces build/test nic_port nic_port
+cmake --build build/test -j "$jobs" --target socrypt_modules >build/test/modules.log 2>&1 || true
+run_namespaces build/test dpdk dpdk
 report native

@@ -356,7 +356,87 @@ export declare class NativeNic {
   static readonly counterFacts: readonly { readonly name: string; readonly help: string }[];
 }
 
+// ── crypto for other processes (native/addon/cryptod_binding.cc) ────────────────────────────────────
+
+/** A thread with a framework of its own behind a Unix socket. */
+export declare class NativeCryptod {
+  /** `users`: ids; empty: one's own. `drivers`: as in `--driver`. Limits: `DEFAULTS` of cryptod/daemon.ts. */
+  constructor(
+    path: string,
+    mode: number,
+    users: readonly number[],
+    allowSoftware: boolean,
+    drivers: readonly string[],
+    maxConnections: number,
+    maxSessions: number,
+    maxPending: number,
+    maxArenaBytes: number,
+  );
+  /** Throws ERR_SOCRYPT_CRYPTOD. */
+  start(): void;
+  /** Joins the thread. Idempotent. */
+  stop(): void;
+  counters(): Float64Array;
+  drivers(): string[];
+  static readonly counterNames: readonly string[];
+}
+
+export interface NativeCryptodParts {
+  readonly Daemon: typeof NativeCryptod;
+  /**
+   * Connects, makes shared memory of `arenaBytes` (rounded up to pages) and greets with it. The caller owns `fd`, a blocking
+   * stream socket from which the daemon's answer is to be read. Throws a Node-like errno error.
+   */
+  connect(path: string, arenaBytes: number): { fd: number; memory: ArrayBuffer };
+}
+
+/** /dev/crypto (native/addon/crypto_device_binding.cc). Negative numbers are ocf::Status. */
+export declare class NativeCryptoDevice {
+  /** Throws ERR_SOCRYPT_DRIVER. */
+  constructor(drivers: readonly string[], allowSoftware: boolean, maxSessions: number, maxPending: number);
+  openSession(
+    place: number,
+    chain: readonly { id: number; ivLength: number; tagLength: number; key: Uint8Array }[],
+  ): number;
+  closeSession(session: number): number;
+  crypt(
+    session: number,
+    kind: number,
+    iv: Uint8Array,
+    source: Uint8Array,
+    destination: Uint8Array,
+    aad: Uint8Array,
+    tag: Uint8Array,
+  ): number;
+  /** 1: taken, and its buffers with it until fetch() tells; 0: no room. */
+  submit(
+    session: number,
+    kind: number,
+    iv: Uint8Array,
+    source: Uint8Array,
+    destination: Uint8Array,
+    aad: Uint8Array,
+    tag: Uint8Array,
+    cookie: number,
+  ): number;
+  /** Of at most 64 ops: cookie, status, cookie, status, … */
+  fetch(): Float64Array;
+  /** Bytes written to `out`. */
+  key(
+    kind: number,
+    algorithm: number,
+    scheme: number,
+    key: Uint8Array,
+    inputs: readonly Uint8Array[],
+    out: Uint8Array,
+  ): number;
+  find(driver: string): number | null;
+  close(): void;
+}
+
 export interface NativeAddon {
+  readonly CryptoDevice: typeof NativeCryptoDevice;
+  readonly cryptod: NativeCryptodParts;
   readonly crypto: NativeCrypto;
   readonly files: NativeFiles;
   readonly probe: NativeProbe;

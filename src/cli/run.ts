@@ -8,12 +8,13 @@ import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Io } from './io.ts';
 const HELP = `Usage: socrypt COMMAND [OPTIONS]
 
   socrypt serve [ROOT]    serves a directory over HTTPS; \`socrypt serve --help\` lists the options
+  socrypt cryptod         lends accelerators to other processes; \`socrypt cryptod --help\` lists the options
   socrypt doctor          says what this machine can do for it, and why not more; --json for programs
   socrypt --version       prints the version
   socrypt --help          prints this text
 `;
 
-const COMMANDS = ['serve', 'doctor', 'help', 'version'];
+const COMMANDS = ['serve', 'cryptod', 'doctor', 'help', 'version'];
 
 /** Options that are wrong together with what http/ says of its own. */
 const isUsage = (error: unknown): boolean =>
@@ -44,6 +45,12 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
         }
         // Loaded late: --help and --version must work where the native part does not.
         return await (await import('./serve-command.ts')).serveCommand(rest, io);
+      case 'cryptod': {
+        const { CRYPTOD_HELP, cryptodCommand } = await import('./cryptod-command.ts');
+        if (!asksForHelp(rest)) return await cryptodCommand(rest, io);
+        io.out(CRYPTOD_HELP);
+        return EXIT_OK;
+      }
       case 'doctor':
         return await (await import('./doctor.ts')).doctorCommand(rest, io);
       default: {
