@@ -15,6 +15,7 @@ for part in ocf record engine; do
   run_program build/test "$part" "$part (libcrypto)" SOCRYPT_SOFT_DRIVER=libcrypto
 done
 run_program build/test cryptod cryptod
+run_program build/test engine "engine (records by another thread)" SOCRYPT_TEST_OFFLOAD=accelerator
 run_program build/test http http
 run_program build/test nic nic
 run_namespaces build/test nic_port nic_port

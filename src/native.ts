@@ -260,6 +260,8 @@ export interface EngineOptions {
   readonly recordLimit: number;
   /** null: no NIC. */
   readonly nic: EngineNic | null;
+  /** Seals and opens records; null: the engine's thread does. */
+  readonly accelerator: AcceleratorOptions | null;
 }
 
 /** The inline NIC that an engine's connections go through where they can. */
@@ -269,6 +271,19 @@ export interface EngineNic {
   readonly mustRetain: boolean;
   readonly zeroCopy: 'guard' | 'copy';
   readonly onDeviceLoss: 'software' | 'close';
+}
+
+export interface AcceleratorOptions {
+  /** 'thread', 'dpdk', 'model', 'soft'; the constructor throws ERR_SOCRYPT_DRIVER for one that this build has not. */
+  readonly driver: string;
+  /** What was said after its name: a device, a file. */
+  readonly argument: string;
+  /** Of one connection and direction, at most. */
+  readonly recordsInFlight: number;
+  /** Every so many results are computed again and compared; 0: none. */
+  readonly checkEvery: number;
+  /** Software is the last resort; otherwise the predicted time decides. */
+  readonly always: boolean;
 }
 
 /** One native data-plane thread. Messages both ways are packed as `plane/messages.ts` says. */

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 
+#include "addon/accelerators.hpp"
 #include "addon/access_log_binding.hpp"
 #include "addon/channel_registry.hpp"
 #include "addon/nic_binding.hpp"
@@ -37,6 +38,9 @@ Napi::Error systemError(Napi::Env env, const char* call, int code, const EngineO
   error.Set("syscall", Napi::String::New(env, call));
   return error;
 }
+
+// Records that wait for an accelerator before software takes the next: four bursts.
+constexpr uint32_t kAcceleratorQueue = 64;
 
 uint64_t number(const Napi::Object& options, const char* name) {
   const Napi::Value value = options.Get(name);
@@ -102,6 +106,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
       options_.onDeviceLoss =
           nic.Get("onDeviceLoss").ToString().Utf8Value() == "close" ? engine::OnDeviceLoss::Close : engine::OnDeviceLoss::Software;
     }
+    if (given.Get("accelerator").IsObject() && !readAccelerator(env, given.Get("accelerator").As<Napi::Object>())) return;
     // Open files kept with entries leave most descriptors to connections.
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
@@ -124,6 +129,21 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   ~NativeEngine() override { shutDown(); }
 
  private:
+  bool readAccelerator(Napi::Env env, const Napi::Object& given) {
+    engine::AcceleratorOptions& accelerator = options_.accelerator;
+    accelerator.recordsInFlight = static_cast<uint32_t>(number(given, "recordsInFlight"));
+    accelerator.policy.spotEvery = static_cast<uint32_t>(number(given, "checkEvery"));
+    // Whoever names a driver wants it to work; software helps when it is full or gone.
+    accelerator.policy.smallMax = given.Get("always").ToBoolean() ? 0 : -1;
+    accelerator.policy.queueLimit = kAcceleratorQueue;
+    std::string why;
+    if (nameAccelerator(given.Get("driver").ToString().Utf8Value(), given.Get("argument").ToString().Utf8Value(), accelerator, why)) return true;
+    Napi::Error error = Napi::Error::New(env, why);
+    error.Set("code", Napi::String::New(env, "ERR_SOCRYPT_DRIVER"));
+    error.ThrowAsJavaScriptException();
+    return false;
+  }
+
   Napi::Value listen(const Napi::CallbackInfo& info) {
     if (!alive(info.Env())) return {};
     const char* call = "listen";
@@ -135,8 +155,9 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   }
 
   void start(const Napi::CallbackInfo& info) {
-    if (!alive(info.Env()) || engine_->start()) return;
-    Napi::Error error = Napi::Error::New(info.Env(), "no crypto driver passed its known-answer tests on this machine");
+    std::string why;
+    if (!alive(info.Env()) || engine_->start(why)) return;
+    Napi::Error error = Napi::Error::New(info.Env(), why);
     error.Set("code", Napi::String::New(info.Env(), "ERR_SOCRYPT_DRIVER"));
     error.ThrowAsJavaScriptException();
   }

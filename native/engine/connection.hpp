@@ -15,6 +15,7 @@
 #include "engine/file_cache.hpp"
 #include "engine/http/http.hpp"
 #include "engine/paths/nic_flow.hpp"
+#include "engine/paths/burst_queue.hpp"
 #include "engine/paths/path.hpp"
 #include "record/record.hpp"
 
@@ -37,6 +38,17 @@ class Buffer {
     if (start_ + size_ + bytes.size() > capacity_) grow(size_ + bytes.size());
     std::memcpy(data_.get() + start_ + size_, bytes.data(), bytes.size());
     size_ += static_cast<uint32_t>(bytes.size());
+  }
+  void prepend(std::span<const uint8_t> bytes) {
+    if (bytes.empty()) return;
+    auto both = std::make_unique_for_overwrite<uint8_t[]>(bytes.size() + size_);
+    std::memcpy(both.get(), bytes.data(), bytes.size());
+    if (size_ != 0) std::memcpy(both.get() + bytes.size(), data_.get() + start_, size_);
+    const size_t size = bytes.size() + size_;
+    counters_->add(Counter::buffer_bytes_used, size - capacity_);
+    data_ = std::move(both);
+    start_ = 0;
+    size_ = capacity_ = static_cast<uint32_t>(size);
   }
   void consume(size_t n) noexcept {
     start_ += static_cast<uint32_t>(n);
@@ -141,6 +153,8 @@ struct Connection : DeadlineNode {
   bool dead : 1 = false;
 
   bool renegotiationRefused : 1 = false;
+  bool opening : 1 = false;          // rxPath has records to open, or no memory for them; `in` is what is behind them
+  bool starved : 1 = false;          // told by a path that it has no memory now
 
   uint8_t warningAlerts = 0;          // without application data between them
   uint8_t controlCredit = kControlCredit;  // handshake records that the peer may still have looked at
@@ -166,6 +180,7 @@ struct Connection : DeadlineNode {
 
   record::RecordWriter tx;
   record::RecordReader rx;
+  BurstQueue txBursts, rxBursts;
   Buffer in;     // ciphertext of an incomplete record, or that must wait
   Buffer plain;  // plaintext of incomplete or waiting requests
   Buffer post;   // handshake content that did not fit into the ring

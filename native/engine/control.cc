@@ -150,14 +150,7 @@ void Engine::onEstablish(Connection& c, MessageReader& reader) {
 
 void Engine::resumeReceive(Connection& c) {
   c.receivePaused = false;
-  if (!c.in.empty()) {
-    const auto waiting = c.in.view();
-    const size_t length = waiting.size();
-    std::memcpy(readBuffer_.get(), waiting.data(), length);
-    c.in.clear();
-    openRecords(c, {readBuffer_.get(), length});
-  }
-  if (!c.dead && c.readable) onReadable(c);
+  continueReceive(c);
   // A response may have been waiting for its turn to ask for new keys.
   if (!c.dead) serve(c, {});
 }

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <future>
 
 #include "ocf/drivers/soft.hpp"
 
@@ -26,7 +27,9 @@ constexpr uint64_t kLingerNs = 2 * kSecond;
 constexpr uint64_t kMinRecordLimit = 16;
 constexpr int kAcceptsPerTurn = 64;
 constexpr uint64_t kAcceptPauseNs = kSecond / 10;
-constexpr uint64_t kListenerEvent = UINT64_MAX, kWakeEvent = UINT64_MAX - 1;
+constexpr uint64_t kListenerEvent = UINT64_MAX, kWakeEvent = UINT64_MAX - 1, kOffloadEvent = UINT64_MAX - 2;
+// How long a driver that says nothing goes unasked: deadlines of its own are noticed by asking.
+constexpr int kOffloadWaitMs = 20;
 
 uint64_t clockNs(clockid_t clock) noexcept {
   timespec t;
@@ -114,10 +117,39 @@ int Engine::listen(const char** call) {
   return 0;
 }
 
-bool Engine::start() {
+bool Engine::start(std::string& why) {
+  const auto attached = std::make_shared<std::promise<bool>>();
+  // Drivers belong to the thread that calls them, from the first call on.
+  thread_ = std::thread([this, attached, &why] {
+    const bool good = attachDrivers(why);
+    attached->set_value(good);
+    if (good) run();
+  });
+  if (attached->get_future().get()) return true;
+  thread_.join();
+  return false;
+}
+
+bool Engine::attachDrivers(std::string& why) {
   ocf::Status status = ocf::Status::Ok;
-  if (framework_.attach(ocf::makeSoftDriver(), &status) == 0) return false;
-  thread_ = std::thread([this] { run(); });
+  if (framework_.attach(ocf::makeSoftDriver(), &status) == 0) {
+    why = "the software driver gave wrong answers to its known-answer tests on this machine";
+    return false;
+  }
+  std::vector<uint32_t> drivers;
+  for (const auto& make : options_.accelerator.drivers) {
+    auto driver = make(why);
+    if (driver == nullptr) return false;
+    const std::string name(driver->name());
+    drivers.push_back(framework_.attach(std::move(driver), &status));
+    if (drivers.back() != 0) continue;
+    why = "the driver " + name + (status == ocf::Status::NoDriver ? " has none of the algorithms of TLS records" : " gave wrong answers to its known-answer tests");
+    return false;
+  }
+  if (drivers.empty() && !options_.accelerator.inThread) return true;
+  framework_.setPolicy(options_.accelerator.policy);
+  accelerator_ = std::make_unique<AcceleratorPath>(framework_, std::move(drivers), counters_, options_.accelerator);
+  paths_.insert(paths_.begin(), accelerator_.get());
   return true;
 }
 
@@ -145,11 +177,16 @@ void Engine::run() {
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.get(), &event);
   event.data.u64 = kWakeEvent;
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, doorbell_->fd(), &event);
+  if (accelerator_) {
+    event.data.u64 = kOffloadEvent;
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, accelerator_->wakeFd(), &event);
+  }
 
   while (!stopping_.load(std::memory_order_acquire)) loopOnce();
 
   for (auto& connection : connections_)
     if (connection) destroy(*connection, Counter::closed_drain);
+  if (accelerator_) accelerator_->stop();
   graveyard_.clear();
   if (nic_) nic_->releaseForgotten();
   announce();
@@ -163,7 +200,7 @@ void Engine::run() {
 void Engine::loopOnce() {
   epoll_event events[256];
   int timeout = -1;
-  if (!ready_.empty()) {
+  if (!ready_.empty() || (accelerator_ && accelerator_->hasNext())) {
     timeout = 0;
   } else {
     const uint64_t next = std::min({deadlines_.nearest(), drainUntil_, acceptAgainAt_, nicTickAt_});
@@ -171,6 +208,7 @@ void Engine::loopOnce() {
       const uint64_t now = clockNs(CLOCK_MONOTONIC);
       timeout = next <= now ? 0 : static_cast<int>(std::min<uint64_t>((next - now) / 1'000'000 + 1, 60'000));
     }
+    if (accelerator_ && accelerator_->busy() && (timeout < 0 || timeout > kOffloadWaitMs)) timeout = kOffloadWaitMs;
     // An exchange, here and in poll(): what the other side published before its own exchange is seen after it.
     doorbell_->fallAsleep();
     if (!control_->empty() || (separate_ && !separate_->empty())) timeout = 0;
@@ -188,6 +226,8 @@ void Engine::loopOnce() {
     const uint64_t id = events[i].data.u64;
     if (id == kListenerEvent) {
       acceptable = true;
+    } else if (id == kOffloadEvent) {
+      // Looked at below, whatever woke us.
     } else if (id == kWakeEvent) {
       uint64_t ignored;
       [[maybe_unused]] const auto n = read(doorbell_->fd(), &ignored, sizeof ignored);
@@ -201,6 +241,7 @@ void Engine::loopOnce() {
       if ((what & EPOLLOUT) != 0 && !c->dead && (!c->sent() || c->closing)) serve(*c, {});
     }
   }
+  if (accelerator_) harvestOffload();
   coldReader_.harvest(coldDone_);
   for (const auto& done : coldDone_) {
     if (Connection* c = find(done.connection)) {
@@ -241,6 +282,7 @@ void Engine::loopOnce() {
   graveyard_.clear();
   if (nic_) nic_->releaseForgotten();
   announce();
+  if (accelerator_) accelerator_->flush();
   counters_.add(Counter::busy_ns, clockNs(CLOCK_MONOTONIC) - now_);
 }
 

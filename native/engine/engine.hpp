@@ -35,6 +35,7 @@
 #include "engine/file_cache.hpp"
 #include "engine/messages.hpp"
 #include "engine/paths/nic.hpp"
+#include "engine/paths/accelerator.hpp"
 #include "engine/paths/software.hpp"
 #include "ocf/ocf.hpp"
 
@@ -75,6 +76,7 @@ struct EngineOptions {
   bool nicMustRetain = false;  // see NicPath
   ZeroCopy zeroCopy = ZeroCopy::Guard;
   OnDeviceLoss onDeviceLoss = OnDeviceLoss::Software;
+  AcceleratorOptions accelerator;  // without drivers: software seals
 };
 
 class Engine {
@@ -89,8 +91,8 @@ class Engine {
   /// Binds and listens; 0, or an errno, and `call` says of which system call. `port()` tells the port then.
   int listen(const char** call);
   [[nodiscard]] uint16_t port() const noexcept { return options_.port; }
-  /// False when no crypto driver passed its known-answer tests.
-  [[nodiscard]] bool start();
+  /// False when a crypto driver could not be had, or gave wrong answers: `why` says which.
+  [[nodiscard]] bool start(std::string& why);
   /// Copies whole messages from the engine into `into`; returns the bytes used.
   size_t poll(std::span<uint8_t> into) { return control_->poll(into); }
   /// Takes whole messages from `messages`; returns how many bytes were taken.
@@ -103,6 +105,7 @@ class Engine {
 
  private:
   // engine.cc
+  [[nodiscard]] bool attachDrivers(std::string& why);
   void run();
   void loopOnce();
   void announce();
@@ -148,6 +151,22 @@ class Engine {
   void onHandshakeBytes(Connection& c, std::span<uint8_t> bytes);
   bool passHandshakeBytes(Connection& c, std::span<const uint8_t> bytes);
   void openRecords(Connection& c, std::span<uint8_t> bytes);
+  struct Received {
+    size_t plain = 0;  // bytes of application data
+    bool ended = false;   // nothing more is to be done for the connection
+    bool failed = false;  // and `alert` is owed to the peer
+    record::Alert alert = record::Alert::InternalError;
+    void refuse(record::Alert why) noexcept {
+      failed = true;
+      alert = why;
+    }
+  };
+  template <typename Next>
+  void takeRecords(Connection& c, uint8_t* to, Received& received, Next next);
+  void serveReceived(Connection& c, std::span<uint8_t> plain, const Received& received);
+  bool openLater(Connection& c, std::span<const uint8_t> bytes);
+  void onOpened(Connection& c, Burst& burst);
+  void continueReceive(Connection& c);
   /// Refused: the peer is owed unexpected_message. Ended: nothing more is to be done for the connection.
   enum class Verdict : uint8_t { GoOn, Refused, Ended };
   Verdict onControlRecord(Connection& c, const record::RecordReader::Opened& opened);
@@ -197,6 +216,9 @@ class Engine {
   bool takeKeys(Connection& c, Direction direction, const record::TrafficKeys& keys);
   void setPath(Connection& c, Direction direction, OffloadPath* path);
   bool emit(Connection& c, record::ContentType type, std::span<const record::Slot> slots);
+  /// What the accelerator has done meanwhile.
+  void harvestOffload();
+  void onAcceleratorsChanged();
 
   // nic.cc
   void attachNic();
@@ -262,6 +284,8 @@ class Engine {
   static constexpr size_t kSlots = 16;
   std::array<record::Slot, kSlots> slots_{};
   SoftwarePath software_;
+  std::unique_ptr<AcceleratorPath> accelerator_;
+  std::vector<uint64_t> starvedNow_;
   std::vector<OffloadPath*> paths_;  // the best first, software last
   std::unique_ptr<NicPath> nic_;
   std::vector<uint64_t> nicWatched_;  // something of theirs is not acknowledged

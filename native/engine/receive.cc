@@ -29,7 +29,7 @@ static_assert(kPlainHttpAnswer.size() - kPlainHttpAnswer.find("\r\n\r\n") - 4 ==
 bool Engine::mayRead(const Connection& c) const noexcept {
   if (c.dead || c.endOfStream) return false;
   if (c.phase == Phase::Linger) return true;
-  if (c.awaitingControl || c.receivePaused || c.upBlocked) return false;
+  if (c.awaitingControl || c.receivePaused || c.upBlocked || c.opening) return false;
   // Requests that wait for their turn are bounded; the rest stays in the socket, and TCP slows the peer.
   return !c.closing && c.plain.size() < options_.http.maxHeaderBytes;
 }
@@ -135,44 +135,105 @@ Engine::Verdict Engine::onControlRecord(Connection& c, const record::RecordReade
   }
 }
 
-void Engine::openRecords(Connection& c, std::span<uint8_t> bytes) {
-  size_t at = 0, plainLength = 0;
-  bool failed = false;
-  record::Alert alert = record::Alert::InternalError;
-  while (!c.receivePaused && !c.peerClosed && at < bytes.size()) {
+/// Takes records from `next(opened)` in turn; contents of application data move together at `to`, so that requests split
+/// over records read as one text.
+template <typename Next>
+void Engine::takeRecords(Connection& c, uint8_t* to, Received& received, Next next) {
+  while (!c.receivePaused && !c.peerClosed) {
     record::RecordReader::Opened opened;
-    const auto result = c.rxPath->open(c, bytes.subspan(at), opened);
-    if (result == record::RecordReader::Result::NeedMore) break;
+    const auto result = next(opened);
+    if (result == record::RecordReader::Result::NeedMore) return;
     if (result == record::RecordReader::Result::Fail) {
-      failed = true;
-      alert = c.rx.alert();
-      break;
+      received.refuse(c.rx.alert());
+      return;
     }
-    at += opened.consumed;
     counters_.add(Counter::records_opened, c.rxPath->kind());
     if (opened.type == record::ContentType::ApplicationData) {
-      // Contents move together at the front, so that requests split over records read as one text.
       if (opened.content.empty()) continue;
       c.warningAlerts = 0;
-      std::memmove(bytes.data() + plainLength, opened.content.data(), opened.content.size());
-      plainLength += opened.content.size();
+      std::memmove(to + received.plain, opened.content.data(), opened.content.size());
+      received.plain += opened.content.size();
     } else {
       const Verdict verdict = onControlRecord(c, opened);
-      if (verdict == Verdict::Ended) return;
-      if (verdict == Verdict::Refused) {
-        failed = true;
-        alert = record::Alert::UnexpectedMessage;
-        break;
-      }
+      received.ended = verdict == Verdict::Ended;
+      if (verdict == Verdict::Refused) received.refuse(record::Alert::UnexpectedMessage);
+      if (verdict != Verdict::GoOn) return;
     }
   }
-  if (!failed && !c.peerClosed && at < bytes.size()) c.in.append(bytes.subspan(at));
-  counters_.add(Counter::plaintext_bytes_in, c.rxPath->kind(), plainLength);
-  if (plainLength != 0 || c.peerClosed) serve(c, bytes.first(plainLength));
-  if (failed && !c.dead) {
-    if (alert == record::Alert::BadRecordMac) counters_.add(Counter::decrypt_errors);
-    abort(c, alert, Counter::closed_error);
+}
+
+void Engine::serveReceived(Connection& c, std::span<uint8_t> plain, const Received& received) {
+  counters_.add(Counter::plaintext_bytes_in, c.rxPath->kind(), plain.size());
+  if (!plain.empty() || c.peerClosed) serve(c, plain);
+  if (received.failed && !c.dead) {
+    if (received.alert == record::Alert::BadRecordMac) counters_.add(Counter::decrypt_errors);
+    abort(c, received.alert, Counter::closed_error);
   }
+}
+
+void Engine::openRecords(Connection& c, std::span<uint8_t> bytes) {
+  if (c.rxPath->opensLater() && openLater(c, bytes)) return;
+  size_t at = 0;
+  Received received;
+  takeRecords(c, bytes.data(), received, [&](record::RecordReader::Opened& opened) {
+    if (at == bytes.size()) return record::RecordReader::Result::NeedMore;
+    const auto result = c.rxPath->open(c, bytes.subspan(at), opened);
+    if (result == record::RecordReader::Result::Record) at += opened.consumed;
+    return result;
+  });
+  if (received.ended) return;
+  if (!received.failed && !c.peerClosed && at < bytes.size()) c.in.append(bytes.subspan(at));
+  serveReceived(c, bytes.first(received.plain), received);
+}
+
+/// Has the path begin with the records at hand; the rest waits. False: the first of them is bad.
+bool Engine::openLater(Connection& c, std::span<const uint8_t> bytes) {
+  size_t taken = 0;
+  if (!c.receivePaused && !c.peerClosed) {
+    const auto later = c.rxPath->openLater(c, bytes);
+    if (later.what == OffloadPath::Later::Bad) return false;
+    c.opening = later.what != OffloadPath::Later::NeedMore;
+    taken = later.taken;
+  }
+  if (!c.peerClosed) c.in.append(bytes.subspan(taken));
+  return true;
+}
+
+/// Records that were opened elsewhere are here.
+void Engine::onOpened(Connection& c, Burst& burst) {
+  c.opening = false;
+  if (c.closing) return;
+  size_t i = 0;
+  Received received;
+  const size_t before = c.rx.framing().before;
+  takeRecords(c, burst.out.get(), received, [&](record::RecordReader::Opened& opened) {
+    if (i == burst.records) return record::RecordReader::Result::NeedMore;
+    const size_t at = burst.at(i);
+    const auto result = c.rx.finish(burst.ops[i].status, burst.in.get() + at, {burst.out.get() + at + before, burst.framed[i].innerLength}, opened);
+    ++i;
+    return result;
+  });
+  if (received.ended) return;
+  if (c.receivePaused && !received.failed && i < burst.records) {
+    // What stands behind a KeyUpdate is opened again, from its ciphertext, under the keys that follow.
+    c.in.prepend({burst.in.get() + burst.at(i), burst.length - burst.at(i)});
+  }
+  if (c.peerClosed) c.in.clear();
+  serveReceived(c, {burst.out.get(), received.plain}, received);
+  if (!c.dead && !c.closing) continueReceive(c);
+}
+
+/// Goes on with what was received and is not open yet, then with what the socket has.
+void Engine::continueReceive(Connection& c) {
+  if (c.opening || c.receivePaused) return;
+  if (!c.in.empty()) {
+    const auto waiting = c.in.view();
+    const size_t length = waiting.size();
+    std::memcpy(readBuffer_.get(), waiting.data(), length);
+    c.in.clear();
+    openRecords(c, {readBuffer_.get(), length});
+  }
+  if (!c.dead && c.readable) onReadable(c);
 }
 
 }  // namespace socrypt::engine

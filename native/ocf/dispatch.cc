@@ -182,6 +182,9 @@ Framework::Placed Framework::assign(Op& op, const Unit* avoid, bool mayRefuse) n
 double Framework::scoreOf(const Candidate& candidate, const Session& session, const Op& op, float costNs,
                           size_t index) const noexcept {
   const Unit& unit = *candidate.unit;
+  // What several drivers have failed at is not tried out on the next one.
+  constexpr uint8_t kTired = kMaxTries / 2;
+  if (op.fw.tries >= kTired && unit.sync) return -1;
   constexpr double kLastResort = 1e18;
   double penalty = 0;
   if (unit.plainSoftware()) {

@@ -17,15 +17,14 @@ constexpr uint64_t kLastSeq = std::numeric_limits<uint64_t>::max();
 // RFC 5246 6.2.3.3: "seq_num + TLSCompressed.type + TLSCompressed.version + TLSCompressed.length".
 using Aad12 = std::array<uint8_t, kAadLength12>;
 
-ocf::SessionHandle openSession(ocf::Framework& framework, const TrafficKeys& keys, ocf::Status* status) {
+ocf::SessionHandle openSession(ocf::Framework& framework, const TrafficKeys& keys, uint32_t needs, ocf::Status* status) {
   const SuiteFacts facts = factsOf(keys.suite);
   if (!facts.known) {
     *status = ocf::Status::Invalid;
     return nullptr;
   }
   const ocf::Alg alg{.id = facts.alg, .key = std::span(keys.key).first(ocf::keyLength(facts.alg))};
-  // Records are sealed in line.
-  return framework.open({.chain = {&alg, 1}, .needs = ocf::Caps::Sync}, status);
+  return framework.open({.chain = {&alg, 1}, .needs = needs}, status);
 }
 
 // The iv with zeros where TLS 1.2 AES-GCM has its explicit nonce.
@@ -93,9 +92,9 @@ void TrafficKeys::wipe() noexcept {
 
 RecordWriter::~RecordWriter() { ocf::wipe(iv_.data(), iv_.size()); }
 
-ocf::Status RecordWriter::install(const TrafficKeys& keys) {
+ocf::Status RecordWriter::install(const TrafficKeys& keys, uint32_t needs) {
   ocf::Status status = ocf::Status::Ok;
-  ocf::SessionHandle session = openSession(*framework_, keys, &status);
+  ocf::SessionHandle session = openSession(*framework_, keys, needs, &status);
   if (session == nullptr) return status;
   session_ = std::move(session);
   iv_ = staticIv(keys);
@@ -213,9 +212,9 @@ size_t RecordWriter::seal(ContentType type, std::span<const Slot> slots) {
 
 RecordReader::~RecordReader() { ocf::wipe(iv_.data(), iv_.size()); }
 
-ocf::Status RecordReader::install(const TrafficKeys& keys) {
+ocf::Status RecordReader::install(const TrafficKeys& keys, uint32_t needs) {
   ocf::Status status = ocf::Status::Ok;
-  ocf::SessionHandle session = openSession(*framework_, keys, &status);
+  ocf::SessionHandle session = openSession(*framework_, keys, needs, &status);
   if (session == nullptr) return status;
   session_ = std::move(session);
   iv_ = staticIv(keys);
@@ -270,49 +269,46 @@ size_t RecordReader::recordLength(std::span<const uint8_t> buffer) const noexcep
   return kHeaderLength + ciphertextLength(buffer.data());
 }
 
-RecordReader::Result RecordReader::open(std::span<uint8_t> buffer, Opened& opened) {
+RecordReader::Result RecordReader::begin(std::span<const uint8_t> buffer, uint64_t ahead, uint64_t bytesAhead, Framed& framed,
+                                         Alert& alert) const noexcept {
+  alert = alert_;
   if (failed_) return Result::Fail;
-  if (session_ == nullptr) return fail(Alert::InternalError);
+  alert = Alert::InternalError;
+  if (session_ == nullptr) return Result::Fail;
   if (buffer.size() < kHeaderLength) return Result::NeedMore;
-  Alert refused;
-  if (headerFails(buffer, refused)) return fail(refused);
+  if (headerFails(buffer, alert)) return Result::Fail;
   const size_t whole = kHeaderLength + ciphertextLength(buffer.data());
   if (buffer.size() < whole) return Result::NeedMore;
   // RFC 8446 5.3: "would need to wrap a sequence number, it MUST either rekey (Section 4.6.3) or terminate".
-  if (recordSeq_ == kLastSeq) return fail(Alert::InternalError);
+  alert = Alert::InternalError;
+  if (ahead >= kLastSeq - recordSeq_) return Result::Fail;
 
-  const size_t before = facts_.framing.before;
-  ocf::Seg segment{buffer.data() + before, static_cast<uint32_t>(whole - before)};
-  Aad12 aad;
-  ocf::Op op;
-  op.ses = session_.get();
-  op.kind = ocf::Kind::Open;
-  op.flags = 0;
-  op.status = ocf::Status::Pending;
-  op.nIn = op.nOut = 1;
-  op.in = op.out = &segment;
-  op.skip = op.outSkip = 0;
-  op.len = op.tagAt = static_cast<uint32_t>(segment.n - kTagLength);
-  op.opaque = nullptr;
-  op.done = nullptr;
-  writeNonce(op.iv, iv_, recordSeq_);
+  const uint8_t before = facts_.framing.before;
+  const uint64_t seq = recordSeq_ + ahead;
+  framed.ref = {streamOffset_ + bytesAhead, static_cast<uint32_t>(whole), epoch_, seq};
+  framed.innerLength = static_cast<uint32_t>(whole - before - kTagLength);
+  writeNonce(framed.nonce.data(), iv_, seq);
   if (facts_.tls12) {
     // The peer chooses its explicit nonce; that it is not used twice is the peer's affair.
-    if (before != kHeaderLength) std::memcpy(op.iv + kSaltLength, buffer.data() + kHeaderLength, kExplicitNonceLength);
-    writeAad12(aad, recordSeq_, buffer.data(), op.len);
-    op.aad = {aad.data(), kAadLength12};
+    if (before != kHeaderLength) std::memcpy(framed.nonce.data() + kSaltLength, buffer.data() + kHeaderLength, kExplicitNonceLength);
+    writeAad12(framed.aad, seq, buffer.data(), framed.innerLength);
+    framed.aadLength = kAadLength12;
   } else {
-    op.aad = {buffer.data(), kHeaderLength};
+    std::memcpy(framed.aad.data(), buffer.data(), kHeaderLength);
+    framed.aadLength = kHeaderLength;
   }
-  ocf::Op* list[] = {&op};
-  if (framework_->dispatch(list, 1) != 1) return fail(Alert::InternalError);
+  return Result::Record;
+}
+
+RecordReader::Result RecordReader::finish(ocf::Status status, const uint8_t* header, std::span<uint8_t> inner, Opened& opened) noexcept {
+  if (failed_) return Result::Fail;
   // RFC 8446 5.2: "If the decryption fails, the receiver MUST terminate the connection with a "bad_record_mac"
   // alert." RFC 5246 6.2.3.3: "If the decryption fails, a fatal bad_record_mac alert MUST be generated."
-  if (op.status == ocf::Status::BadTag) return fail(Alert::BadRecordMac);
-  if (op.status != ocf::Status::Ok) return fail(Alert::InternalError);
+  if (status == ocf::Status::BadTag) return fail(Alert::BadRecordMac);
+  if (status != ocf::Status::Ok) return fail(Alert::InternalError);
 
-  size_t contentLength = op.len;
-  auto type = static_cast<ContentType>(buffer[0]);
+  size_t contentLength = inner.size();
+  auto type = static_cast<ContentType>(header[0]);
   if (facts_.tls12) {
     // RFC 5246 6.2.1: a plaintext is at most 2^14 bytes, and there is no compression to make it longer.
     if (contentLength > kMaxPlaintext) return fail(Alert::RecordOverflow);
@@ -320,11 +316,11 @@ RecordReader::Result RecordReader::open(std::span<uint8_t> buffer, Opened& opene
     // RFC 8446 5.4: content, type and padding together are at most 2^14 + 1 bytes.
     // RFC 8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets".
     if (contentLength > kMaxPlaintext + 1) return fail(Alert::RecordOverflow);
-    const size_t inner = withoutPadding(segment.p, contentLength);
+    const size_t used = withoutPadding(inner.data(), contentLength);
     // RFC 8446 5.4: "does not find a non-zero octet in the cleartext, it MUST terminate the connection".
-    if (inner == 0) return fail(Alert::UnexpectedMessage);
-    contentLength = inner - 1;
-    type = static_cast<ContentType>(segment.p[contentLength]);
+    if (used == 0) return fail(Alert::UnexpectedMessage);
+    contentLength = used - 1;
+    type = static_cast<ContentType>(inner[contentLength]);
   }
   switch (type) {
     case ContentType::ApplicationData: break;
@@ -342,9 +338,35 @@ RecordReader::Result RecordReader::open(std::span<uint8_t> buffer, Opened& opene
     return fail(Alert::UnexpectedMessage);
   }
   ++recordSeq_;
-  opened = {type, {segment.p, contentLength}, whole};
+  const size_t whole = kHeaderLength + ciphertextLength(header);
+  opened = {type, inner.first(contentLength), whole};
   streamOffset_ += whole;
   return Result::Record;
+}
+
+RecordReader::Result RecordReader::open(std::span<uint8_t> buffer, Opened& opened) {
+  Framed framed;
+  Alert refused;
+  const Result found = begin(buffer, 0, 0, framed, refused);
+  if (found == Result::Fail) return fail(refused);
+  if (found == Result::NeedMore) return found;
+  ocf::Seg segment{buffer.data() + facts_.framing.before, framed.innerLength + static_cast<uint32_t>(kTagLength)};
+  ocf::Op op;
+  op.ses = session_.get();
+  op.kind = ocf::Kind::Open;
+  op.flags = 0;
+  op.status = ocf::Status::Pending;
+  op.nIn = op.nOut = 1;
+  std::memcpy(op.iv, framed.nonce.data(), framed.nonce.size());
+  op.in = op.out = &segment;
+  op.aad = {framed.aad.data(), framed.aadLength};
+  op.skip = op.outSkip = 0;
+  op.len = op.tagAt = framed.innerLength;
+  op.opaque = nullptr;
+  op.done = nullptr;
+  ocf::Op* list[] = {&op};
+  if (framework_->dispatch(list, 1) != 1) return fail(Alert::InternalError);
+  return finish(op.status, buffer.data(), {segment.p, framed.innerLength}, opened);
 }
 
 }  // namespace socrypt::record

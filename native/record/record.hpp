@@ -74,14 +74,14 @@ struct RecordRef {
 /// TLS 1.2's additional data; that of TLS 1.3 is the header (RFC 8446 5.2).
 inline constexpr size_t kAadLength12 = 13;
 
-/// A record that was framed and not sealed: what sealing it takes besides the key and the payload.
+/// A record that was framed and not sealed, or received and not opened: what that takes besides the key.
 struct Framed {
   RecordRef ref;
   std::array<uint8_t, 12> nonce;
   std::array<uint8_t, kAadLength12> aad;
   uint8_t aadLength;
-  /// Bytes to encrypt, from framing().before on: the payload and, in TLS 1.3, the content type. The tag
-  /// goes behind them.
+  /// Bytes to encrypt or decrypt, from framing().before on: the payload and, in TLS 1.3, the content type. The tag
+  /// stands behind them.
   uint32_t innerLength;
 };
 
@@ -93,9 +93,13 @@ class RecordWriter {
   ~RecordWriter();
 
   /// setCrypt for this direction. NoDriver when no driver has the suite, Invalid when it is none of ours;
-  /// the old keys stay then.
-  [[nodiscard]] ocf::Status install(const TrafficKeys& keys);
+  /// the old keys stay then. `needs` are flags of ocf::Caps: seal() takes a synchronous driver.
+  [[nodiscard]] ocf::Status install(const TrafficKeys& keys, uint32_t needs = ocf::Caps::Sync);
   [[nodiscard]] bool ready() const noexcept { return session_ != nullptr; }
+  /// For whoever seals what frame() framed.
+  [[nodiscard]] ocf::Session* session() const noexcept { return session_.get(); }
+  /// The session of keys that are replaced next, for as long as their records are not all dispatched.
+  [[nodiscard]] ocf::SessionHandle releaseSession() noexcept { return std::move(session_); }
 
   /// Writes header, nonce, content type and tag around every slot's payload, as the suite has them, and
   /// encrypts in place, in order, in bursts. Returns how many records were sealed (a prefix). Fewer than given means one of:
@@ -158,12 +162,21 @@ class RecordReader {
   RecordReader& operator=(RecordReader&&) noexcept = default;
   ~RecordReader();
 
-  [[nodiscard]] ocf::Status install(const TrafficKeys& keys);
+  [[nodiscard]] ocf::Status install(const TrafficKeys& keys, uint32_t needs = ocf::Caps::Sync);
   [[nodiscard]] bool ready() const noexcept { return session_ != nullptr; }
+  [[nodiscard]] ocf::Session* session() const noexcept { return session_.get(); }
 
   /// Opens the first record of `buffer` in place. Nothing is released before its tag verified. Records
   /// without application data, of whatever kind and under whatever keys, are taken 32 in a row and no more.
   [[nodiscard]] Result open(std::span<uint8_t> buffer, Opened& opened);
+
+  /// The two halves of open(), for a path that opens records elsewhere, several at a time. begin() looks at the record
+  /// that comes `ahead` records, of `bytesAhead` bytes, after the last one that was finished; nothing is changed by it,
+  /// and on Fail `alert` is what finishing that record would say. finish() is told in turn what became of each: `header`
+  /// is the record's, `inner` its framed.innerLength decrypted bytes.
+  [[nodiscard]] Result begin(std::span<const uint8_t> buffer, uint64_t ahead, uint64_t bytesAhead, Framed& framed,
+                             Alert& alert) const noexcept;
+  [[nodiscard]] Result finish(ocf::Status status, const uint8_t* header, std::span<uint8_t> inner, Opened& opened) noexcept;
 
   /// Bytes that the record at the start of `buffer` needs in all; 0 when even the header is missing
   /// or it is bad (open() says how). For sizing buffers only.
@@ -172,6 +185,7 @@ class RecordReader {
   [[nodiscard]] Alert alert() const noexcept { return alert_; }
   [[nodiscard]] bool tls12() const noexcept { return facts_.tls12; }
   [[nodiscard]] Suite suite() const noexcept { return suite_; }
+  [[nodiscard]] Framing framing() const noexcept { return facts_.framing; }
   [[nodiscard]] uint64_t recordSeq() const noexcept { return recordSeq_; }
   [[nodiscard]] uint32_t epoch() const noexcept { return epoch_; }
   [[nodiscard]] uint64_t streamOffset() const noexcept { return streamOffset_; }

@@ -83,6 +83,16 @@ function vaesCheck({ features }: Diagnosis['cpu'], engine: string): ProbeResult 
       };
 }
 
+function acceleratorCheck({ cores }: Diagnosis['cpu']): ProbeResult {
+  return cores > 1
+    ? {
+        ok: true,
+        detail:
+          '--offload accelerator:thread has a thread per engine encrypt; in the engine itself it costs less (docs/benchmarks.md)',
+      }
+    : { ok: false, detail: 'one core: a thread that encrypts would take the time that it saves' };
+}
+
 function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
@@ -113,6 +123,7 @@ export function diagnose(addon: Pick<NativeAddon, 'crypto' | 'probe'> = native):
       check('openat2', probe.openat2(), true),
       check('open files', fileLimitCheck(openFileLimit())),
       check('VAES', vaesCheck(cpu, engine)),
+      check('accelerator', acceleratorCheck(cpu)),
       check('io_uring', probe.ioUring()),
       check('kernel TLS', probe.kernelTls()),
       check('AF_XDP', probe.afXdp()),

@@ -282,6 +282,20 @@ export const families: readonly Family[] = [
     'Keys that the path asked for did not take, by reason; another path took them.',
     labelled('reason', prefixed('not_taken_', REFUSALS)),
   ),
+  gauge(
+    'socrypt_accelerator_drivers',
+    'Drivers that seal and open records, over all engines, and are well.',
+    plain('accelerators_running'),
+  ),
+  counter(
+    'socrypt_accelerator_ops_total',
+    'Operations that accelerators did, known-answer tests included; taken from one and done elsewhere (rescued); found wrong.',
+    labelled('result', [
+      ['done', 'accelerator_ops'],
+      ['rescued', 'accelerator_rescued'],
+      ['wrong', 'accelerator_wrong'],
+    ]),
+  ),
   counter('socrypt_tls_records_total', 'TLS records sealed (out) and opened (in).', (s) => [
     ...byPath(s, 'records_sealed', { direction: 'out' }),
     ...byPath(s, 'records_opened', { direction: 'in' }),

@@ -1,9 +1,9 @@
 /** Which offload path is taken, and why not a better one: the question that silent fallback leaves open. */
-import { native } from '../native.ts';
+import { type AcceleratorOptions, native } from '../native.ts';
 import type { Settings } from './options.ts';
 
 export interface OffloadReport {
-  readonly path: 'software' | 'nic';
+  readonly path: 'software' | 'accelerator' | 'nic';
   /** What seals: 'ipsec-mb 1.3.0 (VAES)'. */
   readonly engine: string;
   /** One sentence. */
@@ -15,17 +15,64 @@ export interface OffloadReport {
   }[];
 }
 
-/** With `nic` it is the NIC that says (nic.ts), once it is there. */
-export function chooseOffload(wanted: Settings['offload']): OffloadReport {
+/** What `accelerator[:DRIVER[:ARGUMENT]]` says; null for any other path. */
+export function acceleratorOf(
+  settings: Pick<Settings, 'offload' | 'offloadRecords' | 'offloadCheck'>,
+): AcceleratorOptions | null {
+  const [path, driver, ...rest] = settings.offload.split(':');
+  if (path !== 'accelerator') return null;
+  return {
+    driver: driver ?? 'thread',
+    argument: rest.join(':'),
+    recordsInFlight: settings.offloadRecords,
+    checkEvery: settings.offloadCheck,
+    // Whoever names a driver wants to see it work; without a name it is the times that decide.
+    always: driver !== undefined,
+  };
+}
+
+// What the machine could do is said by `doctor`; to advise it here would not change the path.
+const NO_KERNEL = { path: 'kernel', why: 'this version hands the kernel no keys' } as const;
+const NO_NIC = { path: 'nic', why: 'no inline-crypto NIC is attached' } as const;
+
+export function chooseOffload(
+  settings: Pick<Settings, 'offload' | 'offloadRecords' | 'offloadCheck'>,
+): OffloadReport {
   const engine = native.crypto.softDriverName();
-  if (wanted === 'software') {
+  if (settings.offload === 'software') {
     return { path: 'software', engine, reason: 'asked for by the option offload', others: [] };
   }
-  // What the machine could do is said by `doctor`; to advise it here would not change the path.
-  const others: OffloadReport['others'] = [
-    { path: 'kernel', why: 'this version hands the kernel no keys' },
-    { path: 'nic', why: 'no inline NIC is attached (--offload nic)' },
-    { path: 'accelerator', why: 'no driver but the software one is registered' },
-  ];
-  return { path: 'software', engine, reason: 'the best path that needs nothing else', others };
+  const accelerator = acceleratorOf(settings);
+  if (accelerator !== null) {
+    const { driver, argument, always } = accelerator;
+    const help = always ? 'when it is full or gone' : 'whenever that is predicted to be faster';
+    return {
+      path: 'accelerator',
+      engine: `${driver}${argument === '' ? '' : ` ${argument}`}, ${engine} ${help}`,
+      reason: 'asked for by the option offload',
+      others: [NO_KERNEL, NO_NIC],
+    };
+  }
+  const why = 'not asked for: --offload accelerator:thread has another thread encrypt';
+  return {
+    path: 'software',
+    engine,
+    reason: 'the cheapest path of this version',
+    others: [NO_KERNEL, NO_NIC, { path: 'accelerator', why }],
+  };
+}
+
+/** The report as it is now: of `engines` engines, `running` drivers are left. */
+export function offloadNow(report: OffloadReport, running: number, engines: number): OffloadReport {
+  if (report.path !== 'accelerator' || engines === 0 || running > 0) return report;
+  if (report.engine.startsWith('soft')) return report;
+  return {
+    path: 'software',
+    engine: native.crypto.softDriverName(),
+    reason: 'the accelerator is gone, and its sessions have moved',
+    others: [
+      ...report.others,
+      { path: 'accelerator', why: `no driver is left of ${report.engine.split(',')[0]}` },
+    ],
+  };
 }

@@ -34,7 +34,7 @@ import { errnoName, UsageError } from './errors.ts';
 import { openFileLimit, shareFileLimit } from './file-limit.ts';
 import { missingPages } from './named-pages.ts';
 import { attachNic, engineNic, listeningHost, nicReport } from './nic.ts';
-import { chooseOffload, type OffloadReport } from './offload.ts';
+import { acceleratorOf, chooseOffload, type OffloadReport, offloadNow } from './offload.ts';
 import { settingsFromProgram } from './option-sources.ts';
 import { optionKeys, optionOf, type ServeSettings, type Settings } from './options.ts';
 import { type RedirectListener, startRedirect } from './redirect.ts';
@@ -118,7 +118,7 @@ class RunningServer implements Server {
   address = { host: '', port: 0, url: '' };
   settings: Settings;
   credentials: LoadedCredentials;
-  offload: OffloadReport;
+  #offload: OffloadReport;
   readonly #log: Log;
   readonly #startedAt = new Date();
   readonly #layout = new CounterLayout(native.Engine.counterNames);
@@ -149,7 +149,13 @@ class RunningServer implements Server {
     this.#ticketKeyCallback = ticketKeys;
     this.#log = log;
     this.credentials = loadCredentials(settings);
-    this.offload = chooseOffload(settings.offload);
+    this.#offload = chooseOffload(settings);
+  }
+
+  get offload(): OffloadReport {
+    const engines = this.#plane?.counters() ?? [];
+    const running = new EngineCounters(this.#layout, engines).value('accelerators_running');
+    return offloadNow(this.#offload, running, engines.length);
   }
 
   get adminAddress() {
@@ -194,7 +200,7 @@ class RunningServer implements Server {
     const { settings } = this;
     if (settings.offload !== 'nic') return;
     this.#nic = attachNic(settings, this.#log);
-    this.offload = nicReport(this.#nic.status(), settings, this.offload.engine);
+    this.#offload = nicReport(this.#nic.status(), settings, this.#offload.engine);
   }
 
   async #startHandshakes(): Promise<void> {
@@ -327,6 +333,7 @@ class RunningServer implements Server {
             revalidateMs: settings.revalidate,
             keyByOrigin: this.#handler!.keyByOrigin,
             recordLimit: 0,
+            accelerator: acceleratorOf(settings),
           },
         },
         {

@@ -8,6 +8,7 @@ import { ServedRoot } from '../../src/http/root.ts';
 import { native } from '../../src/native.ts';
 import type { HandshakeHandler } from '../../src/plane/engine-link.ts';
 import { Plane } from '../../src/plane/plane.ts';
+import { acceleratorOf } from '../../src/serve/offload.ts';
 import { sessionOptions } from '../support/session-tickets.ts';
 import type { Credentials, Site } from './support.ts';
 
@@ -33,7 +34,7 @@ export const handshakesOf = (credentials: Credentials) =>
 export async function planeWith(
   site: Site,
   handshakes: HandshakeHandler | null,
-  limits: { readonly recordLimit?: number; readonly engines?: number } = {},
+  limits: { readonly recordLimit?: number; readonly engines?: number; readonly offload?: string } = {},
 ) {
   const root = new ServedRoot(site.root);
   const handler = new StaticHandler(root, resolveHttpOptions({}));
@@ -64,6 +65,11 @@ export async function planeWith(
         revalidateMs: 500,
         keyByOrigin: false,
         recordLimit: limits.recordLimit ?? 0,
+        accelerator: acceleratorOf({
+          offload: limits.offload ?? 'software',
+          offloadRecords: 32,
+          offloadCheck: 0,
+        }),
       },
     },
     { handshakes, handler, log: { info() {}, warn() {}, error() {} }, accessLog: null },

@@ -251,137 +251,143 @@ beforeAll(async () => {
   credentials = issue(site.directory);
   big = site.random('big.bin', BIG);
   site.random('small.txt', 700);
-  server = await start(site, credentials, { workers: 1 });
 });
-afterAll(async () => {
-  await server?.close(0);
-  site.remove();
-});
+afterAll(() => site.remove());
 
 const get = (name: string, more = '') => `GET /${name} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
 const last = 'Connection: close\r\n';
 
-describe('what is on the wire', () => {
-  // Until the paths are known to the engine, requests wait for the control plane and records end earlier.
-  beforeAll(() => exchange(server.address.port, credentials, get('small.txt') + get('big.bin', last)));
-
-  it.each(Object.keys(SUITES))('equals an oracle, record by record: %s', async (suite) => {
-    const captured = await capture(
-      server.address.port,
-      credentials,
-      get('small.txt') + get('big.bin') + get('small.txt', last),
-      suite,
-    );
-    const { records, plaintext, epochs } = openAll(captured.server, captured.secrets, captured.suite);
-    expect(epochs).toBe(1);
-    expect(plaintext.equals(captured.plaintext)).toBe(true);
-    expect(plaintext.includes(big)).toBe(true);
-    const data = records.filter(({ type }) => type === APPLICATION_DATA);
-    const sizes = data.map(({ content }) => content.length);
-    // The first 12 KiB in pieces that a client can open after one round trip, then full records.
-    expect(sizes.slice(0, 3)).toEqual([4096, 4096, 4096]);
-    const full = sizes.slice(3, -1);
-    expect(full.length).toBeGreaterThan(100);
-    expect(full.every((size) => size === 16384)).toBe(true);
-    // close_notify is the last thing said.
-    expect(records.at(-1)).toEqual({ type: ALERT, content: Buffer.from([1, 0]) });
-    expect(records.filter(({ type }) => type === ALERT)).toHaveLength(1);
+describe.each(['software', 'accelerator:thread'])('offload %s', (offload) => {
+  beforeAll(async () => {
+    server = await start(site, credentials, { workers: 1, offload });
   });
+  afterAll(() => server?.close(0));
 
-  it('and so does what the client sent, which the server opened', async () => {
-    const captured = await capture(
-      server.address.port,
-      credentials,
-      get('small.txt', last),
-      'TLS_AES_128_GCM_SHA256',
-    );
-    const client = new Epoch(captured.suite, captured.secrets.get('CLIENT_TRAFFIC_SECRET_0')!);
-    const handshake = new Epoch(captured.suite, captured.secrets.get('CLIENT_HANDSHAKE_TRAFFIC_SECRET')!);
-    const [hello, ...rest] = splitRecords(captured.client).filter((record) => record[0] !== CCS);
-    expect(hello![0]).toBe(HANDSHAKE);
-    expect(handshake.open(rest[0]!).type).toBe(HANDSHAKE);
-    expect(client.open(rest[1]!).content.toString('latin1')).toBe(get('small.txt', last));
-  });
-});
+  describe('what is on the wire', () => {
+    // Until the paths are known to the engine, requests wait for the control plane and records end earlier.
+    beforeAll(() => exchange(server.address.port, credentials, get('small.txt') + get('big.bin', last)));
 
-describe('KeyUpdate', () => {
-  // node:tls has no way to ask for one; openssl s_client does it for a line with "K" (and asks for ours) or "k".
-  it.skipIf(program('openssl') === null)('from the client in mid-download', async () => {
-    const size = 40_000_000;
-    const content = Buffer.alloc(size, randomBytes(99_991));
-    site.plant('long.bin', content);
-    const before = server.stats().counters;
-    const child = track(
-      spawn(
-        'openssl',
-        [
-          ...['s_client', '-connect', `127.0.0.1:${server.address.port}`, '-servername', 'localhost'],
-          ...['-CAfile', credentials.ca, '-verify_return_error', '-brief'],
-        ],
-        { stdio: ['pipe', 'pipe', 'pipe'] },
-      ),
-    );
-    const chunks: Buffer[] = [];
-    let length = 0;
-    let said = '';
-    let asked = 0;
-    child.stderr.on('data', (chunk) => {
-      said += chunk;
-    });
-    child.stdin.write(get('long.bin', last));
-    const counters = () => server.stats().counters;
-    child.stdout.on('data', (chunk: Buffer) => {
-      chunks.push(chunk);
-      length += chunk.length;
-      // Every 8 MB: stops reading, so that the transfer stands still, and asks for new keys.
-      if (length > (asked + 1) * 8_000_000 && asked < 4) {
-        asked += 1;
-        child.stdout.pause();
-        child.stdin.write(asked % 2 === 1 ? 'K\n' : 'k\n');
-        const wanted = before.rekeys_rx! + asked;
-        // s_client looks at its standard input again once it can write: let it, a little at a time.
-        const pump = setInterval(() => {
-          if (counters().rekeys_rx! < wanted && !child.stdout.closed) {
-            child.stdout.read(16384); // also a 'data' event
-          } else {
-            clearInterval(pump);
-            child.stdout.resume();
-          }
-        }, 5);
-      }
-    });
-    await new Promise((done) => child.once('close', done));
-    const all = Buffer.concat(chunks);
-    expect(said).toContain('KEYUPDATE');
-    expect(sha256(all.subarray(all.indexOf('\r\n\r\n') + 4))).toBe(sha256(content));
-    expect(counters().rekeys_rx! - before.rekeys_rx!).toBe(4);
-    // "K" asks for ours in return: two of the four did.
-    expect(counters().rekeys_tx! - before.rekeys_tx!).toBe(2);
-  });
-
-  it('of our own, well before a key has sealed its share', async () => {
-    const limit = 64;
-    const { plane, port, close } = await planeWith(site, handshakesOf(credentials), { recordLimit: limit });
-    try {
-      const captured = await capture(port, credentials, get('big.bin', last), 'TLS_AES_128_GCM_SHA256');
-      expect(captured.plaintext.includes(big)).toBe(true);
+    it.each(Object.keys(SUITES))('equals an oracle, record by record: %s', async (suite) => {
+      const captured = await capture(
+        server.address.port,
+        credentials,
+        get('small.txt') + get('big.bin') + get('small.txt', last),
+        suite,
+      );
       const { records, plaintext, epochs } = openAll(captured.server, captured.secrets, captured.suite);
+      expect(epochs).toBe(1);
       expect(plaintext.equals(captured.plaintext)).toBe(true);
-      const updates = records.filter(({ type }) => type === HANDSHAKE);
-      // update_not_requested: the client's key is as fresh as it was.
-      for (const { content } of updates) expect([...content]).toEqual([KEY_UPDATE, 0, 0, 1, 0]);
-      expect(epochs).toBe(updates.length + 1);
-      expect(updates.length).toBeGreaterThanOrEqual(Math.floor(records.length / limit));
-      let underOneKey = 0;
-      for (const { type, content } of records) {
-        underOneKey += 1;
-        expect(underOneKey).toBeLessThanOrEqual(limit);
-        if (type === HANDSHAKE && content[0] === KEY_UPDATE) underOneKey = 0;
+      expect(plaintext.includes(big)).toBe(true);
+      const data = records.filter(({ type }) => type === APPLICATION_DATA);
+      const sizes = data.map(({ content }) => content.length);
+      // The first 12 KiB in pieces that a client can open after one round trip, then full records.
+      expect(sizes.slice(0, 3)).toEqual([4096, 4096, 4096]);
+      const full = sizes.slice(3, -1);
+      expect(full.length).toBeGreaterThan(100);
+      expect(full.every((size) => size === 16384)).toBe(true);
+      // close_notify is the last thing said.
+      expect(records.at(-1)).toEqual({ type: ALERT, content: Buffer.from([1, 0]) });
+      expect(records.filter(({ type }) => type === ALERT)).toHaveLength(1);
+    });
+
+    it('and so does what the client sent, which the server opened', async () => {
+      const captured = await capture(
+        server.address.port,
+        credentials,
+        get('small.txt', last),
+        'TLS_AES_128_GCM_SHA256',
+      );
+      const client = new Epoch(captured.suite, captured.secrets.get('CLIENT_TRAFFIC_SECRET_0')!);
+      const handshake = new Epoch(captured.suite, captured.secrets.get('CLIENT_HANDSHAKE_TRAFFIC_SECRET')!);
+      const [hello, ...rest] = splitRecords(captured.client).filter((record) => record[0] !== CCS);
+      expect(hello![0]).toBe(HANDSHAKE);
+      expect(handshake.open(rest[0]!).type).toBe(HANDSHAKE);
+      expect(client.open(rest[1]!).content.toString('latin1')).toBe(get('small.txt', last));
+    });
+  });
+
+  describe('KeyUpdate', () => {
+    // node:tls has no way to ask for one; openssl s_client does it for a line with "K" (and asks for ours) or "k".
+    it.skipIf(program('openssl') === null)('from the client in mid-download', async () => {
+      const size = 40_000_000;
+      const content = Buffer.alloc(size, randomBytes(99_991));
+      site.plant('long.bin', content);
+      const before = server.stats().counters;
+      const child = track(
+        spawn(
+          'openssl',
+          [
+            ...['s_client', '-connect', `127.0.0.1:${server.address.port}`, '-servername', 'localhost'],
+            ...['-CAfile', credentials.ca, '-verify_return_error', '-brief'],
+          ],
+          { stdio: ['pipe', 'pipe', 'pipe'] },
+        ),
+      );
+      const chunks: Buffer[] = [];
+      let length = 0;
+      let said = '';
+      let asked = 0;
+      child.stderr.on('data', (chunk) => {
+        said += chunk;
+      });
+      child.stdin.write(get('long.bin', last));
+      const counters = () => server.stats().counters;
+      child.stdout.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        length += chunk.length;
+        // Every 8 MB: stops reading, so that the transfer stands still, and asks for new keys.
+        if (length > (asked + 1) * 8_000_000 && asked < 4) {
+          asked += 1;
+          child.stdout.pause();
+          child.stdin.write(asked % 2 === 1 ? 'K\n' : 'k\n');
+          const wanted = before.rekeys_rx! + asked;
+          // s_client looks at its standard input again once it can write: let it, a little at a time.
+          const pump = setInterval(() => {
+            if (counters().rekeys_rx! < wanted && !child.stdout.closed) {
+              child.stdout.read(16384); // also a 'data' event
+            } else {
+              clearInterval(pump);
+              child.stdout.resume();
+            }
+          }, 5);
+        }
+      });
+      await new Promise((done) => child.once('close', done));
+      const all = Buffer.concat(chunks);
+      expect(said).toContain('KEYUPDATE');
+      expect(sha256(all.subarray(all.indexOf('\r\n\r\n') + 4))).toBe(sha256(content));
+      expect(counters().rekeys_rx! - before.rekeys_rx!).toBe(4);
+      // "K" asks for ours in return: two of the four did.
+      expect(counters().rekeys_tx! - before.rekeys_tx!).toBe(2);
+    });
+
+    it('of our own, well before a key has sealed its share', async () => {
+      const limit = 64;
+      const { plane, port, close } = await planeWith(site, handshakesOf(credentials), {
+        recordLimit: limit,
+        offload,
+      });
+      try {
+        const captured = await capture(port, credentials, get('big.bin', last), 'TLS_AES_128_GCM_SHA256');
+        expect(captured.plaintext.includes(big)).toBe(true);
+        const { records, plaintext, epochs } = openAll(captured.server, captured.secrets, captured.suite);
+        expect(plaintext.equals(captured.plaintext)).toBe(true);
+        const updates = records.filter(({ type }) => type === HANDSHAKE);
+        // update_not_requested: the client's key is as fresh as it was.
+        for (const { content } of updates) expect([...content]).toEqual([KEY_UPDATE, 0, 0, 1, 0]);
+        expect(epochs).toBe(updates.length + 1);
+        expect(updates.length).toBeGreaterThanOrEqual(Math.floor(records.length / limit));
+        let underOneKey = 0;
+        for (const { type, content } of records) {
+          underOneKey += 1;
+          expect(underOneKey).toBeLessThanOrEqual(limit);
+          if (type === HANDSHAKE && content[0] === KEY_UPDATE) underOneKey = 0;
+        }
+        const index = plane.counterNames.indexOf('rekeys_tx');
+        expect(plane.counters().reduce((sum, engine) => sum + engine[index]!, 0)).toBe(updates.length);
+      } finally {
+        await close();
       }
-      const index = plane.counterNames.indexOf('rekeys_tx');
-      expect(plane.counters().reduce((sum, engine) => sum + engine[index]!, 0)).toBe(updates.length);
-    } finally {
-      await close();
-    }
+    });
   });
 });

@@ -266,7 +266,11 @@ describe('bad options', () => {
       /^offload nic expects the interface/,
     ],
     ['the NIC without an address', ['--offload', 'nic', '--wire', 'w0'], /^offload nic expects an address/],
-    ['a bad choice', ['--offload', 'gpu'], /^--offload expects one of auto, software, nic, but got "gpu"/],
+    [
+      'a bad choice',
+      ['--offload', 'gpu'],
+      /^--offload expects auto, software, nic, or accelerator, .*, but got "gpu"/,
+    ],
     ['a bad unit', ['--header-timeout', '5 parsecs'], /'10s', '500ms'/],
     [
       'a bad boolean',

@@ -64,8 +64,17 @@ class OffloadPath {
   };
   [[nodiscard]] virtual Made make(Connection& c, record::ContentType type, std::span<const record::Slot> slots) = 0;
 
-  /// As RecordReader::open().
-  [[nodiscard]] virtual record::RecordReader::Result open(Connection& c, std::span<uint8_t> buffer, record::RecordReader::Opened& opened) = 0;
+  /// As RecordReader::open(), which is what it does unless a path knows better.
+  [[nodiscard]] virtual record::RecordReader::Result open(Connection& c, std::span<uint8_t> buffer, record::RecordReader::Opened& opened);
+
+  /// Whether records are opened later, by openLater() instead of open(): the path takes records from the front of
+  /// `bytes`, which it copies, and hands their plaintext over, in order, when it is done. Until then it takes no more.
+  [[nodiscard]] virtual bool opensLater() const noexcept { return false; }
+  struct Later {
+    size_t taken = 0;  // bytes
+    enum : uint8_t { NeedMore, Begun, NoMemory, Bad } what = NeedMore;  // Bad: RecordReader::open() says how
+  };
+  virtual Later openLater(Connection& /*c*/, std::span<const uint8_t> /*bytes*/) { return {}; }
 
  private:
   PathKind kind_;

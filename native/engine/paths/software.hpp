@@ -22,9 +22,6 @@ class SoftwarePath final : public OffloadPath {
     if (sealed == 0) return {};
     return {sealed, {slots.front().at, wireLength(slots.first(sealed), c.tx.framing())}};
   }
-  record::RecordReader::Result open(Connection& c, std::span<uint8_t> buffer, record::RecordReader::Opened& opened) override {
-    return c.rx.open(buffer, opened);
-  }
 
  private:
   Room room_;

@@ -1,7 +1,10 @@
 /** Where the server listens, and the threads that serve. */
 import { availableParallelism } from 'node:os';
-import { choice, count, duration, optionalPort, optionalText, port, text } from '../option.ts';
+import { count, custom, duration, INVALID, optionalPort, optionalText, port, text } from '../option.ts';
 import { DAY, HOST } from './kinds.ts';
+
+/** `null` is a driver too, and one that encrypts nothing: no record goes through it. */
+const OFFLOAD = /^(?:auto|software|nic|accelerator(?::(?:thread|soft|dpdk(?::[^\0]+)?|model:[^\0]+))?)$/;
 
 /**
  * Half as many as engines: a handshake costs JavaScript about as much as it costs its engine. On one CPU a second thread
@@ -53,14 +56,36 @@ export const LISTEN = {
     max: 256,
   }),
   /** Who encrypts records. */
-  offload: choice(
+  offload: custom<string>(
     {
       group: 'listen',
-      help: 'Who encrypts records: the best path that works here, always software, or an inline NIC (see below)',
+      help: 'Who encrypts records: the best path that works here, always software, an inline NIC (see below), or a driver of the crypto framework',
       default: 'auto',
     },
-    ['auto', 'software', 'nic'],
+    {
+      expected:
+        'auto, software, nic, or accelerator, alone or with one of the drivers :thread, :dpdk, :dpdk:DEVICE, :model:FILE, :soft',
+      placeholder: 'auto|software|nic|accelerator[:DRIVER]',
+      example: 'accelerator:thread',
+      read: (input) => (typeof input === 'string' && OFFLOAD.test(input) ? input : INVALID),
+    },
   ),
+  /** Records of a connection that an accelerator has at once. */
+  offloadRecords: count({
+    group: 'listen',
+    help: 'Records of one connection and direction that an accelerator has at once, at most',
+    default: 32,
+    min: 1,
+    max: 256,
+  }),
+  /** Results of an accelerator that are checked. */
+  offloadCheck: count({
+    group: 'listen',
+    help: 'Every so many results of an accelerator are computed again and compared before they leave; 0: none, 1: all',
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+  }),
   /** Port of a plain HTTP listener that redirects to HTTPS. */
   redirectPort: optionalPort({
     group: 'listen',

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "engine/engine.hpp"
+#include "helper_driver.hpp"
 #include "ocf/drivers/soft.hpp"
 
 namespace harness {
@@ -106,6 +107,14 @@ inline Message answerHandshake(uint64_t id, MessageReader body, record::Suite su
       {reinterpret_cast<const char*>(bytes.data()) + 8, bytes.size() - 8}).number(maxFragment));
 }
 
+/// Records are sealed and opened by a driver on another thread, all of them.
+inline void accelerate(EngineOptions& options, std::shared_ptr<Knobs> knobs) {
+  options.accelerator.drivers.push_back([knobs, seed = options.accelerator.drivers.size()](std::string&) { return std::make_unique<HelperDriver>(knobs, seed); });
+  options.accelerator.policy.smallMax = 0;
+  // Costs that are measured on two busy cores say little.
+  options.accelerator.policy.learn = false;
+}
+
 /// True once `condition` holds; looked at for 15 s.
 inline bool eventually(const std::function<bool()>& condition) {
   for (int i = 0; i < 1500; ++i) {
@@ -148,6 +157,11 @@ class Server {
     options.cache = {1000, 16 << 20, 64, 0};
     options.maxHandshakeBytes = 65536;
     if (adjust) adjust(options);
+    // The same tests once more, on another path.
+    if (const char* path = std::getenv("SOCRYPT_TEST_OFFLOAD"); path != nullptr && options.accelerator.drivers.empty()) {
+      REQUIRE(std::string_view(path) == "accelerator");
+      accelerate(options, std::make_shared<Knobs>());
+    }
     engine_ = std::make_unique<Engine>(options, nullptr, [this] {
       const std::lock_guard lock(mutex_);
       woken_ = true;
@@ -156,7 +170,9 @@ class Server {
     const char* call = nullptr;
     REQUIRE(engine_->listen(&call) == 0);
     submit(Message(Down::SetRoot, 0).number(static_cast<int32_t>(open(root.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
-    REQUIRE(engine_->start());
+    std::string why;
+    const bool started = engine_->start(why);
+    REQUIRE_MESSAGE(started, why);
     control_ = std::thread([this] { run(); });
   }
   ~Server() {
@@ -215,6 +231,15 @@ class Server {
   }
   [[nodiscard]] uint16_t port() const { return engine_->port(); }
   [[nodiscard]] uint64_t counter(engine::Counter which) const { return engine_->counters().get(which); }
+  [[nodiscard]] uint64_t counter(engine::Counter which, engine::PathKind path) const {
+    return counter(static_cast<engine::Counter>(static_cast<size_t>(which) + static_cast<size_t>(path)));
+  }
+  /// Over all paths.
+  [[nodiscard]] uint64_t total(engine::Counter which) const {
+    uint64_t sum = 0;
+    for (size_t path = 0; path < engine::kPathNames.size(); ++path) sum += counter(which, static_cast<engine::PathKind>(path));
+    return sum;
+  }
   Engine& engine() { return *engine_; }
 
  private:

@@ -267,9 +267,8 @@ TEST_CASE("clients that reset in mid-transfer leave nothing behind") {
     const linger reset{1, 0};
     setsockopt(client.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   }
-  for (int i = 0; i < 500 && server.counter(Counter::tls_active) != 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  CHECK(server.counter(Counter::tls_active) == 0);
-  CHECK(server.counter(Counter::buffer_bytes_used) == 0);
+  CHECK(eventually([&] { return server.total(Counter::tls_active) == 0; }));
+  CHECK(eventually([&] { return server.counter(Counter::buffer_bytes_used) == 0; }));
   CHECK(server.counter(Counter::requests_in_flight) == 0);
 }
 

@@ -1,0 +1,204 @@
+/** Records sealed and opened by drivers of the crypto framework: what peers get, and what an operator is told. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Server } from '../../src/index.ts';
+import {
+  type Credentials,
+  issue,
+  processArgs,
+  program,
+  run,
+  ServerProcess,
+  Site,
+  sha256,
+  start,
+  until,
+} from './support.ts';
+
+const BIG = 7_654_321;
+const site = new Site({ 'small.txt': 'small' });
+let credentials: Credentials;
+let wanted: string;
+
+beforeAll(() => {
+  credentials = issue(site.directory);
+  wanted = sha256(site.random('big.bin', BIG));
+});
+afterAll(() => site.remove());
+
+interface Answered {
+  readonly status: number;
+  readonly hash: string;
+  readonly length: number;
+}
+
+function ask(
+  server: Server,
+  path: string,
+  {
+    body,
+    ciphers,
+    version = 'TLSv1.3',
+  }: { body?: Buffer; ciphers?: string; version?: 'TLSv1.2' | 'TLSv1.3' } = {},
+): Promise<Answered> {
+  return new Promise((done, failed) => {
+    const hash = createHash('sha256');
+    let length = 0;
+    const sent = request(
+      {
+        host: '127.0.0.1',
+        port: server.address.port,
+        path,
+        method: body === undefined ? 'GET' : 'POST',
+        servername: 'localhost',
+        ca: readFileSync(credentials.ca),
+        minVersion: version,
+        maxVersion: version,
+        agent: false,
+        ...(ciphers === undefined ? {} : { ciphers }),
+      },
+      (response: IncomingMessage) => {
+        response.on('data', (chunk: Buffer) => {
+          hash.update(chunk);
+          length += chunk.length;
+        });
+        response.on('end', () =>
+          done({ status: response.statusCode ?? 0, hash: hash.digest('hex'), length }),
+        );
+        response.on('error', failed);
+      },
+    );
+    sent.on('error', failed);
+    sent.end(body);
+  });
+}
+
+describe.each([1, 2, 5, 16])('%i records in flight', (offloadRecords) => {
+  let server: Server;
+  beforeAll(async () => {
+    server = await start(site, credentials, { offload: 'accelerator:thread', offloadRecords });
+  });
+  afterAll(() => server.close(0));
+
+  it.each([
+    ['TLSv1.3', 'TLS_AES_128_GCM_SHA256'],
+    ['TLSv1.3', 'TLS_AES_256_GCM_SHA384'],
+    ['TLSv1.3', 'TLS_CHACHA20_POLY1305_SHA256'],
+    ['TLSv1.2', 'ECDHE-ECDSA-AES128-GCM-SHA256'],
+    ['TLSv1.2', 'ECDHE-RSA-CHACHA20-POLY1305'],
+  ] as const)('downloads at once, %s %s', async (version, ciphers) => {
+    const all = await Promise.all(
+      Array.from({ length: 4 }, () => ask(server, '/big.bin', { version, ciphers })),
+    );
+    for (const answer of all) expect(answer).toEqual({ status: 200, hash: wanted, length: BIG });
+  });
+
+  it('request bodies, and what follows them', async () => {
+    const body = Buffer.alloc(60_000, 'x');
+    for (const version of ['TLSv1.2', 'TLSv1.3'] as const)
+      expect((await ask(server, '/small.txt', { body, version })).status).toBe(405);
+  });
+
+  it('is where its connections are, by the metrics', () => {
+    const { counters } = server.stats();
+    expect(counters.accelerators_running).toBe(2);
+    expect(counters.records_sealed_accelerator).toBeGreaterThan((20 * BIG) / 16_384);
+    expect(counters.records_opened_accelerator).toBeGreaterThan(20);
+    expect(counters.records_sealed_software).toBe(0);
+    expect(server.offload).toMatchObject({ path: 'accelerator', engine: expect.stringContaining('thread') });
+  });
+});
+
+describe('every result checked', () => {
+  it('is as right as unchecked', async () => {
+    const server = await start(site, credentials, { offload: 'accelerator:thread', offloadCheck: 1 });
+    try {
+      expect(await ask(server, '/big.bin')).toMatchObject({ hash: wanted });
+      expect(server.stats().counters.accelerator_wrong).toBe(0);
+    } finally {
+      await server.close(0);
+    }
+  });
+});
+
+describe('other peers', () => {
+  let server: Server;
+  beforeAll(async () => {
+    server = await start(site, credentials, { offload: 'accelerator:thread', workers: 1 });
+  });
+  afterAll(() => server.close(0));
+
+  it.skipIf(program('curl') === null)('curl, sixteen at once', async () => {
+    const url = `https://localhost:${server.address.port}/big.bin`;
+    const all = await Promise.all(
+      Array.from({ length: 16 }, () => run('curl', ['-s', '--cacert', credentials.ca, url], '')),
+    );
+    for (const { code, stdout } of all) expect([code, sha256(stdout)]).toEqual([0, wanted]);
+  });
+
+  it('connections that are reset in mid-transfer leave nothing behind', async () => {
+    const cut = (bytes: number) =>
+      new Promise<void>((done) => {
+        let length = 0;
+        const sent = request(
+          {
+            host: '127.0.0.1',
+            port: server.address.port,
+            path: '/big.bin',
+            rejectUnauthorized: false,
+            agent: false,
+          },
+          (response) => {
+            response.on('data', (chunk: Buffer) => {
+              length += chunk.length;
+              // With data unread in its socket: the server sees a reset.
+              if (length > bytes) sent.destroy();
+            });
+            response.on('error', () => {});
+            response.on('close', done);
+          },
+        );
+        sent.on('error', () => {});
+        sent.end();
+      });
+    await Promise.all(Array.from({ length: 20 }, (_, i) => cut(i * 100_000)));
+    await until(() => server.stats().counters.tls_active_accelerator === 0, 'the connections to go');
+    expect(server.stats().counters.buffer_bytes_used).toBe(0);
+    expect(await ask(server, '/big.bin')).toMatchObject({ hash: wanted });
+  });
+});
+
+describe('what an operator is told', () => {
+  it('in the banner', async () => {
+    const server = await new ServerProcess(
+      processArgs(site, credentials, '--offload', 'accelerator:thread'),
+    ).up();
+    try {
+      expect(server.output).toMatch(/offload +accelerator: thread, .+ when it is full or gone; asked for/);
+      expect(server.output).toMatch(/not nic: .+/);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it.each([
+    ['accelerator:null', /--offload expects auto, software, nic, or accelerator/],
+    ['accelerator:', /--offload expects/],
+    ['accelerator:model', /--offload expects/],
+  ])('%s is refused', async (value, message) => {
+    const { ended } = new ServerProcess(processArgs(site, credentials, '--offload', value));
+    const { code, stderr } = await ended;
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(message);
+  });
+
+  it('a driver that cannot be had ends the start, with its name', async () => {
+    const device = 'model:/nonexistent';
+    await expect(start(site, credentials, { offload: `accelerator:${device}` })).rejects.toMatchObject({
+      code: 'ERR_SOCRYPT_DRIVER',
+    });
+  });
+});
