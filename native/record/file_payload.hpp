@@ -24,6 +24,8 @@ class FilePayload final : public Payload {
     return true;
   }
 
+  [[nodiscard]] int descriptor() const noexcept override { return offset_ == 0 ? descriptor_ : -1; }
+
  private:
   int descriptor_;
   uint64_t offset_;

@@ -30,6 +30,8 @@ class Payload {
   virtual ~Payload() = default;
   /// Copies the bytes from `at` on. False: they cannot be had any more.
   [[nodiscard]] virtual bool read(uint64_t at, std::span<uint8_t> to) const noexcept = 0;
+  /// Of a file whose position 0 is the payload's, so that another process can be lent it; -1: it is none.
+  [[nodiscard]] virtual int descriptor() const noexcept { return -1; }
 
  private:
   friend class PayloadRef;

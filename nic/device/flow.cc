@@ -42,7 +42,9 @@ Flow::Flow(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint3
            options.limits, budget),
       acknowledged_(keys.streamOffset),
       expected_(keys.streamOffset),
-      highest_(keys.streamOffset) {}
+      highest_(keys.streamOffset) {
+  if (options.traceRecords != 0) trace_.emplace(options.traceRecords);
+}
 
 Status Flow::rekey(const record::TrafficKeys& keys) {
   const std::lock_guard lock(mutex_);
@@ -141,12 +143,30 @@ Flow::Usage Flow::usage() {
           static_cast<uint32_t>(epochs_.size()), acknowledged_, broken_};
 }
 
+std::vector<RecordTrace> Flow::trace() {
+  const std::lock_guard lock(mutex_);
+  return trace_ ? trace_->list() : std::vector<RecordTrace>();
+}
+
+void Flow::note(const MappedRecord& record, uint32_t from, size_t bytes, bool hadTag, bool left, uint64_t now) noexcept {
+  RecordTrace& trace = trace_->of(record);
+  if (record.guarded()) trace.guard = broken_ ? GuardVerdict::Changed : GuardVerdict::Same;
+  if (!left) {
+    ++trace.dropped;
+    return;
+  }
+  if (trace.segments++ == 0) trace.firstSend = now;
+  trace.lastSend = now;
+  trace.bytes += bytes;
+  if (from + bytes > record.length() - record::kTagLength && !record.sealed()) trace.tag = hadTag ? TagSource::Kept : TagSource::Computed;
+}
+
 int64_t Flow::unwrap(uint32_t sequence) const noexcept {
   const uint32_t reference = startSequence_ + static_cast<uint32_t>(acknowledged_ - start_);
   return static_cast<int64_t>(acknowledged_) + static_cast<int32_t>(sequence - reference);
 }
 
-Flow::Result Flow::seal(uint32_t sequence, std::span<uint8_t> payload) {
+Flow::Result Flow::seal(uint32_t sequence, std::span<uint8_t> payload, Circumstances circumstances) {
   const std::lock_guard lock(mutex_);
   if (broken_) {
     Counters::add(counters_.tx_tls_drop_broken);
@@ -169,6 +189,7 @@ Flow::Result Flow::seal(uint32_t sequence, std::span<uint8_t> payload) {
   }
   const auto offset = static_cast<uint64_t>(std::max(first, start));
   const uint64_t end = offset + payload.size();
+  if (circumstances.mayBeEarly && end > map_.end()) return Result::Unmapped;
   if (offset != expected_) {
     Counters::add(counters_.tx_tls_ooo);
     // As in Linux's nfp: a segment from behind is a retransmission and costs no step; one from ahead means
@@ -181,7 +202,7 @@ Flow::Result Flow::seal(uint32_t sequence, std::span<uint8_t> payload) {
   }
   fellBack_ = false;
   bool touched = false;
-  if (!sealRecords(offset, payload, touched)) return Result::Drop;
+  if (!sealRecords(offset, payload, circumstances.now, touched)) return Result::Drop;
   if (fellBack_) Counters::add(counters_.tx_tls_fallback_packets);
   if (offset < highest_) Counters::add(counters_.tx_tls_retransmitted_bytes, std::min(end, highest_) - offset);
   highest_ = std::max(highest_, end);
@@ -192,7 +213,7 @@ Flow::Result Flow::seal(uint32_t sequence, std::span<uint8_t> payload) {
   return Result::Sealed;
 }
 
-bool Flow::sealRecords(uint64_t streamOffset, std::span<uint8_t> payload, bool& touched) {
+bool Flow::sealRecords(uint64_t streamOffset, std::span<uint8_t> payload, uint64_t now, bool& touched) {
   while (!payload.empty()) {
     MappedRecord* record = map_.find(streamOffset);
     if (record == nullptr) {
@@ -201,8 +222,11 @@ bool Flow::sealRecords(uint64_t streamOffset, std::span<uint8_t> payload, bool& 
     }
     const auto from = static_cast<uint32_t>(streamOffset - record->streamOffset());
     const size_t n = std::min<size_t>(payload.size(), record->length() - from);
+    const bool hadTag = record->hasTag();
+    const bool left = record->sealed() || sealPiece(*record, from, payload.first(n));
+    if (trace_) note(*record, from, n, hadTag, left, now);
+    if (!left) return false;
     if (!record->sealed()) {
-      if (!sealPiece(*record, from, payload.first(n))) return false;
       touched = true;
     } else if (options_.resync == Resync::NextRecord && inStep_ && streamOffset == expected_) {
       expected_ += n;

@@ -13,6 +13,7 @@
 #include "nic/device/guard.hpp"
 #include "nic/device/intervals.hpp"
 #include "nic/device/record_cipher.hpp"
+#include "nic/device/trace.hpp"
 
 namespace socrypt::nic {
 
@@ -23,6 +24,8 @@ struct FlowOptions {
   record::RecordMapLimits limits{};
   /// For counting what prefix-replay would send through a real device, in packets.
   uint32_t wireMtu = 1500;
+  /// Records of a flow that are traced; 0: none.
+  size_t traceRecords = 0;
 };
 
 class Flow {
@@ -31,6 +34,7 @@ class Flow {
     Sealed,     // some bytes belong to records; all of those are sealed now
     Untouched,  // no byte does
     Drop,       // the payload may hold anything and must not leave; the reason is counted
+    Unmapped,   // as Drop, but nothing was done or counted: it ends behind the last record that was pushed
   };
 
   /// None: the suite is not ours, or libcrypto failed.
@@ -43,8 +47,13 @@ class Flow {
   void acknowledged(uint64_t streamOffset);
   void resync(uint64_t streamOffset);
 
+  struct Circumstances {
+    bool mayBeEarly = false;  // a segment may come faster than its records; then it is Unmapped
+    uint64_t now = 0;         // for the trace, in nanoseconds
+  };
   /// Seals, in place, what `payload`, sent with this sequence number, holds of records.
-  [[nodiscard]] Result seal(uint32_t sequence, std::span<uint8_t> payload);
+  [[nodiscard]] Result seal(uint32_t sequence, std::span<uint8_t> payload, Circumstances circumstances);
+  [[nodiscard]] Result seal(uint32_t sequence, std::span<uint8_t> payload) { return seal(sequence, payload, {}); }
 
   /// Loses everything that was learned from segments, as a device does whose context was evicted.
   void evict();
@@ -61,6 +70,8 @@ class Flow {
     bool broken;            // the guard found a change: nothing leaves any more, the connection is to be reset
   };
   [[nodiscard]] Usage usage();
+  /// The last records that segments held something of.
+  [[nodiscard]] std::vector<RecordTrace> trace();
 
  private:
   struct Epoch {
@@ -98,7 +109,8 @@ class Flow {
 
   [[nodiscard]] RecordCipher* cipherOf(uint32_t epoch) noexcept;
   [[nodiscard]] int64_t unwrap(uint32_t sequence) const noexcept;
-  [[nodiscard]] bool sealRecords(uint64_t streamOffset, std::span<uint8_t> payload, bool& touched);
+  [[nodiscard]] bool sealRecords(uint64_t streamOffset, std::span<uint8_t> payload, uint64_t now, bool& touched);
+  void note(const record::MappedRecord& record, uint32_t from, size_t bytes, bool hadTag, bool left, uint64_t now) noexcept;
   [[nodiscard]] bool sealPiece(record::MappedRecord& record, uint32_t from, std::span<uint8_t> bytes);
   [[nodiscard]] bool headerAsAnnounced(const RecordCipher& cipher, const RecordShape& shape, uint32_t from, std::span<const uint8_t> bytes) const noexcept;
 
@@ -138,6 +150,7 @@ class Flow {
   std::optional<GhashKey> guardKey_;
   std::vector<std::unique_ptr<Guard>> freeGuards_;
   bool broken_ = false;
+  std::optional<TraceRing> trace_;
 
   InOrder inOrder_;
   bool inStep_ = true;        // NextRecord

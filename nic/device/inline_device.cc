@@ -1,5 +1,6 @@
 #include "nic/device/inline_device.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <random>
@@ -94,6 +95,42 @@ std::optional<Flow::Usage> InlineDevice::usage(FlowId flow) {
   return found == nullptr ? std::nullopt : std::optional(found->usage());
 }
 
+std::vector<InlineDevice::Listed> InlineDevice::list() {
+  std::vector<std::shared_ptr<Flow>> all;
+  {
+    const std::shared_lock lock(mutex_);
+    for (const auto& [id, flow] : byId_) all.push_back(flow);
+  }
+  std::vector<Listed> listed;
+  for (const auto& flow : all) listed.push_back({flow->id(), flow->key(), flow->usage()});
+  std::sort(listed.begin(), listed.end(), [](const Listed& a, const Listed& b) { return a.id < b.id; });
+  return listed;
+}
+
+std::optional<std::vector<RecordTrace>> InlineDevice::trace(FlowId flow) {
+  const auto found = find(flow);
+  return found == nullptr ? std::nullopt : std::optional(found->trace());
+}
+
+void InlineDevice::setCatchUp(CatchUp* catchUp) {
+  const std::unique_lock lock(catchUpMutex_);
+  catchUp_ = catchUp;
+}
+
+// No lock of the device or of the flow is held while the queue is emptied: what is in it comes back to both.
+Flow::Result InlineDevice::seal(Flow& flow, uint32_t sequence, std::span<uint8_t> payload) {
+  const uint64_t now = now_.load(std::memory_order_relaxed);
+  {
+    const std::shared_lock lock(catchUpMutex_);
+    if (catchUp_ != nullptr) {
+      const Flow::Result result = flow.seal(sequence, payload, {.mayBeEarly = true, .now = now});
+      if (result != Flow::Result::Unmapped) return result;
+      catchUp_->catchUp();
+    }
+  }
+  return flow.seal(sequence, payload, {.now = now});
+}
+
 size_t InlineDevice::flows() {
   const std::shared_lock lock(mutex_);
   return byId_.size();
@@ -159,7 +196,7 @@ void InlineDevice::transmit(std::span<uint8_t> frame, const FrameOffload& offloa
       Counters::add(counters_.tx_tls_drop_unsupported);
       return;
     }
-    const Flow::Result result = flow->seal(packet.sequence, frame.subspan(packet.payload, packet.payloadLength()));
+    const Flow::Result result = seal(*flow, packet.sequence, frame.subspan(packet.payload, packet.payloadLength()));
     if (result == Flow::Result::Drop) return;
     sealed = result == Flow::Result::Sealed;
   } else if (known && flow == nullptr && (packet.flags & (kTcpSyn | kTcpRst)) != 0) {

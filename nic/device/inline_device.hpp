@@ -27,6 +27,15 @@ struct DeviceOptions {
   std::optional<uint64_t> hashSeed{};
 };
 
+/// Records that are announced through a queue, and not by a call of push() before their bytes are written, may be in the
+/// queue yet when their first segment is here.
+class CatchUp {
+ public:
+  virtual ~CatchUp() = default;
+  /// Pushes all that is in the queue now.
+  virtual void catchUp() = 0;
+};
+
 class InlineDevice final : public Device {
  public:
   explicit InlineDevice(const DeviceOptions& options);
@@ -50,6 +59,9 @@ class InlineDevice final : public Device {
   /// were gone. True: some still wait for it.
   bool hostIdle(uint64_t milliseconds);
 
+  /// Asked by transmit() before it drops a segment for want of records. Null: nobody, from when this returns on.
+  void setCatchUp(CatchUp* catchUp);
+
   /// Loses what the flow's segments have taught, as if its context had been evicted.
   void evict(FlowId flow);
   /// The same with all flows.
@@ -59,6 +71,17 @@ class InlineDevice final : public Device {
   [[nodiscard]] std::optional<Flow::Usage> usage(FlowId flow);
   [[nodiscard]] uint64_t retainedBytes() const noexcept { return budget_.used(); }
   [[nodiscard]] size_t flows();
+  struct Listed {
+    FlowId id;
+    FlowKey key;
+    Flow::Usage usage;
+  };
+  /// All flows, by id.
+  [[nodiscard]] std::vector<Listed> list();
+  /// None: no such flow.
+  [[nodiscard]] std::optional<std::vector<RecordTrace>> trace(FlowId flow);
+  /// What the trace calls now, in nanoseconds of any clock.
+  void setTime(uint64_t nanoseconds) noexcept { now_.store(nanoseconds, std::memory_order_relaxed); }
 
  private:
   struct Hash {
@@ -66,6 +89,7 @@ class InlineDevice final : public Device {
     size_t operator()(const FlowKey& key) const noexcept;
   };
   [[nodiscard]] std::shared_ptr<Flow> find(FlowId flow);
+  [[nodiscard]] Flow::Result seal(Flow& flow, uint32_t sequence, std::span<uint8_t> payload);
 
   const DeviceOptions options_;
   Counters counters_;
@@ -82,6 +106,10 @@ class InlineDevice final : public Device {
   };
   std::vector<Gone> gone_;
   std::atomic<bool> anyGone_{false};
+
+  std::atomic<uint64_t> now_{0};
+  std::shared_mutex catchUpMutex_;
+  CatchUp* catchUp_ = nullptr;
 };
 
 }  // namespace socrypt::nic

@@ -43,13 +43,13 @@ size_t Bridge::once() {
   // A full wire is told to the host's stack by leaving its frames in its queue, not by losing them.
   const size_t most = std::min(kBurst, wire_.room() / kMostPieces);
   hostWaits_ = most == 0;
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  device_.setTime(static_cast<uint64_t>(std::chrono::nanoseconds(now).count()));
   ToWire toWire(device_, wire_);
   const size_t fromHost = most == 0 ? 0 : host_.receive(toWire, most);
   size_t moved = fromHost;
-  if (fromHost < most) {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  if (fromHost < most)
     flowsWait_ = device_.hostIdle(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
-  }
   wireWaits_ = !wire_.flush();
   ToHost toHost(host_, lostToHost_);
   moved += wire_.receive(toHost, kBurst);
