@@ -18,6 +18,7 @@ run_program build/test cryptod cryptod
 run_program build/test engine "engine (records by another thread)" SOCRYPT_TEST_OFFLOAD=accelerator
 run_program build/test http http
 run_program build/test nic nic
+run_program build/test nic_remote nic_remote
 run_namespaces build/test nic_port nic_port
 cmake --build build/test -j "$jobs" --target socrypt_modules >build/test/modules.log 2>&1 || true
 run_namespaces build/test dpdk dpdk

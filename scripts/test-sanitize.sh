@@ -11,7 +11,7 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 
 configure build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSOCRYPT_SANITIZE=address,undefined
-for part in ocf cryptod record nic http engine; do run_program build/asan "$part" "$part (address, undefined)"; done
+for part in ocf cryptod record nic nic_remote http engine; do run_program build/asan "$part" "$part (address, undefined)"; done
 run_namespaces build/asan nic_port "nic_port (address, undefined)"
 # Only the engine, the device and the drivers have threads.
 configure build/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSOCRYPT_SANITIZE=thread

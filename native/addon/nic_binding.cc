@@ -1,6 +1,8 @@
 // exports.Nic: NativeNic of src/native.ts.
 #include "addon/nic_binding.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "addon/arguments.hpp"
 #include "addon/registry.hpp"
 #include "addon/wake.hpp"
+#include "nic/port/host_socket.hpp"
 
 namespace socrypt::addon {
 namespace {
@@ -48,7 +51,15 @@ nic::NicOptions read(Arguments& arguments, const Napi::Object& given) {
   options.host.addresses = addresses(arguments, given, "addresses");
   options.host.gateways = addresses(arguments, given, "gateways");
   options.device.flow.resync = static_cast<nic::Resync>(choice(arguments, given, "resync", {"order-free", "prefix-replay", "next-record"}));
+  if (given.Get("traceRecords").IsNumber()) options.device.flow.traceRecords = given.Get("traceRecords").ToNumber().Uint32Value();
   return options;
+}
+
+std::string textOf(const std::array<uint8_t, 16>& address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const bool ipv4 = nic::isIpv4(address);
+  inet_ntop(ipv4 ? AF_INET : AF_INET6, address.data() + (ipv4 ? 12 : 0), text.data(), text.size());
+  return ipv4 ? text.data() : "[" + std::string(text.data()) + "]";
 }
 
 class NativeNic final : public Napi::ObjectWrap<NativeNic> {
@@ -64,6 +75,7 @@ class NativeNic final : public Napi::ObjectWrap<NativeNic> {
     exports.Set("Nic", DefineClass(env, "NativeNic",
                                    {InstanceMethod<&NativeNic::restart>("restart"), InstanceMethod<&NativeNic::kill>("kill"),
                                     InstanceMethod<&NativeNic::status>("status"), InstanceMethod<&NativeNic::counters>("counters"),
+                                    InstanceMethod<&NativeNic::flows>("flows"), InstanceMethod<&NativeNic::trace>("trace"),
                                     InstanceMethod<&NativeNic::close>("close"), StaticValue("counterFacts", facts)}));
   }
 
@@ -121,6 +133,53 @@ class NativeNic final : public Napi::ObjectWrap<NativeNic> {
     std::copy(now.begin(), now.end(), out.Data());
     return out;
   }
+  Napi::Value flows(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Napi::Array all = Napi::Array::New(env);
+    if (nic_ == nullptr) return all;
+    for (const auto& [id, key, usage] : nic_->device().list()) {
+      Napi::Object one = Napi::Object::New(env);
+      one.Set("id", static_cast<double>(id));
+      one.Set("local", textOf(key.localAddress) + ":" + std::to_string(key.localPort));
+      one.Set("remote", textOf(key.remoteAddress) + ":" + std::to_string(key.remotePort));
+      one.Set("acknowledged", static_cast<double>(usage.acknowledged));
+      one.Set("records", usage.records);
+      one.Set("openRecords", usage.openRecords);
+      one.Set("retainedBytes", static_cast<double>(usage.payloadBytes));
+      one.Set("epochs", usage.epochs);
+      one.Set("broken", usage.broken);
+      all.Set(all.Length(), one);
+    }
+    return all;
+  }
+  Napi::Value trace(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Arguments arguments(info, "NativeNic.trace");
+    const uint64_t flow = arguments.integer(0, "flow", 0, uint64_t{1} << 53);
+    if (!arguments.good() || nic_ == nullptr) return env.Null();
+    const auto records = nic_->device().trace(static_cast<nic::FlowId>(flow));
+    if (!records) return env.Null();
+    constexpr const char* kTagNames[] = {"none", "computed", "kept"};
+    constexpr const char* kGuardNames[] = {"unwatched", "same", "changed"};
+    Napi::Array all = Napi::Array::New(env);
+    for (const auto& record : *records) {
+      Napi::Object one = Napi::Object::New(env);
+      one.Set("epoch", record.epoch);
+      one.Set("recordSeq", static_cast<double>(record.recordSeq));
+      one.Set("streamOffset", static_cast<double>(record.streamOffset));
+      one.Set("length", record.length);
+      one.Set("firstSendNs", static_cast<double>(record.firstSend));
+      one.Set("lastSendNs", static_cast<double>(record.lastSend));
+      one.Set("segments", record.segments);
+      one.Set("retransmittedBytes", static_cast<double>(record.bytes > record.length ? record.bytes - record.length : 0));
+      one.Set("dropped", record.dropped);
+      one.Set("path", record.software ? "software" : "nic");
+      one.Set("tag", kTagNames[static_cast<size_t>(record.tag)]);
+      one.Set("guard", kGuardNames[static_cast<size_t>(record.guard)]);
+      all.Set(all.Length(), one);
+    }
+    return all;
+  }
   void close(const Napi::CallbackInfo&) { shutDown(); }
 
   // The NIC itself goes with the last engine that is attached to it.
@@ -142,7 +201,7 @@ const Registration registration(&NativeNic::announce);
 
 }  // namespace
 
-std::shared_ptr<InlineNic> unwrapNic(Napi::Value value) {
+std::shared_ptr<InlineNic> unwrapInlineNic(Napi::Value value) {
   if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kTag)) return nullptr;
   return Napi::ObjectWrap<NativeNic>::Unwrap(value.As<Napi::Object>())->nic();
 }

@@ -1,4 +1,4 @@
-// How another binding gets at the NIC behind a NativeNic.
+// How another binding gets at the NIC behind a JavaScript object.
 #pragma once
 
 #include <napi.h>
@@ -10,6 +10,8 @@
 namespace socrypt::addon {
 
 /// Null when `value` is no NativeNic, or a closed one.
-std::shared_ptr<nic::InlineNic> unwrapNic(Napi::Value value);
+std::shared_ptr<nic::InlineNic> unwrapInlineNic(Napi::Value value);
+/// The same of a NativeNic or a NativeRemoteNic.
+std::shared_ptr<nic::Nic> unwrapNic(Napi::Value value);
 
 }  // namespace socrypt::addon

@@ -140,7 +140,7 @@ void Engine::onNicChanged() {
         destroy(c, Counter::closed_device_lost);
         continue;
       }
-    } else if (!nic_->rebind(c)) {
+    } else if (!nic_->nic().has(c.nic->flow) || !nic_->rebind(c)) {
       destroy(c, Counter::closed_device_lost);
       continue;
     }

@@ -108,7 +108,7 @@ bool InlineNic::restart(std::string& why) {
   }
   stop();
   if (!start(why)) return false;
-  tell();
+  watchers_.tell();
   return true;
 }
 
@@ -158,40 +158,10 @@ void InlineNic::died(const std::string& reason) {
     status_.alive = false;
     status_.reason = reason;
   }
-  tell();
+  watchers_.tell();
 }
 
-struct InlineNic::Watcher {
-  std::mutex mutex;
-  std::function<void()> changed;  // empty: nobody watches any more
-};
-
-void InlineNic::tell() {
-  std::vector<std::shared_ptr<Watcher>> all;
-  {
-    const std::lock_guard lock(mutex_);
-    all = watchers_;
-  }
-  for (const auto& one : all) {
-    const std::lock_guard lock(one->mutex);
-    if (one->changed) one->changed();
-  }
-}
-
-std::shared_ptr<void> InlineNic::watch(std::function<void()> changed) {
-  auto watcher = std::make_shared<Watcher>();
-  watcher->changed = std::move(changed);
-  const std::lock_guard lock(mutex_);
-  std::erase_if(watchers_, [](const auto& one) {
-    const std::lock_guard inner(one->mutex);
-    return !one->changed;
-  });
-  watchers_.push_back(watcher);
-  return {watcher.get(), [watcher](void*) {
-            const std::lock_guard inner(watcher->mutex);
-            watcher->changed = nullptr;
-          }};
-}
+std::shared_ptr<void> InlineNic::watch(std::function<void()> changed) { return watchers_.watch(std::move(changed)); }
 
 Nic::HostPort InlineNic::hostPort() {
   const std::lock_guard lock(mutex_);

@@ -14,6 +14,7 @@
 #include "nic/runtime/egress_guard.hpp"
 #include "nic/runtime/host_interface.hpp"
 #include "nic/runtime/nic.hpp"
+#include "nic/runtime/watchers.hpp"
 
 namespace socrypt::nic {
 
@@ -56,14 +57,12 @@ class InlineNic final : public Nic {
  private:
   // What one device has, and its successor does not get.
   struct Ports;
-  struct Watcher;
   explicit InlineNic(NicOptions options);
   [[nodiscard]] bool start(std::string& why);
   void stop();
   void run(Ports& ports);
   [[nodiscard]] std::string look(Ports& ports, std::span<const unsigned> watched);
   void died(const std::string& reason);
-  void tell();
 
   const NicOptions options_;
   InlineDevice device_;
@@ -71,12 +70,12 @@ class InlineNic final : public Nic {
   std::thread thread_;
   std::atomic<bool> stop_{false};
   Descriptor wake_;
+  Watchers watchers_;
 
   std::mutex mutex_;  // of what follows
   HostPort hostPort_;
   Status status_;
   std::string killed_;
-  std::vector<std::shared_ptr<Watcher>> watchers_;
 };
 
 }  // namespace socrypt::nic

@@ -27,6 +27,9 @@ class Nic {
   /// The guard has found that a file of this flow changed: nothing of the flow leaves any more.
   [[nodiscard]] virtual bool broken(FlowId flow) = 0;
 
+  /// Whether the device that is there now has this flow: one that a predecessor in another process had is gone.
+  [[nodiscard]] virtual bool has(FlowId /*flow*/) { return true; }
+
   /// `changed` is called, from any thread, after the device has died and after another has taken its place, for as long
   /// as what this returns lives. It must not call back.
   [[nodiscard]] virtual std::shared_ptr<void> watch(std::function<void()> changed) = 0;
