@@ -266,7 +266,7 @@ export interface EngineOptions {
 
 /** The inline NIC that an engine's connections go through where they can. */
 export interface EngineNic {
-  readonly native: NativeNic;
+  readonly native: NativeNic | NativeRemoteNic;
   /** It needs retained payload for every segment (resync modes other than order-free); files are copied then. */
   readonly mustRetain: boolean;
   readonly zeroCopy: 'guard' | 'copy';
@@ -342,6 +342,39 @@ export interface NicOptions {
   readonly addresses: readonly string[];
   readonly gateways: readonly string[];
   readonly resync: 'order-free' | 'prefix-replay' | 'next-record';
+  /** Records of each flow that are traced; 0: none. */
+  readonly traceRecords?: number;
+}
+export interface NicFlow {
+  readonly id: number;
+  /** Address and port. */
+  readonly local: string;
+  readonly remote: string;
+  /** Stream offset, as TCP has said. */
+  readonly acknowledged: number;
+  /** Mapped, and of those with state beyond the map. */
+  readonly records: number;
+  readonly openRecords: number;
+  readonly retainedBytes: number;
+  readonly epochs: number;
+  /** The guard has found a change. */
+  readonly broken: boolean;
+}
+/** nic/device/trace.hpp. */
+export interface NicRecordTrace {
+  readonly epoch: number;
+  readonly recordSeq: number;
+  readonly streamOffset: number;
+  readonly length: number;
+  /** Of a clock that only runs forward; 0: never. */
+  readonly firstSendNs: number;
+  readonly lastSendNs: number;
+  readonly segments: number;
+  readonly retransmittedBytes: number;
+  readonly dropped: number;
+  readonly path: 'nic' | 'software';
+  readonly tag: 'none' | 'computed' | 'kept';
+  readonly guard: 'unwatched' | 'same' | 'changed';
 }
 export interface NicStatus {
   readonly alive: boolean;
@@ -365,6 +398,9 @@ export declare class NativeNic {
   status(): NicStatus;
   /** In the order of `counterFacts`. */
   counters(): Float64Array;
+  flows(): NicFlow[];
+  /** Oldest first; null: no such flow. */
+  trace(flow: number): NicRecordTrace[] | null;
   /** What it made is removed once no engine is attached any more. Idempotent. */
   close(): void;
   /** nic/device/counters.def. */
@@ -449,6 +485,23 @@ export declare class NativeCryptoDevice {
   close(): void;
 }
 
+// ── a NIC of another process (native/addon/nic_remote_binding.cc) ───────────────────────────────────
+
+export declare class NativeRemoteNic {
+  /** `path` of the Unix socket; `changed` as with NativeNic. Throws ERR_SOCRYPT_NIC. */
+  constructor(path: string, changed: () => void);
+  /** Connects again. Throws ERR_SOCRYPT_NIC. */
+  restart(): void;
+  status(): NicStatus;
+  close(): void;
+}
+export declare class NativeNicServer {
+  /** Lends `nic`; `mode` of the socket, `users` besides root and this process's own. Throws ERR_SOCRYPT_NIC. */
+  constructor(nic: NativeNic, path: string, mode: number, users: readonly number[]);
+  counts(): { clients: number; accepted: number; refused: number; violations: number };
+  close(): void;
+}
+
 export interface NativeAddon {
   readonly CryptoDevice: typeof NativeCryptoDevice;
   readonly cryptod: NativeCryptodParts;
@@ -459,6 +512,8 @@ export interface NativeAddon {
   readonly HandshakeChannel: typeof NativeHandshakeChannel;
   readonly AccessLog: typeof NativeAccessLog;
   readonly Nic: typeof NativeNic;
+  readonly RemoteNic: typeof NativeRemoteNic;
+  readonly NicServer: typeof NativeNicServer;
 }
 
 export const ADDON_ERROR = 'ERR_SOCRYPT_ADDON';

@@ -9,12 +9,13 @@ const HELP = `Usage: socrypt COMMAND [OPTIONS]
 
   socrypt serve [ROOT]    serves a directory over HTTPS; \`socrypt serve --help\` lists the options
   socrypt cryptod         lends accelerators to other processes; \`socrypt cryptod --help\` lists the options
+  socrypt nic COMMAND     an inline NIC of its own process: up, down, status, flows, trace; \`socrypt nic --help\`
   socrypt doctor          says what this machine can do for it, and why not more; --json for programs
   socrypt --version       prints the version
   socrypt --help          prints this text
 `;
 
-const COMMANDS = ['serve', 'cryptod', 'doctor', 'help', 'version'];
+const COMMANDS = ['serve', 'nic', 'cryptod', 'doctor', 'help', 'version'];
 
 /** Options that are wrong together with what http/ says of its own. */
 const isUsage = (error: unknown): boolean =>
@@ -51,6 +52,8 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
         io.out(CRYPTOD_HELP);
         return EXIT_OK;
       }
+      case 'nic':
+        return await (await import('./nic-command.ts')).nicCommand(rest, io);
       case 'doctor':
         return await (await import('./doctor.ts')).doctorCommand(rest, io);
       default: {

@@ -6,8 +6,8 @@ export interface NicSnapshot {
   readonly alive: boolean;
   readonly flows: number;
   readonly retainedBytes: number;
-  /** In the order of `native.Nic.counterFacts`. */
-  readonly counters: ArrayLike<number>;
+  /** In the order of `native.Nic.counterFacts`; null: another process's, which tells them. */
+  readonly counters: ArrayLike<number> | null;
 }
 
 const value = (n: number): readonly Sample[] => [{ labels: {}, value: n }];
@@ -36,7 +36,7 @@ export const nicFamilies: readonly Family[] = [
       name: `socrypt_nic_${name}_total`,
       type: 'counter',
       help: `Inline NIC: ${help}.`,
-      samples: ({ nic }) => (nic === null ? [] : value(nic.counters[index] ?? 0)),
+      samples: ({ nic }) => (nic?.counters ? value(nic.counters[index] ?? 0) : []),
     }),
   ),
 ];

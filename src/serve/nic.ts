@@ -1,11 +1,22 @@
 /** The option `offload` nic: the NIC out of the settings, and what is said of it. */
 import type { EngineNic, NicStatus } from '../native.ts';
-import { Nic, type NicLog } from '../nic/nic.ts';
+import { LentNic, type Nic, type NicLog, OwnNic } from '../nic/nic.ts';
+import { flowsSocket } from '../nic/places.ts';
 import type { OffloadReport } from './offload.ts';
 import { NIC } from './options/nic.ts';
 import { flagOf, type OptionKey, type Settings } from './options.ts';
 
 const LOOPBACK = '127.0.0.1';
+/** What `socrypt nic up` decides for all. */
+const OWN: readonly OptionKey[] = [
+  'wire',
+  'portDriver',
+  'hostPort',
+  'hostDriver',
+  'address',
+  'gateway',
+  'resync',
+];
 
 /** What the options of the NIC cannot mean together. */
 export function nicProblems(settings: Settings, isDefault: (key: OptionKey) => boolean): string[] {
@@ -17,8 +28,18 @@ export function nicProblems(settings: Settings, isDefault: (key: OptionKey) => b
     );
   }
   const problems: string[] = [];
+  if (settings.nic !== null) {
+    for (const key of OWN)
+      if (!isDefault(key))
+        problems.push(
+          `${key} (--${flagOf(key)}) is for whoever makes the NIC; it is lent here (--nic ${settings.nic}): leave it out.`,
+        );
+    return problems;
+  }
   if (settings.wire === null)
-    problems.push('offload nic expects the interface that the NIC takes over; give wire (--wire eth0).');
+    problems.push(
+      'offload nic expects the interface that the NIC takes over, or the NIC of `socrypt nic up`; give wire (--wire eth0) or nic (--nic socrypt0).',
+    );
   if (settings.address.length === 0)
     problems.push(
       'offload nic expects an address for the host port; give address (--address 192.0.2.10/24).',
@@ -27,13 +48,16 @@ export function nicProblems(settings: Settings, isDefault: (key: OptionKey) => b
 }
 
 /** Where to listen: nobody comes through the NIC to the loopback address, which is the default. */
-export function listeningHost({ offload, host, address }: Settings): string {
+export function listeningHost({ offload, host, address, nic }: Settings): string {
   if (offload !== 'nic' || host !== LOOPBACK) return host;
+  // Every address, those of the host port among them.
+  if (nic !== null) return '::';
   return address.length === 1 ? address[0]!.split('/')[0]! : '::';
 }
 
 export function attachNic(settings: Settings, log: NicLog): Nic {
-  return new Nic(
+  if (settings.nic !== null) return new LentNic(flowsSocket(settings.nic), log);
+  return new OwnNic(
     {
       wire: settings.wire!,
       hostPort: settings.hostPort,
@@ -56,7 +80,8 @@ export function engineNic(nic: Nic, settings: Settings): EngineNic {
 }
 
 export function nicReport(status: NicStatus, settings: Settings, software: string): OffloadReport {
-  const { hostPort, resync } = settings;
+  const { resync } = settings;
+  const hostPort = settings.nic === null ? settings.hostPort : status.hostPort;
   const copied = settings.zeroCopy === 'copy' || resync !== 'order-free';
   const files = copied ? 'files are copied' : 'files are not copied, and watched while they are sent';
   return {

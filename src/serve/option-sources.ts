@@ -248,6 +248,7 @@ function flagLayer(
 const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   'SOCRYPT_CONFIG',
   'SOCRYPT_ADDON',
+  'SOCRYPT_RUN_DIRECTORY',
   'SOCRYPT_SOFT_DRIVER',
 ]);
 

@@ -10,6 +10,15 @@ const INTERFACE = {
 const ADDRESS = String.raw`(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+)`;
 
 export const NIC = {
+  /** The NIC that `socrypt nic up` lends, by its host port's name; null: the server makes its own. */
+  nic: optionalText(
+    {
+      group: 'nic',
+      help: 'Use the NIC that `socrypt nic up` lends, by the name of its host port, instead of making one',
+      default: null,
+    },
+    { ...INTERFACE, example: 'socrypt0' },
+  ),
   /** The interface that the NIC takes over; null: there is no NIC. */
   wire: optionalText(
     {
