@@ -146,25 +146,39 @@ bool Examiner::answersRightLong(Unit& unit, Session* session, const KnownAnswer&
   return true;
 }
 
-bool Examiner::answersKey(Unit& unit, Session* session, const KnownAnswer& known) noexcept {
-  Seg in[6];
-  uint16_t n = 0;
-  for (const auto& input : known.inputs) {
-    if (!input.empty()) in[n++] = {const_cast<uint8_t*>(input.data()), static_cast<uint32_t>(input.size())};
-  }
-  const std::span<uint8_t> room{memory_.get(), kRoom};
-  Seg out{room.data(), static_cast<uint32_t>(std::max<size_t>(known.ciphertext.size(), 1))};
+// Ok, Invalid for a wrong answer, or why there was no session.
+Status Examiner::answersKey(Unit& unit, const KeyKnownAnswer& known) noexcept {
+  const Alg alg = algOf(known.alg, known.key);
+  Status status = Status::Ok;
+  SessionHandle session(framework_.makeSession({.chain = {&alg, 1}}, &status));
+  if (session == nullptr || framework_.bind(*session.get(), unit, &status) == nullptr) return status;
+  Seg in[std::tuple_size_v<decltype(known.in)>];
+  Seg out[2];
+  for (size_t i = 0; i < known.nIn(); ++i) in[i] = {const_cast<uint8_t*>(known.in[i].data()), static_cast<uint32_t>(known.in[i].size())};
+  for (size_t i = 0; i < known.nOut; ++i) out[i] = {memory_.get() + i * kKeyAnswerRoom, kKeyAnswerRoom};
   Op op{};
-  op.ses = session;
+  op.ses = session.get();
   op.kind = known.kind;
   op.scheme = known.scheme;
   op.in = in;
-  op.out = &out;
-  op.nIn = n;
-  op.nOut = known.ciphertext.empty() ? 0 : 1;
+  op.out = out;
+  op.nIn = known.nIn();
+  op.nOut = known.nOut;
   Op* list[] = {&op};
-  return runAll(unit, list, 1) && op.status == Status::Ok &&
-         (known.ciphertext.empty() || same({out.p, out.n}, known.ciphertext));
+  return runAll(unit, list, 1) && socrypt::ocf::answersRight(known, op) ? Status::Ok : Status::Invalid;
+}
+
+Status Examiner::admitKeys(Unit& unit) noexcept {
+  if ((unit.caps().flags & Caps::Asym) == 0) return Status::Ok;
+  for (const KeyKnownAnswer& known : keyKnownAnswers()) {
+    const Alg alg = algOf(known.alg, known.key);
+    Cost stated;
+    if (unit.driver->probe({.chain = {&alg, 1}}, stated) < 0) continue;
+    const Status status = answersKey(unit, known);
+    if (status != Status::Ok) return status;
+    if (unit.offer(known.alg, AlgId::Null) == nullptr) unit.offers.push_back({.alg = known.alg, .mac = AlgId::Null, .cost = stated});
+  }
+  return Status::Ok;
 }
 
 // Nanoseconds for a burst; the best of a few: anything above it is somebody else's time. 0: it failed.
@@ -221,16 +235,12 @@ Status Examiner::admit(Unit& unit) noexcept {
     Status status = Status::Ok;
     const SessionHandle session = open(unit, known, &status);
     if (session == nullptr) return status;
-    if (isKeyKind(known.kind)) {
-      if (!answersKey(unit, session.get(), known)) return Status::Invalid;
-      if (unit.offer(known.alg, known.mac) == nullptr) unit.offers.push_back({.alg = known.alg, .mac = known.mac, .cost = stated});
-      continue;
-    }
     if (!answersRight(unit, session.get(), known) || !answersRightLong(unit, session.get(), known)) return Status::Invalid;
     unit.offers.push_back({.alg = known.alg, .mac = known.mac, .cost = measure(unit, session.get(), known, stated)});
     if (dead_) return Status::Invalid;
   }
-  return unit.offers.empty() ? Status::NoDriver : Status::Ok;
+  const Status keys = admitKeys(unit);
+  return keys != Status::Ok ? keys : unit.offers.empty() ? Status::NoDriver : Status::Ok;
 }
 
 Status Examiner::again(Unit& unit) noexcept {
@@ -241,8 +251,11 @@ Status Examiner::again(Unit& unit) noexcept {
     Status status = Status::Ok;
     const SessionHandle session = open(unit, known, &status);
     if (session == nullptr) continue;  // no slot free is no wrong answer
-    const bool right = isKeyKind(known.kind) ? answersKey(unit, session.get(), known) : answersRight(unit, session.get(), known);
-    if (!right) return Status::Invalid;
+    if (!answersRight(unit, session.get(), known)) return Status::Invalid;
+  }
+  for (const KeyKnownAnswer& known : keyKnownAnswers()) {
+    const Unit::Offer* offer = unit.offer(known.alg, AlgId::Null);
+    if (offer != nullptr && !offer->withdrawn && answersKey(unit, known) == Status::Invalid) return Status::Invalid;
   }
   return Status::Ok;
 }

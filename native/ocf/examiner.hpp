@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "ocf/key_known_answers.hpp"
 #include "ocf/known_answers.hpp"
 #include "ocf/unit.hpp"
 
@@ -23,7 +24,8 @@ class Examiner {
   [[nodiscard]] SessionHandle open(Unit& unit, const KnownAnswer& known, Status* status) noexcept;
   [[nodiscard]] bool answersRight(Unit& unit, Session* session, const KnownAnswer& known) noexcept;
   [[nodiscard]] bool answersRightLong(Unit& unit, Session* session, const KnownAnswer& known) noexcept;
-  [[nodiscard]] bool answersKey(Unit& unit, Session* session, const KnownAnswer& known) noexcept;
+  [[nodiscard]] Status admitKeys(Unit& unit) noexcept;
+  [[nodiscard]] Status answersKey(Unit& unit, const KeyKnownAnswer& known) noexcept;
   [[nodiscard]] Cost measure(Unit& unit, Session* session, const KnownAnswer& known, Cost stated) noexcept;
   [[nodiscard]] double burstNs(Unit& unit, Session* session, const KnownAnswer& known, uint32_t n, uint32_t length) noexcept;
   [[nodiscard]] bool runAll(Unit& unit, Op* const* ops, size_t n) noexcept;

@@ -174,6 +174,14 @@ class PrivateKey {
   int bits_ = 0;
 };
 
+struct PublicKeyFacts {
+  PrivateKey::Type type = PrivateKey::Type::Ec;
+  /// "P-256", "P-384"; empty when not EC.
+  std::string_view curve;
+};
+/// False: `spki` is not a key that verify() knows.
+[[nodiscard]] bool describePublicKey(View spki, PublicKeyFacts& facts) noexcept;
+
 enum class Verdict : uint8_t { Good, Bad, NotOurs };
 
 /// Whether `signature` is that of the key `spki` (SubjectPublicKeyInfo, DER) over `data` in the SignatureScheme.

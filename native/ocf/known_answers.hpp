@@ -12,14 +12,12 @@ namespace socrypt::ocf {
 /// One vector. For symmetric algorithms `plaintext`, `ciphertext` (empty for a MAC) and `tag` (empty
 /// for a cipher); `longTag` is the tag, or the last block of a cipher, over kLongPattern bytes (byte i is
 /// i * 7 + 3 mod 256) under the same key, iv and aad: long inputs take other code than short ones in every
-/// fast library. For key operations `inputs` and the first output, `ciphertext`.
+/// fast library. Key operations have key_known_answers.hpp.
 struct KnownAnswer {
   AlgId alg;
   AlgId mac = AlgId::Null;
   Kind kind = Kind::Seal;
-  uint16_t scheme = 0;
   std::span<const uint8_t> key, macKey, iv, aad, plaintext, ciphertext, tag, longTag;
-  std::array<std::span<const uint8_t>, 6> inputs{};
 };
 
 /// A multiple of no algorithm's block but one byte more, for those that have none.

@@ -137,6 +137,14 @@ Import importSpki(View spki, PrivateKey::Type& type, Owned<EVP_PKEY>& key) noexc
 
 }  // namespace
 
+bool describePublicKey(View spki, PublicKeyFacts& facts) noexcept {
+  Owned<EVP_PKEY> key;
+  const bool good = importSpki(spki, facts.type, key) == Import::Ok;
+  if (facts.type == PrivateKey::Type::Ec) facts.curve = spki.size() == sizeof kP256 + kPoint256 ? "P-256" : "P-384";
+  ERR_clear_error();
+  return good;
+}
+
 Verdict verify(uint16_t code, View spki, View data, View signature) noexcept {
   const Scheme* scheme = findScheme(code);
   if (scheme == nullptr) return Verdict::NotOurs;
