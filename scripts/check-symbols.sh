@@ -18,7 +18,7 @@ grep -qx 'napi_register_module_v1' <<<"$exported" || { echo "symbols: $file expo
 # part of it); libstdc++ and libgcc are linked in. The rest must be on this list.
 allowed='^(napi_|node_api_)'                                                                # Node-API
 allowed+='|^(EVP_|OSSL_PARAM_|OPENSSL_|OpenSSL_version|CRYPTO_(free|malloc|memcmp)|ERR_|BN_|HMAC|RAND_)' # libcrypto
-allowed+='|^(PKCS8_PRIV_KEY_INFO_|d2i_PKCS8_PRIV_KEY_INFO|i2d_PUBKEY|X509_|ASN1_)'         # libcrypto: keys
+allowed+='|^(PKCS8_PRIV_KEY_INFO_|[di]2[di]_PKCS8_PRIV_KEY_INFO|i2d_PUBKEY|X509_|ASN1_|DSA_SIG_|[di]2[di]_DSA_SIG)' # libcrypto: keys
 # Weak references that may stay unresolved: transactional memory, gcov and start-up hooks of the tool chain.
 weak='^(_ITM_|_ZGTt|__gmon_start__|__cxa_|__pthread_key_create|pthread_)'
 unexpected_imports=$(nm -D --undefined-only "$file" | awk -v weak="$weak" '

@@ -27,8 +27,11 @@ export declare class NativePrivateKey {
   sign(scheme: number, data: Uint8Array): Uint8Array;
   /** By which another thread takes a share of the key (`sharedPrivateKey`), for as long as this object lives. */
   handle(): number;
-  /** The same on libuv's pool: an RSA signature takes long enough to hold the event loop up. */
-  signAsync(scheme: number, data: Uint8Array): Promise<Uint8Array>;
+  /**
+   * The same through the crypto framework of this thread: at once where that is cheaper than another thread, which is never
+   * so for RSA and other signatures that would hold the event loop up. Rejects with ERR_SOCRYPT_OCF_FULL when too many wait.
+   */
+  signAsync(scheme: number, data: Uint8Array): Uint8Array | Promise<Uint8Array>;
 }
 
 /** An ephemeral key whose peer's share is still to come; libcrypto holds its private half. */

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "addon/crypto_parts.hpp"
+#include "ocf/drivers/key_costs.hpp"
 
 namespace socrypt::addon {
 
@@ -45,33 +46,56 @@ Napi::Error errorOf(Napi::Env env, SignResult result, const key::PrivateKey& key
   return error;
 }
 
-// One signature on libuv's pool. It holds what it needs: the JavaScript key may be gone before it is made.
-class SignWorker : public Napi::AsyncWorker {
+// A signature that is not there at once. It holds what it needs: the JavaScript key may be gone before it is made.
+class PendingSignature final : public OcfLoop::Waiter {
  public:
-  SignWorker(Napi::Env env, key::PrivateKey key, uint16_t scheme, Bytes data)
-      : Napi::AsyncWorker(env, "socrypt:sign"),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        key_(std::move(key)),
-        scheme_(scheme),
-        data_(data.begin(), data.end()) {}
-  [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
-
- protected:
-  void Execute() override { result_ = key_.sign(scheme_, data_, signature_); }
-  void OnOK() override {
-    if (result_ == SignResult::Ok)
-      deferred_.Resolve(copy(Env(), signature_));
-    else
-      deferred_.Reject(errorOf(Env(), result_, key_, scheme_).Value());
+  PendingSignature(uint16_t scheme, ocf::Session* session, Bytes data, size_t room)
+      : data_(data.begin(), data.end()), signature_(room), in_{data_.data(), static_cast<uint32_t>(data_.size())},
+        out_{signature_.data(), static_cast<uint32_t>(signature_.size())} {
+    op.ses = session;
+    op.kind = ocf::Kind::Sign;
+    op.scheme = scheme;
+    op.nIn = op.nOut = 1;
+    op.in = &in_;
+    op.out = &out_;
+    op.opaque = static_cast<OcfLoop::Waiter*>(this);
   }
+  [[nodiscard]] Bytes signature() const { return {out_.p, out_.n}; }
+  [[nodiscard]] Napi::Promise promise(Napi::Env env) {
+    deferred_.emplace(Napi::Promise::Deferred::New(env));
+    return deferred_->Promise();
+  }
+  bool completed(Napi::Env env, ocf::Op&) override {
+    if (op.status == ocf::Status::Ok)
+      deferred_->Resolve(copy(env, signature()));
+    else
+      deferred_->Reject(errorOf(env, op.status).Value());
+    return true;
+  }
+  static Napi::Error errorOf(Napi::Env env, ocf::Status status) {
+    Napi::Error error = Napi::Error::New(env, "sign: the crypto framework says " + std::string(ocf::statusName(status)));
+    error.Set("code", status == ocf::Status::Full ? "ERR_SOCRYPT_OCF_FULL" : "ERR_SOCRYPT_CRYPTO");
+    return error;
+  }
+  ocf::Op op{};
 
  private:
-  Napi::Promise::Deferred deferred_;
-  key::PrivateKey key_;
-  uint16_t scheme_;
   std::vector<uint8_t> data_, signature_;
-  SignResult result_ = SignResult::Failed;
+  ocf::Seg in_, out_;
+  std::optional<Napi::Promise::Deferred> deferred_;
 };
+
+// What an event loop may be kept from its other work for one op, however much sooner that would be done.
+constexpr float kLoopBudgetNs = 100'000;
+
+ocf::AlgId algOf(const key::PrivateKey& key) noexcept {
+  switch (key.type()) {
+    case key::PrivateKey::Type::Rsa: return ocf::AlgId::Rsa;
+    case key::PrivateKey::Type::Ed25519: return ocf::AlgId::Ed25519;
+    case key::PrivateKey::Type::Ec: break;
+  }
+  return key.curve() == "P-256" ? ocf::AlgId::EcdsaP256 : ocf::AlgId::EcdsaP384;
+}
 
 }  // namespace
 
@@ -103,6 +127,7 @@ PrivateKeyBinding::PrivateKeyBinding(const Napi::CallbackInfo& info) : Napi::Obj
 }
 
 PrivateKeyBinding::~PrivateKeyBinding() {
+  if (const std::shared_ptr<OcfLoop> loop = loop_.lock(); loop != nullptr) loop->delist(session_);
   if (handle_ == 0) return;
   SharedKeys& keys = sharedKeys();
   const std::lock_guard lock(keys.mutex);
@@ -158,14 +183,51 @@ Napi::Value PrivateKeyBinding::sign(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// A session of the environment's framework. RSA is never for its thread; the rest goes where it is done soonest, unless
+// it takes so long that everything else would wait.
+ocf::Session* PrivateKeyBinding::session(Napi::Env env) {
+  std::shared_ptr<OcfLoop> loop = loop_.lock();
+  if (loop != nullptr) return session_.get();
+  loop = OcfLoop::of(env);
+  if (loop == nullptr) return nullptr;
+  std::vector<uint8_t> der = key_->pkcs8();
+  const ocf::Alg alg = ocf::algOf(algOf(*key_), der);
+  const bool elsewhere = key_->type() == key::PrivateKey::Type::Rsa || ocf::keyOpNs(alg) > kLoopBudgetNs;
+  ocf::Status status = ocf::Status::Ok;
+  session_ = loop->framework().open(
+      {.chain = {&alg, 1}, .where = elsewhere ? ocf::SessionParams::Where::Accelerator : ocf::SessionParams::Where::Any}, &status);
+  ocf::wipe(der.data(), der.size());
+  if (session_ == nullptr) {
+    PendingSignature::errorOf(env, status).ThrowAsJavaScriptException();
+    return nullptr;
+  }
+  loop->enlist(session_);
+  loop_ = loop;
+  return session_.get();
+}
+
 Napi::Value PrivateKeyBinding::signAsync(const Napi::CallbackInfo& info) {
   Arguments arguments(info, "signAsync");
   const auto scheme = static_cast<uint16_t>(arguments.integer(0, "scheme", 0, 0xffff));
   const Bytes data = arguments.bytes(1, "data");
   if (!arguments.good()) return info.Env().Undefined();
-  auto* const worker = new SignWorker(info.Env(), key_->share(), scheme, data);
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();  // and it deletes itself when it is done
+  if (!key_->fits(scheme)) {
+    errorOf(info.Env(), SignResult::WrongScheme, *key_, scheme).ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  ocf::Session* const session = this->session(info.Env());
+  if (session == nullptr) return info.Env().Undefined();
+  auto pending = std::make_unique<PendingSignature>(scheme, session, data, key_->signatureRoom());
+  ocf::Op* list[] = {&pending->op};
+  const std::shared_ptr<OcfLoop> loop = loop_.lock();
+  if (loop->framework().dispatch(list, 1) == 0) pending->op.status = ocf::Status::Full;
+  if (pending->op.status == ocf::Status::Ok) return copy(info.Env(), pending->signature());
+  if (pending->op.status != ocf::Status::Pending) {
+    PendingSignature::errorOf(info.Env(), pending->op.status).ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  const Napi::Promise promise = pending->promise(info.Env());
+  loop->keep(std::move(pending));
   return promise;
 }
 

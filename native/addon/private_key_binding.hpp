@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "addon/ocf_loop.hpp"
 #include "ocf/key.hpp"
 
 namespace socrypt::addon {
@@ -30,9 +31,13 @@ class PrivateKeyBinding : public Napi::ObjectWrap<PrivateKeyBinding> {
   Napi::Value sign(const Napi::CallbackInfo& info);
   Napi::Value handle(const Napi::CallbackInfo& info);
   Napi::Value signAsync(const Napi::CallbackInfo& info);
+  ocf::Session* session(Napi::Env env);
 
   std::optional<key::PrivateKey> key_;
   uint64_t handle_ = 0;
+  // Of the loop's framework, which may end before this object.
+  std::weak_ptr<OcfLoop> loop_;
+  ocf::SessionHandle session_;
 };
 
 }  // namespace socrypt::addon

@@ -34,6 +34,13 @@ class Wake {
   [[nodiscard]] std::function<void()> caller() const {
     return [function = function_] { napi_call_threadsafe_function(function, nullptr, napi_tsfn_nonblocking); };
   }
+  /// Whether the event loop goes on for its sake; it does at first. In the environment's thread.
+  void ref() noexcept {
+    if (function_ != nullptr) napi_ref_threadsafe_function(env_, function_);
+  }
+  void unref() noexcept {
+    if (function_ != nullptr) napi_unref_threadsafe_function(env_, function_);
+  }
   /// In the environment's thread, when no caller() will be called any more. Idempotent.
   void close() {
     if (function_ == nullptr) return;

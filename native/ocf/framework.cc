@@ -171,6 +171,7 @@ void Framework::setPolicy(const Policy& policy) noexcept {
 }
 
 int Framework::wakeFd() noexcept { return wake_->descriptor(); }
+void Framework::onWake(void (*notify)(void*), void* argument) noexcept { wake_->setCall(notify, argument); }
 
 // Who may serve whom has changed.
 void Framework::reconsider() noexcept {

@@ -117,6 +117,9 @@ class Framework {
   [[nodiscard]] const Policy& policy() const noexcept { return policy_; }
   /// Becomes readable when poll() has something to do; an eventfd, made when first asked for. -1: none.
   [[nodiscard]] int wakeFd() noexcept;
+  /// For a thread that does not wait for descriptors: `notify` instead, from any thread, once until the next poll(). To be
+  /// said before drivers are attached.
+  void onWake(void (*notify)(void*), void* argument) noexcept;
 
   // ── Operators ──
 

@@ -146,6 +146,12 @@ class PrivateKey {
   [[nodiscard]] int bits() const noexcept { return bits_; }
   /// SubjectPublicKeyInfo, DER; empty: libcrypto failed.
   [[nodiscard]] std::vector<uint8_t> publicKey() const;
+  /// Whether sign() takes this SignatureScheme.
+  [[nodiscard]] bool fits(uint16_t scheme) const noexcept;
+  /// No signature is longer.
+  [[nodiscard]] size_t signatureRoom() const noexcept;
+  /// PrivateKeyInfo, DER, for a driver; the caller wipes it. Empty: libcrypto failed.
+  [[nodiscard]] std::vector<uint8_t> pkcs8() const;
   /// `scheme`: a TLS SignatureScheme code point: ecdsa_secp256r1_sha256, ecdsa_secp384r1_sha384,
   /// rsa_pss_rsae_sha256/384/512, rsa_pkcs1_sha256/384/512, ed25519. ECDSA hashes with either curve (TLS 1.2).
   [[nodiscard]] SignResult sign(uint16_t scheme, View data, std::vector<uint8_t>& signature) noexcept;
@@ -164,7 +170,6 @@ class PrivateKey {
   };
   PrivateKey() = default;
   [[nodiscard]] EVP_PKEY_CTX* signer(uint16_t scheme) noexcept;
-  [[nodiscard]] bool fits(uint16_t scheme) const noexcept;
   [[nodiscard]] bool verifiesItself();
 
   std::unique_ptr<EVP_PKEY, FreeKey> key_;

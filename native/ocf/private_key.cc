@@ -141,6 +141,21 @@ std::vector<uint8_t> PrivateKey::publicKey() const {
   return bytes;
 }
 
+size_t PrivateKey::signatureRoom() const noexcept { return static_cast<size_t>(EVP_PKEY_get_size(key_.get())); }
+
+std::vector<uint8_t> PrivateKey::pkcs8() const {
+  const std::unique_ptr<PKCS8_PRIV_KEY_INFO, FreePkcs8> info(EVP_PKEY2PKCS8(key_.get()));
+  std::vector<uint8_t> bytes;
+  const int length = info == nullptr ? 0 : i2d_PKCS8_PRIV_KEY_INFO(info.get(), nullptr);
+  if (length > 0) {
+    bytes.resize(static_cast<size_t>(length));
+    uint8_t* at = bytes.data();
+    i2d_PKCS8_PRIV_KEY_INFO(info.get(), &at);
+  }
+  ERR_clear_error();
+  return bytes;
+}
+
 bool PrivateKey::fits(uint16_t code) const noexcept {
   const Scheme* scheme = findScheme(code);
   return scheme != nullptr && scheme->type == type_;
@@ -162,7 +177,7 @@ EVP_PKEY_CTX* PrivateKey::signer(uint16_t code) noexcept {
 
 PrivateKey::SignResult PrivateKey::sign(uint16_t code, View data, std::vector<uint8_t>& signature) noexcept {
   if (!fits(code)) return SignResult::WrongScheme;
-  size_t length = static_cast<size_t>(EVP_PKEY_get_size(key_.get()));
+  size_t length = signatureRoom();
   signature.resize(length);
   bool good = false;
   if (code == kEd25519) {

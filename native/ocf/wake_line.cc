@@ -31,6 +31,7 @@ Framework::WakeLine::~WakeLine() {
 void Framework::WakeLine::ready(Driver*) noexcept {
   // One write per sleep, however much completes: the flag stays up until the framework looks.
   if (signalled_.exchange(true, std::memory_order_seq_cst)) return;
+  if (call_ != nullptr) call_(argument_);
   const int fd = fd_.load(std::memory_order_seq_cst);
   if (fd < 0) return;
   const uint64_t one = 1;

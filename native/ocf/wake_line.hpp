@@ -16,12 +16,19 @@ class Framework::WakeLine final : public Waker {
   void ready(Driver*) noexcept override;
   /// Of the framework's thread: makes the descriptor when there is none yet.
   [[nodiscard]] int descriptor() noexcept;
+  /// Before anybody may signal.
+  void setCall(void (*call)(void*), void* argument) noexcept {
+    call_ = call;
+    argument_ = argument;
+  }
   /// Of the framework's thread: what was signalled so far is being looked at.
   void clear() noexcept;
   /// Sleeps until something is signalled, or for a millisecond.
   void sleep() noexcept;
 
  private:
+  void (*call_)(void*) = nullptr;
+  void* argument_ = nullptr;
   std::atomic<int> fd_{-1};
   std::atomic<bool> signalled_{false};
 };

@@ -10,8 +10,8 @@ import { NameTable } from './name-table.ts';
 export interface Signer {
   /** `scheme`: TLS SignatureScheme code point. */
   sign(scheme: number, data: Uint8Array): Uint8Array;
-  /** The same without holding up this thread; absent: `sign` is quick enough, or there is no other way. */
-  signAsync?(scheme: number, data: Uint8Array): Promise<Uint8Array>;
+  /** The same without holding up this thread for long; absent: `sign` is quick enough, or there is no other way. */
+  signAsync?(scheme: number, data: Uint8Array): Uint8Array | Promise<Uint8Array>;
   /** By which another thread takes a share of the key (native.ts); absent: the key stays in this thread. */
   handle?(): number;
 }
@@ -130,8 +130,7 @@ export class Credential implements CredentialParts {
   /** The same; a signature that takes long (RSA: some 300 us against 20) is made in another thread where that can be. */
   signElsewhere(scheme: number, data: Uint8Array): Uint8Array | Promise<Uint8Array> {
     const signer = this.#signer;
-    if (this.key.type !== 'rsa' || signer.signAsync === undefined) return signer.sign(scheme, data);
-    return signer.signAsync(scheme, data);
+    return signer.signAsync === undefined ? signer.sign(scheme, data) : signer.signAsync(scheme, data);
   }
 
   /** For another thread of this process; undefined: the key cannot leave this one. */

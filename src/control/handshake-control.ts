@@ -46,11 +46,6 @@ export interface HandshakeControlOptions {
   readonly maxHandshakeBytes: number;
   /** A handshake that an engine no longer speaks of is forgotten after this long. */
   readonly handshakeTimeoutMs: number;
-  /**
-   * Slow signatures (RSA) are made on libuv's thread pool, so that this thread goes on meanwhile. Without it they are
-   * made here, which costs less in all: right for a thread that has nothing else to do.
-   */
-  readonly signElsewhere: boolean;
   readonly sessions: SessionOptions;
   /** null: clients are not asked for certificates. */
   readonly clientAuthentication: ClientAuthenticationOptions | null;
@@ -264,9 +259,7 @@ export class HandshakeControl implements HandshakeHandler {
     data: Uint8Array,
   ): Uint8Array | Promise<Uint8Array> | undefined {
     try {
-      return this.#options.signElsewhere
-        ? credential.signElsewhere(scheme, data)
-        : credential.sign(scheme, data);
+      return credential.signElsewhere(scheme, data);
     } catch {
       return undefined;
     }

@@ -228,7 +228,6 @@ class RunningServer implements Server {
       maxHandshakeBytes: settings.maxHandshakeBytes,
       handshakeTimeoutMs: settings.handshakeTimeout,
       // The main thread has unknown paths to look up, and metrics to give; a worker has nothing else to do.
-      signElsewhere: workers === 0,
       sessions: {
         tickets: settings.tickets,
         lifetime,

@@ -88,7 +88,6 @@ const control = (credentials = store(), more: Partial<HandshakeControlOptions> =
     alpn: [],
     maxHandshakeBytes: 65_536,
     handshakeTimeoutMs: 10_000,
-    signElsewhere: false,
     sessions: sessionOptions(),
     clientAuthentication: null,
     ...more,
@@ -192,7 +191,7 @@ function controlWith(sign: (scheme: number, data: Uint8Array) => unknown) {
   // Signatures that may take long are asked for of RSA keys only.
   const parts = { ...real, chain: real.chain, key: { type: 'rsa', bits: 2048 } as const };
   const signer = { sign: () => new Uint8Array(), signAsync: sign as Required<Signer>['signAsync'] };
-  const handshakes = control(new CredentialStore([new Credential(parts, signer)]), { signElsewhere: true });
+  const handshakes = control(new CredentialStore([new Credential(parts, signer)]));
   const engine = new Engine();
   handshakes.data(engine, 1, new TestClient({ suites: [0x1301], schemes: [0x0804] }).helloRecord());
   return { handshakes, engine };

@@ -18,7 +18,6 @@ export const handshakeOptions: HandshakeControlOptions = {
   alpn: ['http/1.1'],
   maxHandshakeBytes: 65536,
   handshakeTimeoutMs: 10_000,
-  signElsewhere: false,
   sessions: sessionOptions(),
   clientAuthentication: null,
 };
