@@ -167,11 +167,11 @@ test('User callback throws: a key that cannot sign any more fails its handshake 
           bits: key.bits,
           publicKey: () => key.publicKey(),
           handle: () => key.handle(),
-          sign(scheme: number, data: Uint8Array) {
+          sign: (scheme: number, data: Uint8Array) => key.sign(scheme, data),
+          signAsync(scheme: number, data: Uint8Array) {
             if (broken) throw new Error('the token was pulled');
-            return key.sign(scheme, data);
+            return key.signAsync(scheme, data);
           },
-          signAsync: (scheme: number, data: Uint8Array) => key.signAsync(scheme, data),
         };
       },
     }),
@@ -188,7 +188,6 @@ test('User callback throws: a key that cannot sign any more fails its handshake 
 /** A control plane whose key signs as a test wants. */
 function controlWith(sign: (scheme: number, data: Uint8Array) => unknown) {
   const real = store().credentials[0]!;
-  // Signatures that may take long are asked for of RSA keys only.
   const parts = { ...real, chain: real.chain, key: { type: 'rsa', bits: 2048 } as const };
   const signer = { sign: () => new Uint8Array(), signAsync: sign as Required<Signer>['signAsync'] };
   const handshakes = control(new CredentialStore([new Credential(parts, signer)]));
