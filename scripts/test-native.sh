@@ -22,4 +22,5 @@ run_program build/test nic_remote nic_remote
 run_namespaces build/test nic_port nic_port
 cmake --build build/test -j "$jobs" --target socrypt_modules >build/test/modules.log 2>&1 || true
 run_namespaces build/test dpdk dpdk
+run_namespaces build/test nic_runtime nic_runtime
 report native

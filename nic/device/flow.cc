@@ -91,6 +91,7 @@ Status Flow::push(std::span<const record::NewRecord> records) {
   if (status != Status::Ok) return status;
   for (const auto& record : records) {
     if (record.sealed) continue;
+    if (record.guarded) Counters::add(counters_.tx_tls_guarded_records);
     for (auto& epoch : epochs_)
       if (epoch.epoch == record.ref.epoch) ++epoch.records;
   }

@@ -47,13 +47,13 @@ bool clear(Netlink& netlink, const std::string& name, std::string& why) {
 }  // namespace
 
 std::unique_ptr<HostInterface> HostInterface::create(const HostInterfaceOptions& options, const Link& wire, std::string& why) {
-  Netlink netlink;
+  std::unique_ptr<HostInterface> made(new HostInterface);
+  Netlink& netlink = made->netlink_;
   if (!netlink.opened()) return why = systemError("no netlink socket"), nullptr;
   // The other end of a veth; a name has 15 characters.
   const std::string inner = options.name.substr(0, 14) + "-";
   if (!clear(netlink, options.name, why)) return nullptr;
 
-  std::unique_ptr<HostInterface> made(new HostInterface);
   if (options.driver == HostDriver::Tap) {
     made->port_ = TapPort::open(options.name, why);
     if (made->port_ == nullptr) return nullptr;
@@ -88,9 +88,8 @@ std::unique_ptr<HostInterface> HostInterface::create(const HostInterfaceOptions&
 HostInterface::~HostInterface() {
   port_.reset();
   if (removable_.empty()) return;
-  Netlink netlink;
   // Somebody may have removed it, and made another.
-  if (const auto link = netlink.link(removable_); link && link->index == index_) static_cast<void>(netlink.remove(index_));
+  if (const auto link = netlink_.link(removable_); link && link->index == index_) static_cast<void>(netlink_.remove(index_));
 }
 
 }  // namespace socrypt::nic

@@ -39,6 +39,7 @@ class HostInterface {
 
  private:
   HostInterface() = default;
+  Netlink netlink_;  // of the namespace that it was created in
   std::unique_ptr<Port> port_;
   unsigned index_ = 0;
   std::string removable_;  // the name, when it does not go with its port

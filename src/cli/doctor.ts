@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type NativeAddon, type NativeSuite, native, type ProbeResult } from '../native.ts';
+import { missingHere } from '../nic/capabilities.ts';
 import { UsageError } from '../serve/errors.ts';
 import { openFileLimit } from '../serve/file-limit.ts';
 import { VERSION } from '../serve/version.ts';
@@ -93,6 +94,19 @@ function acceleratorCheck({ cores }: Diagnosis['cpu']): ProbeResult {
     : { ok: false, detail: 'one core: a thread that encrypts would take the time that it saves' };
 }
 
+function nicCheck(afXdp: ProbeResult): ProbeResult {
+  const missing = missingHere().map(({ name }) => name);
+  if (missing.length > 0)
+    return { ok: false, detail: `\`--offload nic\` needs ${missing.join(' and ')}; run as root or grant it` };
+  return afXdp.ok
+    ? {
+        ok: true,
+        detail:
+          '`--offload nic --wire IFACE --address CIDR` takes an interface over and seals inside the packets',
+      }
+    : { ok: false, detail: `\`--offload nic\` needs AF_XDP: ${afXdp.detail}` };
+}
+
 function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
@@ -128,6 +142,7 @@ export function diagnose(addon: Pick<NativeAddon, 'crypto' | 'probe'> = native):
       check('kernel TLS', probe.kernelTls()),
       check('AF_XDP', probe.afXdp()),
       check('DPDK', probe.dpdk()),
+      check('inline NIC', nicCheck(probe.afXdp())),
     ],
   };
 }

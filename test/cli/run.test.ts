@@ -95,6 +95,7 @@ describe('doctor', () => {
       'kernel TLS',
       'AF_XDP',
       'DPDK',
+      'inline NIC',
     ]);
     for (const { name, ok, detail } of diagnosis.checks) {
       expect(detail.length, name).toBeGreaterThan(10);

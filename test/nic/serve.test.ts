@@ -1,11 +1,13 @@
 /** `socrypt serve --offload nic` between network namespaces: real clients, the kernel's TCP, and a wire that listens. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Command, compile, removeCompiled } from '../cli/support.ts';
 import { Folder, until } from '../serve/support.ts';
 import { buildTools, type Faults, Network, whyNot } from './network.ts';
 
+vi.setConfig({ testTimeout: 180_000 });
 const reason = whyNot();
 const seed = Number(process.env.SOCRYPT_SEED ?? (Math.random() * 2 ** 31) >>> 0);
 const CANARY = 'this-is-plaintext-and-must-not-be-on-the-wire';
@@ -21,6 +23,7 @@ function content(bytes: number, salt = ''): Buffer {
   return Buffer.from(lines.join('')).subarray(0, bytes);
 }
 
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const SMALL = content(3000);
 const LARGE = content(12_000_000);
 
@@ -95,7 +98,7 @@ describe.skipIf(reason !== null)(
       void one.finished.then(() => {
         over = true;
       });
-      await until(() => over || one.stdout.includes('engines'), 'the banner');
+      await until(() => over || one.stdout.includes('engines'), 'the banner', 60_000);
       expect(over, one.stderr).toBe(false);
       return one;
     }
@@ -109,7 +112,7 @@ describe.skipIf(reason !== null)(
     function run(
       side: string,
       command: readonly string[],
-      speak?: (child: ChildProcess, out: () => Buffer) => void,
+      speak?: (child: ChildProcess, out: () => Buffer) => void | Promise<void>,
     ): Promise<Ran> {
       const [file, ...rest] = [...Network.inside(side), ...command];
       const child = spawn(file!, rest, { stdio: [speak === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
@@ -120,13 +123,41 @@ describe.skipIf(reason !== null)(
       child.stderr!.on('data', (chunk) => {
         errors += chunk;
       });
-      speak?.(child, () => Buffer.concat(chunks));
+      void speak?.(child, () => Buffer.concat(chunks));
       return new Promise((resolve) => {
         child.once('close', (code) => {
           clients.delete(child);
           resolve({ code, out: Buffer.concat(chunks), errors });
         });
       });
+    }
+    /** curl on the peer's side; `begun` when it has written something. */
+    function download(path: string, ...args: string[]) {
+      let child: ChildProcess | undefined;
+      let out: () => Buffer = () => Buffer.alloc(0);
+      const done = run(
+        network!.peer,
+        [
+          'curl',
+          '-sS',
+          '--insecure',
+          '--no-buffer',
+          '--max-time',
+          '50',
+          ...args,
+          `https://10.9.0.1:8443/${path}`,
+        ],
+        (started, soFar) => {
+          child = started;
+          out = soFar;
+          started.stdin!.end();
+        },
+      );
+      return {
+        done,
+        begun: () => until(() => out().length > 500_000, 'the first bytes'),
+        stop: () => child?.kill('SIGKILL'),
+      };
     }
     async function metric(pattern: RegExp): Promise<number> {
       const { out } = await run(network!.host, ['curl', '-sS', 'http://127.0.0.1:9090/metrics']);
@@ -183,6 +214,180 @@ describe.skipIf(reason !== null)(
       const links = await run(network!.host, ['ip', '-o', 'link']);
       expect(links.out.toString()).not.toContain('socrypt0');
       expect(links.out.toString()).not.toContain('xdp');
+    });
+
+    it('keeps plaintext on its way, whatever becomes of routes and addresses', async () => {
+      await start([], { loss: 5 });
+      network!.onHost('link', 'add', 'other0', 'type', 'veth', 'peer', 'name', 'other1');
+      for (const link of ['other0', 'other1']) network!.onHost('link', 'set', link, 'up');
+      network!.onHost('addr', 'add', '10.8.0.1/24', 'dev', 'other0');
+      const slow = download('large.txt', '--limit-rate', '3M');
+      await slow.begun();
+      // Another way to the peer, and a better one.
+      network!.onHost(
+        'neigh',
+        'replace',
+        '10.9.0.2',
+        'lladdr',
+        '02:00:00:00:00:02',
+        'dev',
+        'other0',
+        'nud',
+        'permanent',
+      );
+      network!.onHost('route', 'add', '10.9.0.2/32', 'dev', 'other0');
+      await pause(300);
+      network!.onHost('route', 'delete', '10.9.0.2/32', 'dev', 'other0');
+      // The server's address moves to another interface, and back.
+      network!.onHost('addr', 'delete', '10.9.0.1/24', 'dev', 'socrypt0');
+      network!.onHost('addr', 'add', '10.9.0.1/24', 'dev', 'other0');
+      await pause(300);
+      network!.onHost('addr', 'delete', '10.9.0.1/24', 'dev', 'other0');
+      network!.onHost('addr', 'add', '10.9.0.1/24', 'dev', 'socrypt0');
+      await pause(100);
+      // The peer's address becomes the host port's own: its packets would go by the loopback interface.
+      network!.onHost('addr', 'add', '10.9.0.2/32', 'dev', 'socrypt0');
+      await pause(300);
+      network!.onHost('addr', 'delete', '10.9.0.2/32', 'dev', 'socrypt0');
+      const { code, out, errors } = await slow.done;
+      expect(errors).toBe('');
+      expect(code).toBe(0);
+      expect(out.equals(LARGE)).toBe(true);
+      await expectNoPlaintext();
+    });
+
+    it('has nothing leave when its host port is removed, and goes on with the next one', async () => {
+      await start();
+      const slow = download('large.txt', '--limit-rate', '4M');
+      await slow.begun();
+      network!.onHost('link', 'delete', 'socrypt0');
+      await until(() => server!.log().some(({ msg }) => msg === 'the NIC is there again'), 'another NIC');
+      const { out, errors } = await slow.done;
+      expect(errors).toBe('');
+      expect(out.equals(LARGE)).toBe(true);
+      expect(server!.log().find(({ msg }) => /the NIC has died/.test(String(msg)))).toMatchObject({
+        reason: 'the interface "socrypt0" is gone',
+      });
+      await expectNoPlaintext();
+    });
+
+    it('closes connections when its host port is removed, if that is wanted', async () => {
+      await start(['--on-device-loss', 'close']);
+      const slow = download('large.txt', '--limit-rate', '4M');
+      await slow.begun();
+      network!.onHost('link', 'delete', 'socrypt0');
+      await until(
+        async () => (await metric(/^socrypt_connections_closed_total\{reason="device_lost"\} (\d+)/m)) === 1,
+        'the end',
+      );
+      slow.stop();
+      await until(() => server!.log().some(({ msg }) => msg === 'the NIC is there again'), 'another NIC');
+      const again = await download('small.txt').done;
+      expect(again.out.equals(SMALL)).toBe(true);
+      await expectNoPlaintext();
+    });
+
+    it('ends the connection when a file is rewritten while it is sent', async () => {
+      const file = folder.write('site/changing.txt', LARGE);
+      await start([], { loss: 20 });
+      const slow = download('changing.txt', '--limit-rate', '3M');
+      await slow.begun();
+      writeFileSync(file, content(LARGE.length, 'other '), { flag: 'r+' });
+      const { code, out } = await slow.done;
+      expect(code).not.toBe(0);
+      expect(out.length).toBeLessThan(LARGE.length);
+      expect(await metric(/^socrypt_connections_closed_total\{reason="file_changed"\} (\d+)/m)).toBe(1);
+      await expectNoPlaintext();
+    });
+
+    it('seals by software, and says why, for a peer on the same host', async () => {
+      await start();
+      const got = await run(network!.host, ['curl', '-sS', '--insecure', 'https://10.9.0.1:8443/small.txt']);
+      expect(got.out.equals(SMALL)).toBe(true);
+      expect(await metric(/^socrypt_tls_paths_refused_total\{reason="same_host"\} (\d+)/m)).toBe(1);
+      expect(await metric(/^socrypt_tls_records_total\{direction="out",path="nic"\} (\d+)/m)).toBe(0);
+      const { interfaces } = await network!.sniffed();
+      for (const { found } of Object.values(interfaces)) expect(found).toBe(0);
+    });
+
+    it('serves openssl, with KeyUpdates both ways, gnutls and node', async () => {
+      await start([], { loss: 5 });
+      const request = 'GET /large.txt HTTP/1.1\r\nHost: h\r\n\r\n';
+      const openssl = await run(
+        network!.peer,
+        ['openssl', 's_client', '-quiet', '-no_ign_eof', '-connect', '10.9.0.1:8443'],
+        async (child, out) => {
+          const received = () => out().length;
+          child.stdin!.write('GET /small.txt HTTP/1.1\r\nHost: h\r\n\r\n');
+          await until(() => received() > SMALL.length, 'the small file');
+          // K: a KeyUpdate that asks for one. s_client looks for it at the beginning of what it reads.
+          for (let i = 1; i <= 3; ++i) {
+            child.stdin!.write('K\n');
+            for (const direction of ['in', 'out']) {
+              const updates = new RegExp(
+                `^socrypt_tls_rekeys_total\\{direction="${direction}"\\} (\\d+)`,
+                'm',
+              );
+              await until(async () => (await metric(updates)) === i, `KeyUpdate ${i}`);
+            }
+          }
+          const before = received();
+          child.stdin!.write(request);
+          await until(() => received() > before + LARGE.length, 'the large file');
+          child.stdin!.write('Q\n');
+          child.stdin!.end();
+        },
+      );
+      expect(openssl.out.includes(LARGE)).toBe(true);
+      const gnutls = await run(
+        network!.peer,
+        ['gnutls-cli', '--insecure', '--port', '8443', '10.9.0.1'],
+        async (child, out) => {
+          await until(() => out().includes('Simple Client Mode'), 'the handshake');
+          // It ends with the server's close_notify; what it has buffered comes out then.
+          child.stdin!.write(request.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
+        },
+      );
+      expect(gnutls.out.includes(LARGE)).toBe(true);
+      const node = await run(network!.peer, [
+        process.execPath,
+        '-e',
+        `require('node:https').get({ host: '10.9.0.1', port: 8443, path: '/large.txt', rejectUnauthorized: false }, (r) => r.pipe(process.stdout))`,
+      ]);
+      expect(node.out.equals(LARGE)).toBe(true);
+      await expectNoPlaintext();
+    });
+
+    it('clears away what a killed one has left', async () => {
+      await start(['--host-driver', 'veth']);
+      server!.signal('SIGKILL');
+      await server!.finished;
+      const left = await run(network!.host, ['ip', '-o', 'link']);
+      expect(left.out.toString()).toContain('socrypt0');
+      server = await serve([]);
+      expect((await download('small.txt').done).out.equals(SMALL)).toBe(true);
+    });
+
+    it('says which rights are missing', async () => {
+      network = await Network.make(CANARY);
+      const one = new Command(
+        [
+          'serve',
+          join(folder.path, 'site'),
+          '--offload',
+          'nic',
+          '--wire',
+          'w0',
+          '--address',
+          '10.9.0.1/24',
+          ...pair,
+        ],
+        {},
+        `exec ${Network.inside(network.host).join(' ')} setpriv --bounding-set=-net_admin,-bpf,-sys_admin --inh-caps=-net_admin,-bpf,-sys_admin`,
+      );
+      expect((await one.finished).status).not.toBe(0);
+      expect(one.stderr).toMatch(/CAP_NET_ADMIN .*CAP_BPF /);
+      expect(one.stderr).not.toMatch(/CAP_NET_RAW/);
     });
   },
 );

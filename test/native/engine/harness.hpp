@@ -197,6 +197,8 @@ class Server {
   std::atomic<int> postHandshakes{0};
   /// The last connection that was established.
   std::atomic<uint64_t> lastConnection{0};
+  /// Where clients connect to.
+  uint32_t address = INADDR_LOOPBACK;
   /// When not empty, the answer to handshake bytes, and all that there is of a handshake.
   std::string flight;
   /// How a path is answered; the default serves files below the root.
@@ -315,7 +317,7 @@ class Client {
     fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in to{};
     to.sin_family = AF_INET;
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_addr.s_addr = htonl(server.address);
     to.sin_port = htons(server.port());
     REQUIRE(connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
     record::TrafficKeys tx, rx;

@@ -2,38 +2,11 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
-#include <cstdio>
 #include <cstring>
 
-#include "namespaces.hpp"
-#include "nic/port/af_xdp.hpp"
-#include "nic/port/tap.hpp"
-
-namespace {
-
-std::string whyNot() {
-  if (std::system("ip -V >/dev/null 2>&1") != 0) return "ip was not found; install iproute2";
-  const net::Namespace trial;
-  if (!trial.there()) return "network namespaces cannot be made (CAP_SYS_ADMIN is needed)";
-  std::string why;
-  trial.in([&] {
-    if (socrypt::nic::TapPort::open("trial", why) == nullptr) return;
-    if (std::system("ip link add name try0 type veth peer name try1 && ip link set try0 up") != 0) {
-      why = "veth interfaces cannot be made";
-      return;
-    }
-    static_cast<void>(socrypt::nic::AfXdpPort::open("try0", {}, why));
-  });
-  return why;
-}
-
-}  // namespace
+#include "can_run.hpp"
 
 int main(int argc, char** argv) {
-  if (argc > 1 && std::strcmp(argv[1], "--can-run") == 0) {
-    const std::string why = whyNot();
-    if (!why.empty()) std::puts(why.c_str());
-    return why.empty() ? 0 : 1;
-  }
+  if (argc > 1 && std::strcmp(argv[1], "--can-run") == 0) return net::sayWhyNot();
   return doctest::Context(argc, argv).run();
 }
