@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 // JavaScript without declarations, as all of bench/: runs on a clone that nothing was compiled in.
-const load = (file: string) => import(`../../bench/papers/${file}`);
+const load = (file: string) => import(new URL(`../../bench/papers/${file}`, import.meta.url).href);
 const { experiments } = (await load('experiments/index.mjs')) as {
   experiments: { id: string; title: string }[];
 };
