@@ -29,8 +29,8 @@ const EVP_CIPHER* cipherOf(AlgId alg) noexcept {
     case AlgId::Aes128Gcm: return aes128;
     case AlgId::Aes256Gcm: return aes256;
     case AlgId::ChaCha20Poly1305: return chacha;
+    default: return nullptr;
   }
-  return nullptr;
 }
 
 void putBigEndian(uint8_t* to, uint64_t value) noexcept {

@@ -147,7 +147,10 @@ TEST_CASE("a reader that stalls holds little memory and gets the rest later") {
   client.send("GET /f HTTP/1.1\r\nHost: h\r\n\r\n");
   REQUIRE(client.more());
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  CHECK(server.counter(Counter::buffer_bytes_used) < 300'000);
+  // A burst of sixteen records; what an accelerator has in flight comes back all the same.
+  const bool inFlight = std::getenv("SOCRYPT_TEST_OFFLOAD") != nullptr;
+  const uint64_t most = inFlight ? engine::AcceleratorOptions().recordsInFlight * record::kMaxRecord + 40'000 : 300'000;
+  CHECK(server.counter(Counter::buffer_bytes_used) < most);
   const Answer answer = client.receive();
   CHECK(answer.status == 200);
   CHECK(answer.body == pattern(32 << 20));
