@@ -91,6 +91,7 @@ describe('doctor', () => {
       'openat2',
       'open files',
       'VAES',
+      'accelerator',
       'io_uring',
       'kernel TLS',
       'AF_XDP',
