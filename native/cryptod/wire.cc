@@ -185,7 +185,8 @@ void Writer::put(const void* p, size_t n) {
     std::vector<uint8_t> grown;
     grown.reserve(std::max<size_t>(2 * (bytes_.size() + n), 512));
     grown.assign(bytes_.begin(), bytes_.end());
-    explicit_bzero(bytes_.data(), bytes_.size());
+    // A vector without bytes may be without memory.
+    if (!bytes_.empty()) explicit_bzero(bytes_.data(), bytes_.size());
     bytes_.swap(grown);
   }
   const auto* from = static_cast<const uint8_t*>(p);

@@ -128,14 +128,15 @@ SOCRYPT_VAES_INLINE __m128i finish(const __m256i* stream, uint8_t* data, size_t 
   const auto* block = reinterpret_cast<const __m128i*>(stream);
   const size_t whole = n / kBlock;
   const size_t rest = n % kBlock;
-  const FieldElement* power = end - whole - (rest != 0 ? 1 : 0);
+  // Without a share to add there are no powers.
+  const FieldElement* power = kAdd ? end - whole - (rest != 0 ? 1 : 0) : nullptr;
   // First, since it reads bytes that the whole blocks are going to write.
   __m128i last = _mm_setzero_si128();
   if (rest != 0) last = cryptLast(block[whole], data + whole * kBlock, rest);
   Sum sum;
   clear(sum);
   __m256i before = _mm256_zextsi128_si256(y);
-  for (size_t i = 0; i + 2 <= whole; i += 2, power += 2) {
+  for (size_t i = 0; i + 2 <= whole; i += 2, power += kAdd ? 2 : 0) {
     const auto at = reinterpret_cast<__m256i*>(data + i * kBlock);
     const __m256i x = _mm256_xor_si256(_mm256_loadu_si256(at), stream[i / 2]);
     _mm256_storeu_si256(at, x);
