@@ -52,7 +52,10 @@ const active = () => server.stats().connections;
 /** Gauges that must come back to nothing. */
 const GAUGES = [
   'requests_in_flight',
-  'tls_active',
+  'tls_active_software',
+  'tls_active_accelerator',
+  'tls_active_nic',
+  'tls_active_kernel',
   'buffer_bytes_used',
   'connections_handshake',
   'connections_draining',

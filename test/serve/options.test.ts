@@ -91,8 +91,8 @@ describe('the option table', () => {
       };
       const nic = [
         '--offload=nic',
-        ...(key === 'wire' ? [] : ['--wire=w']),
-        ...(key === 'address' ? [] : ['--address=10.0.0.1/8']),
+        ...(key === 'wire' || key === 'nic' ? [] : ['--wire=w']),
+        ...(key === 'address' || key === 'nic' ? [] : ['--address=10.0.0.1/8']),
       ];
       const paired = needs[key] ?? (option.group === 'nic' ? nic : []);
       expect(

@@ -128,7 +128,7 @@ class IpsecMbDriver final : public Driver {
 
  private:
   static constexpr Caps kCaps{
-      .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::OutOfPlace | Caps::Verify,
+      .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::Sgl | Caps::OutOfPlace | Caps::Verify,
       .maxLen = kSoftMaxLength,
   };
   static gcm_key_data* schedule(std::byte* priv) noexcept { return reinterpret_cast<gcm_key_data*>(priv); }

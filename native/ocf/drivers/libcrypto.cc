@@ -58,7 +58,7 @@ class LibcryptoDriver final : public Driver {
 
  private:
   static constexpr Caps kCaps{
-      .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::OutOfPlace | Caps::Verify,
+      .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::Sgl | Caps::OutOfPlace | Caps::Verify,
       .maxLen = kSoftMaxLength,
   };
   static Private& at(std::span<std::byte> priv) noexcept { return *reinterpret_cast<Private*>(priv.data()); }
