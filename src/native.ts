@@ -283,8 +283,6 @@ export interface AcceleratorOptions {
   readonly argument: string;
   /** Of one connection and direction, at most. */
   readonly recordsInFlight: number;
-  /** Every so many results are computed again and compared; 0: none. */
-  readonly checkEvery: number;
   /** Software is the last resort; otherwise the predicted time decides. */
   readonly always: boolean;
 }

@@ -132,7 +132,6 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   bool readAccelerator(Napi::Env env, const Napi::Object& given) {
     engine::AcceleratorOptions& accelerator = options_.accelerator;
     accelerator.recordsInFlight = static_cast<uint32_t>(number(given, "recordsInFlight"));
-    accelerator.policy.spotEvery = static_cast<uint32_t>(number(given, "checkEvery"));
     // Whoever names a driver wants it to work; software helps when it is full or gone.
     accelerator.policy.smallMax = given.Get("always").ToBoolean() ? 0 : -1;
     accelerator.policy.queueLimit = kAcceleratorQueue;

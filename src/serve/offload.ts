@@ -17,7 +17,7 @@ export interface OffloadReport {
 
 /** What `accelerator[:DRIVER[:ARGUMENT]]` says; null for any other path. */
 export function acceleratorOf(
-  settings: Pick<Settings, 'offload' | 'offloadRecords' | 'offloadCheck'>,
+  settings: Pick<Settings, 'offload' | 'offloadRecords'>,
 ): AcceleratorOptions | null {
   const [path, driver, ...rest] = settings.offload.split(':');
   if (path !== 'accelerator') return null;
@@ -25,7 +25,6 @@ export function acceleratorOf(
     driver: driver ?? 'thread',
     argument: rest.join(':'),
     recordsInFlight: settings.offloadRecords,
-    checkEvery: settings.offloadCheck,
     // Whoever names a driver wants to see it work; without a name it is the times that decide.
     always: driver !== undefined,
   };
@@ -35,9 +34,7 @@ export function acceleratorOf(
 const NO_KERNEL = { path: 'kernel', why: 'this version hands the kernel no keys' } as const;
 const NO_NIC = { path: 'nic', why: 'no inline-crypto NIC is attached' } as const;
 
-export function chooseOffload(
-  settings: Pick<Settings, 'offload' | 'offloadRecords' | 'offloadCheck'>,
-): OffloadReport {
+export function chooseOffload(settings: Pick<Settings, 'offload' | 'offloadRecords'>): OffloadReport {
   const engine = native.crypto.softDriverName();
   if (settings.offload === 'software') {
     return { path: 'software', engine, reason: 'asked for by the option offload', others: [] };

@@ -67,7 +67,6 @@ export async function planeWith(
         accelerator: acceleratorOf({
           offload: limits.offload ?? 'software',
           offloadRecords: 32,
-          offloadCheck: 0,
         }),
       },
     },

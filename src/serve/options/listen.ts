@@ -78,14 +78,6 @@ export const LISTEN = {
     min: 1,
     max: 256,
   }),
-  /** Results of an accelerator that are checked. */
-  offloadCheck: count({
-    group: 'listen',
-    help: 'Every so many results of an accelerator are computed again and compared before they leave; 0: none, 1: all',
-    default: 0,
-    min: 0,
-    max: 1_000_000,
-  }),
   /** Port of a plain HTTP listener that redirects to HTTPS. */
   redirectPort: optionalPort({
     group: 'listen',
