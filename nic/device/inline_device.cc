@@ -12,6 +12,7 @@ using ocf::Status;
 
 // A segment may leave a queue of the host's stack (a qdisc) for the port a moment after the port was empty.
 constexpr uint64_t kGrace = 1000;
+constexpr uint64_t kMostStep = kGrace / 4;
 
 __extension__ using Wide = unsigned __int128;
 
@@ -158,9 +159,11 @@ void InlineDevice::release(const FlowKey& key) {
 bool InlineDevice::hostIdle(uint64_t milliseconds) {
   if (!anyGone_.load(std::memory_order_acquire)) return false;
   const std::unique_lock lock(mutex_);
+  const uint64_t step = milliseconds < lastIdle_ ? 0 : std::min(milliseconds - lastIdle_, kMostStep);
+  lastIdle_ = milliseconds;
   std::erase_if(gone_, [&](Gone& gone) {
-    if (!gone.since) gone.since = milliseconds;
-    if (milliseconds - *gone.since < kGrace) return false;
+    gone.idle = gone.idle ? *gone.idle + step : 0;
+    if (*gone.idle < kGrace) return false;
     table_.erase(gone.key);
     return true;
   });

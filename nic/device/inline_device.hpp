@@ -55,8 +55,9 @@ class InlineDevice final : public Device {
   void transmit(std::span<uint8_t> frame, const FrameOffload& offload, FrameSink& wire);
 
   /// The host's side has been read until it was empty, at `milliseconds` of a clock that only runs forward.
-  /// Keys of removed flows become free by this: when it was said twice, a second apart, since their sockets
-  /// were gone. True: some still wait for it.
+  /// Keys of removed flows become free by this: when it was said again and again, for a second, since their
+  /// sockets were gone. No step counts for more than a quarter of that: a guest that was suspended finds its
+  /// clock hours ahead and its queues as they were. True: some still wait for it.
   bool hostIdle(uint64_t milliseconds);
 
   /// Asked by transmit() before it drops a segment for want of records. Null: nobody, from when this returns on.
@@ -99,12 +100,13 @@ class InlineDevice final : public Device {
   std::unordered_map<FlowKey, std::shared_ptr<Flow>, Hash> table_;
   std::unordered_map<uint64_t, std::shared_ptr<Flow>> byId_;
   uint64_t lastId_ = 0;
-  // Removed flows whose sockets are gone, and when the host's side was first seen empty after that.
+  // Removed flows whose sockets are gone, and for how long the host's side was seen empty after that.
   struct Gone {
     FlowKey key;
-    std::optional<uint64_t> since;
+    std::optional<uint64_t> idle;
   };
   std::vector<Gone> gone_;
+  uint64_t lastIdle_ = 0;
   std::atomic<bool> anyGone_{false};
 
   std::atomic<uint64_t> now_{0};
