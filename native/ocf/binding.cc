@@ -71,16 +71,19 @@ void Framework::listCandidates(SessionClass& of, const SessionParams& params) no
   of.stale = false;
 }
 
+// Who may serve the session, if that has changed.
+void Framework::refresh(const Session& session) noexcept {
+  if (!session.class_->stale) return;
+  OwnParams own;
+  paramsOf(session, own);
+  listCandidates(*session.class_, own.params);
+}
+
 // Finds out whether the session's ops can go straight to one synchronous driver.
 void Framework::aim(Session& session) noexcept {
   session.direct_ = nullptr;
-  SessionClass& of = *session.class_;
-  if (of.stale) {
-    OwnParams own;
-    paramsOf(session, own);
-    listCandidates(of, own.params);
-  }
-  const auto& candidates = of.candidates;
+  refresh(session);
+  const auto& candidates = session.class_->candidates;
   if (session.inFlight_ != 0 || session.moved_) return;
   session.aimed_ = true;
   if (candidates.empty()) return;

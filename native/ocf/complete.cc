@@ -10,6 +10,7 @@ size_t Framework::poll(Op** done, size_t max) noexcept {
   if (polling_) return 0;
   polling_ = true;
   wake_->clear();
+  ++call_;
   now_ = clock_.now();
   for (auto& unit : units_) {
     if (!unit->flight.empty()) harvest(*unit);
@@ -27,6 +28,11 @@ size_t Framework::poll(Op** done, size_t max) noexcept {
     Op* op = ready_->pop();
     --pending_;
     op->fw.state = kReported;
+    op->status = op->fw.result;
+    if (op->fw.role != kOrphan) {
+      if (op->ses->ordered_) --op->ses->ready_;
+      leave(*op->ses);
+    }
     if (op->done == nullptr) done[n++] = op;
     else op->done(op);
   }
@@ -37,6 +43,7 @@ size_t Framework::poll(Op** done, size_t max) noexcept {
 // Looks after what time does to a driver.
 void Framework::tend(Unit& unit) noexcept {
   constexpr uint64_t kPatienceNs = 1'000'000'000;
+  if (unit.state == UnitState::Quarantined && !unit.retired) retire(unit);
   if (unit.state != UnitState::Running) {
     if (unit.state == UnitState::Draining && (unit.flight.empty() || now_ >= unit.deadline)) release(unit);
     return;
@@ -44,7 +51,12 @@ void Framework::tend(Unit& unit) noexcept {
   if (unit.stuckSince != 0 && now_ - unit.stuckSince > kPatienceNs) {
     unit.state = UnitState::Quarantined;
     retire(unit);
+    return;
   }
+  if (policy_.checkEveryNs == 0 || now_ - unit.checkedAt < policy_.checkEveryNs) return;
+  // One that is never idle by itself gets no more ops until it is.
+  unit.resting = unit.resting || now_ - unit.checkedAt > 2 * policy_.checkEveryNs;
+  if (examine(unit) != Status::Full) unit.resting = false;
 }
 
 void Framework::harvest(Unit& unit) noexcept {
@@ -83,7 +95,10 @@ void Framework::finished(Op& op, Unit& unit) noexcept {
       rescue(op, op.status);
       break;
     // What is not trusted any more is done again.
-    default: unit.state == UnitState::Quarantined ? rescue(op, Status::Gone) : settle(op, op.status);
+    default:
+      if (op.fw.spot && unit.state != UnitState::Quarantined) spotCheck(op, unit);
+      else if (unit.state == UnitState::Quarantined) rescue(op, Status::Gone);
+      else settle(op, op.status);
   }
 }
 
@@ -104,8 +119,11 @@ void Framework::rescue(Op& op, Status why) noexcept {
   if (op.fw.state != kSettled) op.fw.state = kSettled;
   const bool untouched = why == Status::Canceled || why == Status::Again || why == Status::Full || why == Status::NoMemory;
   if (!untouched && !isKeyKind(op.kind) && op.inPlace()) {
-    settle(op, Status::Gone);
-    return;
+    if (op.fw.guard == nullptr) {
+      settle(op, Status::Gone);
+      return;
+    }
+    restoreInput(op);
   }
   if (!policy_.transparent && unit.state != UnitState::Running) {
     if (session.moved_) {
@@ -126,6 +144,7 @@ void Framework::rescue(Op& op, Status why) noexcept {
 void Framework::settle(Op& op, Status result) noexcept {
   op.fw.state = kSettled;
   op.fw.result = result;
+  if (op.fw.guard != nullptr) dropInput(op);
   Session& session = *op.ses;
   if (!session.ordered_) {
     deliver(op, result);
@@ -143,26 +162,34 @@ void Framework::settle(Op& op, Status result) noexcept {
   }
 }
 
+// Complete within the call that brought it, its caller sees that by the status; else poll() reports it.
 void Framework::deliver(Op& op, Status result) noexcept {
   Session& session = *op.ses;
-  --session.inFlight_;
-  if (session.inFlight_ == 0) {
-    if (session.closed_) destroy(&session);
-    else if (session.direct_ == nullptr) session.aimed_ = false;
-  }
-  report(op, result);
-}
-
-void Framework::report(Op& op, Status result) noexcept {
-  op.status = result;
-  // Complete within the call that brought it: its caller sees that by the status.
-  if (op.fw.role == kAwaited || (op.done == nullptr && op.fw.call == call_)) {
-    op.fw.state = kReported;
-    --pending_;
+  const bool atOnce = op.done == nullptr && op.fw.call == call_ && session.ready_ == 0;
+  if (op.fw.role == kUser && !atOnce) {
+    op.fw.state = kReady;
+    op.fw.result = result;
+    op.status = Status::Pending;
+    ready_->push(op);
+    if (!session.ordered_) return;
+    // Nobody overtakes it.
+    ++session.ready_;
+    session.direct_ = nullptr;
+    session.aimed_ = false;
     return;
   }
-  op.fw.state = kReady;
-  ready_->push(op);
+  op.status = result;
+  op.fw.state = kReported;
+  --pending_;
+  leave(session);
+  if (op.fw.role == kStage) stageDone(op);
+}
+
+// One op less is the framework's.
+void Framework::leave(Session& session) noexcept {
+  if (--session.inFlight_ != 0) return;
+  if (session.closed_) destroy(&session);
+  else if (session.direct_ == nullptr) session.aimed_ = false;
 }
 
 Status Framework::call(Op& op) noexcept {

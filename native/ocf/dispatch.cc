@@ -62,10 +62,13 @@ bool Framework::belongs(Op& op) noexcept {
                         : session->framework_ != this                                            ? Status::Foreign
                                                                                                  : Status::Ok;
   if (status == Status::Ok) return true;
-  op.fw.role = kUser;
-  op.fw.call = call_;
-  ++pending_;
-  report(op, status);
+  op.status = status;
+  if (op.done != nullptr) {
+    op.fw.role = kOrphan;
+    op.fw.result = status;
+    ++pending_;
+    ready_->push(op);
+  }
   return false;
 }
 
@@ -85,7 +88,8 @@ Framework::Placed Framework::begin(Op& op, uint8_t role, bool mayRefuse) noexcep
     }
   }
   if (now_ == 0) now_ = clock_.now();
-  if (status == Status::Ok) {
+  const bool staged = status == Status::Ok && isStaged(session);
+  if (status == Status::Ok && !staged) {
     const Placed where = assign(op, nullptr, mayRefuse);
     if (where == Placed::NoRoom) return where;
     if (where == Placed::Yes) {
@@ -100,6 +104,11 @@ Framework::Placed Framework::begin(Op& op, uint8_t role, bool mayRefuse) noexcep
   ++pending_;
   ++session.inFlight_;
   append(session, op);
+  if (staged) {
+    op.status = Status::Pending;
+    startStages(op);
+    return Placed::Yes;
+  }
   settle(op, status);
   return Placed::Settled;
 }
@@ -129,14 +138,15 @@ bool serves(const Unit& unit, const Op& op) noexcept {
 Framework::Placed Framework::assign(Op& op, const Unit* avoid, bool mayRefuse) noexcept {
   Session& session = *op.ses;
   SessionClass& of = *session.class_;
-  if (of.stale) {
-    OwnParams own;
-    paramsOf(session, own);
-    listCandidates(of, own.params);
+  refresh(session);
+  if (of.candidates.empty() && session.algs_ == 2) {
+    startStages(op);
+    return Placed::Yes;
   }
-  if (of.candidates.empty() && session.algs_ == 2) return startStages(op);
   bool tooBig = false, full = false;
   // A driver whose session cannot be made is no candidate either: try the next best.
+  // Those that refused just now are asked last, so that two of them do not send an op to and fro.
+  bool patient = true;
   for (uint64_t passed = 0;;) {
     const Candidate* best = nullptr;
     size_t bestAt = 0;
@@ -146,6 +156,7 @@ Framework::Placed Framework::assign(Op& op, const Unit* avoid, bool mayRefuse) n
       const auto& each = of.candidates[i];
       Unit& unit = *each.unit;
       if (&unit == avoid || (passed >> i & 1) != 0 || unit.state != UnitState::Running) continue;
+      if (patient && (unit.resting || unit.refusedIn == call_)) continue;
       if (!serves(unit, op)) {
         tooBig = tooBig || (unit.caps().maxLen != 0 && op.len > unit.caps().maxLen);
         continue;
@@ -164,7 +175,11 @@ Framework::Placed Framework::assign(Op& op, const Unit* avoid, bool mayRefuse) n
         bestCost = costNs;
       }
     }
-    if (best == nullptr) break;
+    if (best == nullptr) {
+      if (!patient) break;
+      patient = false;
+      continue;
+    }
     Status status;
     if (Binding* binding = bind(session, *best->unit, &status); binding != nullptr) {
       enqueue(op, *best->unit, *binding, bestCost);
@@ -217,6 +232,9 @@ void Framework::enqueue(Op& op, Unit& unit, Binding& binding, float costNs) noex
   op.fw.priv = binding.priv;
   op.fw.costNs = costNs;
   op.fw.serviceNs = 0;
+  op.fw.spot = policy_.spotEvery != 0 && !unit.sync && !isKeyKind(op.kind) && ++unit.sinceSpot % policy_.spotEvery == 0;
+  if (op.fw.guard == nullptr && !unit.sync && ((op.flags & Op::Guard) != 0 || op.fw.spot) && !isKeyKind(op.kind) && op.inPlace())
+    keepInput(op);
   op.fw.state = kQueued;
   op.fw.startedNs = now_;
   if (unit.pendingNs <= 0) unit.progressAt = now_;
@@ -274,6 +292,7 @@ void Framework::kick(Unit& unit) noexcept {
   if (unit.queue.empty() || taken != 0 || !unit.flight.empty()) {
     unit.stuckSince = 0;
   } else {
+    unit.refusedIn = call_;
     if (unit.stuckSince == 0) unit.stuckSince = now_ != 0 ? now_ : 1;
     giveUp(unit);
   }

@@ -226,38 +226,45 @@ Cost Examiner::measure(Unit& unit, Session* session, const KnownAnswer& known, C
 
 Status Examiner::admit(Unit& unit) noexcept {
   if (!makeBuffers()) return Status::NoMemory;
-  for (const KnownAnswer& known : knownAnswers()) {
-    Alg algs[2] = {algOf(known.alg, known.key), algOf(known.mac, known.macKey)};
-    if (!known.tag.empty()) algs[known.mac == AlgId::Null ? 0 : 1].tagLen = static_cast<uint8_t>(known.tag.size());
-    const SessionParams params{.chain = {algs, known.mac == AlgId::Null ? 1U : 2U}};
-    Cost stated;
-    if (unit.driver->probe(params, stated) < 0) continue;
-    Status status = Status::Ok;
-    const SessionHandle session = open(unit, known, &status);
-    if (session == nullptr) return status;
-    if (!answersRight(unit, session.get(), known) || !answersRightLong(unit, session.get(), known)) return Status::Invalid;
-    unit.offers.push_back({.alg = known.alg, .mac = known.mac, .cost = measure(unit, session.get(), known, stated)});
-    if (dead_) return Status::Invalid;
-  }
-  const Status keys = admitKeys(unit);
-  return keys != Status::Ok ? keys : unit.offers.empty() ? Status::NoDriver : Status::Ok;
+  Status outcome = Status::Ok;
+  eachKnownAnswer([&](const KnownAnswer& known) {
+    outcome = admitOne(unit, known);
+    return outcome == Status::Ok;
+  });
+  if (outcome == Status::Ok) outcome = admitKeys(unit);
+  return outcome == Status::Ok && unit.offers.empty() ? Status::NoDriver : outcome;
+}
+
+Status Examiner::admitOne(Unit& unit, const KnownAnswer& known) noexcept {
+  Alg algs[2] = {algOf(known.alg, known.key), algOf(known.mac, known.macKey)};
+  const SessionParams params{.chain = {algs, known.mac == AlgId::Null ? 1U : 2U}};
+  Cost stated;
+  if (unit.driver->probe(params, stated) < 0) return Status::Ok;
+  Status status = Status::Ok;
+  const SessionHandle session = open(unit, known, &status);
+  if (session == nullptr) return status;
+  if (!answersRight(unit, session.get(), known) || !answersRightLong(unit, session.get(), known)) return Status::Invalid;
+  unit.offers.push_back({.alg = known.alg, .mac = known.mac, .cost = measure(unit, session.get(), known, stated)});
+  return dead_ ? Status::Invalid : Status::Ok;
 }
 
 Status Examiner::again(Unit& unit) noexcept {
   if (!makeBuffers()) return Status::NoMemory;
-  for (const KnownAnswer& known : knownAnswers()) {
+  Status outcome = Status::Ok;
+  eachKnownAnswer([&](const KnownAnswer& known) {
     const Unit::Offer* offer = unit.offer(known.alg, known.mac);
-    if (offer == nullptr || offer->withdrawn) continue;
+    if (offer == nullptr || offer->withdrawn) return true;
     Status status = Status::Ok;
     const SessionHandle session = open(unit, known, &status);
-    if (session == nullptr) continue;  // no slot free is no wrong answer
-    if (!answersRight(unit, session.get(), known)) return Status::Invalid;
-  }
+    if (session == nullptr) return true;  // no slot free is no wrong answer
+    if (!answersRight(unit, session.get(), known)) outcome = Status::Invalid;
+    return outcome == Status::Ok;
+  });
   for (const KeyKnownAnswer& known : keyKnownAnswers()) {
     const Unit::Offer* offer = unit.offer(known.alg, AlgId::Null);
     if (offer != nullptr && !offer->withdrawn && answersKey(unit, known) == Status::Invalid) return Status::Invalid;
   }
-  return Status::Ok;
+  return outcome;
 }
 
 }  // namespace socrypt::ocf

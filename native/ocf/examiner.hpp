@@ -22,6 +22,7 @@ class Examiner {
 
  private:
   [[nodiscard]] SessionHandle open(Unit& unit, const KnownAnswer& known, Status* status) noexcept;
+  [[nodiscard]] Status admitOne(Unit& unit, const KnownAnswer& known) noexcept;
   [[nodiscard]] bool answersRight(Unit& unit, Session* session, const KnownAnswer& known) noexcept;
   [[nodiscard]] bool answersRightLong(Unit& unit, Session* session, const KnownAnswer& known) noexcept;
   [[nodiscard]] Status admitKeys(Unit& unit) noexcept;

@@ -120,6 +120,7 @@ Status Framework::examine(Unit& unit) noexcept {
 
 // No more ops for this driver: its sessions move, and what it has not begun is done elsewhere.
 void Framework::retire(Unit& unit) noexcept {
+  unit.retired = true;
   for (Binding *binding = unit.bindings, *next; binding != nullptr; binding = next) {
     next = binding->unitNext;
     binding->session->moved_ = true;

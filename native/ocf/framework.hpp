@@ -155,6 +155,7 @@ class Framework {
   // binding.cc
   [[nodiscard]] SessionClass* classOf(const SessionParams& params, Status* status) noexcept;
   void listCandidates(SessionClass& of, const SessionParams& params) noexcept;
+  void refresh(const Session& session) noexcept;
   void aim(Session& session) noexcept;
   [[nodiscard]] Binding* bind(Session& session, Unit& unit, Status* status) noexcept;
   void unbind(Binding* binding) noexcept;
@@ -178,14 +179,22 @@ class Framework {
   void rescue(Op& op, Status why) noexcept;
   void settle(Op& op, Status result) noexcept;
   void deliver(Op& op, Status result) noexcept;
-  void report(Op& op, Status result) noexcept;
+  void leave(Session& session) noexcept;
   static void learn(Op& op, Unit& unit) noexcept;
   void takeBack(Unit& unit) noexcept;
   void tend(Unit& unit) noexcept;
 
   // stages.cc: chains that no single driver has
   [[nodiscard]] bool openStages(Session& session) noexcept;
-  [[nodiscard]] Placed startStages(Op& op) noexcept;
+  [[nodiscard]] bool isStaged(Session& session) noexcept;
+  void startStages(Op& op) noexcept;
+  void stageDone(Op& stage) noexcept;
+
+  // trust.cc: what is kept of ops, and answers that are looked at twice
+  static void keepInput(Op& op) noexcept;
+  static void restoreInput(Op& op) noexcept;
+  static void dropInput(Op& op) noexcept;
+  void spotCheck(Op& op, Unit& unit) noexcept;
 
   SessionPool pool_;
   Clock& clock_;

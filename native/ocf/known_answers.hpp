@@ -23,6 +23,19 @@ struct KnownAnswer {
 /// A multiple of no algorithm's block but one byte more, for those that have none.
 inline constexpr uint32_t kLongPattern = 16401;
 
-[[nodiscard]] std::span<const KnownAnswer> knownAnswers() noexcept;
+/// AEADs and null.
+[[nodiscard]] std::span<const KnownAnswer> knownAnswersOfAeads() noexcept;
+/// Ciphers, MACs and chains of both.
+[[nodiscard]] std::span<const KnownAnswer> knownAnswersOfCiphers() noexcept;
+
+/// Calls `body(const KnownAnswer&)` for each, until it returns false.
+template <typename Body>
+void eachKnownAnswer(Body body) {
+  for (const auto& answers : {knownAnswersOfAeads(), knownAnswersOfCiphers()}) {
+    for (const KnownAnswer& known : answers) {
+      if (!body(known)) return;
+    }
+  }
+}
 
 }  // namespace socrypt::ocf

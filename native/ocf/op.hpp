@@ -161,7 +161,8 @@ struct Op {
     float costNs, serviceNs;
     uint32_t call;
     Status result;
-    uint8_t state, role, tries, refused;
+    uint8_t state, role, tries;
+    bool spot;  // to be done again and compared
   } fw;
 
   [[nodiscard]] bool inPlace() const noexcept { return out == in || out->p == in->p; }

@@ -53,7 +53,8 @@ class Session {
   uint32_t slotBytes_ = 0;
   // The second cache line: what an op that goes straight to its driver does not need.
   uint32_t generation_ = 0;
-  uint32_t inFlight_ = 0;
+  uint32_t inFlight_ = 0;  // accepted and not reported
+  uint32_t ready_ = 0;     // of an ordered session: complete and not reported
   Session *next_ = nullptr, *previous_ = nullptr;  // all sessions of the framework
   Op *oldest_ = nullptr, *newest_ = nullptr;       // of an ordered session, in order of dispatch
   // Of a chain that no driver has: one session per algorithm.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ocf/framework.hpp"
+#include "ocf/regions.hpp"
 
 namespace socrypt::ocf {
 
@@ -41,7 +42,7 @@ class OpList {
 /// Where an op is, in fw.state.
 enum OpState : uint8_t { kQueued = 1, kInFlight, kSettled, kReady, kReported };
 /// On whose behalf it runs, in fw.role.
-enum OpRole : uint8_t { kUser, kAwaited, kStage, kExam };
+enum OpRole : uint8_t { kUser, kAwaited, kStage, kOrphan };
 
 /// What one session has with one driver. Lies behind the driver's private bytes.
 struct Binding {
@@ -65,13 +66,16 @@ struct Unit {
   uint32_t id = 0;
   std::unique_ptr<Driver> driver;
   bool sync = false;
-  bool dirty = false;  // ops were queued since the last kick
+  bool dirty = false;    // ops were queued since the last kick
+  bool resting = false;  // gets no ops, so that it can be examined
+  bool retired = false;  // its sessions and what it had not begun have moved
   UnitState state = UnitState::Running;
   std::vector<Offer> offers;
   OpList queue, flight;
   double pendingNs = 0;      // predicted work of both
   uint64_t progressAt = 0;   // when it last took up or finished work
   uint64_t heldSince = 0;    // since when ops wait for company
+  uint32_t refusedIn = 0;    // the call in which it last refused though idle
   uint64_t stuckSince = 0;   // since when it refuses though idle
   uint64_t deadline = 0;     // of a detach
   uint64_t checkedAt = 0;
@@ -126,15 +130,9 @@ struct OwnParams {
 };
 
 /// How often an op may move from one driver to another.
-inline constexpr uint8_t kMaxTries = 8;
-
-/// Copies between scattered segments and one piece. The region lies within, as checkOp() found.
-void copyFrom(const Seg* segments, uint16_t n, uint32_t at, std::span<uint8_t> to) noexcept;
-void copyTo(const Seg* segments, uint16_t n, uint32_t at, std::span<const uint8_t> from) noexcept;
+inline constexpr uint8_t kMaxTries = 64;
 
 /// Ok, or which parameter is wrong.
 [[nodiscard]] Status checkParams(const SessionParams& params) noexcept;
-/// Ok, or what is wrong with an op of a session of these algorithms. Looks at no payload.
-[[nodiscard]] Status checkOp(const Op& op, AlgId alg, AlgId mac, uint8_t tagLength) noexcept;
 
 }  // namespace socrypt::ocf

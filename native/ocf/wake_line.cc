@@ -1,6 +1,7 @@
 #include "ocf/wake_line.hpp"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -13,7 +14,10 @@ class SteadyClock final : public Clock {
   [[nodiscard]] uint64_t now() noexcept override {
     return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   }
-  bool wait() noexcept override { return true; }
+  bool wait() noexcept override {
+    sched_yield();  // on a busy machine, who is waited for may need this processor
+    return true;
+  }
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include <cstring>
 
+#include "ocf/drivers/general.hpp"
 #include "ocf/drivers/soft_op.hpp"
 
 namespace socrypt::ocf {
@@ -104,10 +105,11 @@ class IpsecMbDriver final : public Driver {
   [[nodiscard]] std::string_view name() const noexcept override { return lib_.name; }
   [[nodiscard]] const Caps& caps() const noexcept override { return kCaps; }
   [[nodiscard]] int probe(const SessionParams& params, Cost&) const noexcept override {
-    return params.chain.size() == 1 && factsOf(params.chain[0].id).family == Family::Aead ? 100 : -EOPNOTSUPP;
+    return isAead(params) || general::offers(params) ? 100 : -EOPNOTSUPP;
   }
   [[nodiscard]] size_t sessionBytes(const SessionParams& params) const noexcept override {
-    return params.chain[0].id == AlgId::ChaCha20Poly1305 ? 32 : sizeof(gcm_key_data);
+    if (!isAead(params)) return general::sessionBytes();
+    return params.chain[0].id == AlgId::ChaCha20Poly1305 ? kChaChaBytes : sizeof(gcm_key_data);
   }
   [[nodiscard]] Status newSession(const SessionParams& params, std::span<std::byte> priv) noexcept override {
     const Alg& alg = params.chain[0];
@@ -115,11 +117,14 @@ class IpsecMbDriver final : public Driver {
       case AlgId::Aes128Gcm: lib_.expand128(alg.key.data(), schedule(priv.data())); break;
       case AlgId::Aes256Gcm: lib_.expand256(alg.key.data(), schedule(priv.data())); break;
       case AlgId::ChaCha20Poly1305: std::memcpy(priv.data(), alg.key.data(), 32); break;
-      default: return Status::NoDriver;
+      default: return general::newSession(params, priv);
     }
     return Status::Ok;
   }
-  void freeSession(std::span<std::byte>) noexcept override {}
+  void freeSession(std::span<std::byte> priv) noexcept override {
+    // The sizes tell them apart.
+    if (priv.size() == general::sessionBytes()) general::freeSession(priv);
+  }
 
   size_t submit(Op* const* ops, size_t n, bool) noexcept override {
     for (size_t i = 0; i < n; ++i) ops[i]->status = run(*ops[i]);
@@ -131,11 +136,17 @@ class IpsecMbDriver final : public Driver {
       .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::Sgl | Caps::OutOfPlace | Caps::Verify,
       .maxLen = kSoftMaxLength,
   };
+  static constexpr size_t kChaChaBytes = 64;  // more than its key, so that no other session is as large
+  static bool isAead(const SessionParams& params) noexcept { return factsOf(params.chain[0].id).family == Family::Aead; }
   static gcm_key_data* schedule(std::byte* priv) noexcept { return reinterpret_cast<gcm_key_data*>(priv); }
 
   Status run(Op& op) noexcept {
+    const bool scattered = op.nIn > 1 || op.nOut > 1;
+    const auto gathered = [this, &op] { return runGathered(op, [this](Op& one) { return run(one); }); };
+    if (op.ses->alg() > AlgId::ChaCha20Poly1305) return scattered ? gathered() : general::run(op);
     SoftRegions at;
-    if (const Status status = at.resolve(op, op.ses->tagLength()); status != Status::Ok) return status;
+    // Payload and tag in one segment each need no gathering.
+    if (const Status status = at.resolve(op, op.ses->tagLength()); status != Status::Ok) return scattered ? gathered() : status;
     std::byte* const priv = op.fw.priv;
     alignas(16) uint8_t computed[16];
     uint8_t* tag = op.kind == Kind::Seal ? at.tag : computed;

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 
 #include "ocf/drivers/backends.hpp"
+#include "ocf/drivers/general.hpp"
 #include "ocf/drivers/soft_op.hpp"
 
 namespace socrypt::ocf {
@@ -33,10 +34,13 @@ class LibcryptoDriver final : public Driver {
   [[nodiscard]] std::string_view name() const noexcept override { return libcryptoName(); }
   [[nodiscard]] const Caps& caps() const noexcept override { return kCaps; }
   [[nodiscard]] int probe(const SessionParams& params, Cost&) const noexcept override {
-    return params.chain.size() == 1 && cipherOf(params.chain[0].id) != nullptr ? 100 : -EOPNOTSUPP;
+    return isAead(params) || general::offers(params) ? 100 : -EOPNOTSUPP;
   }
-  [[nodiscard]] size_t sessionBytes(const SessionParams&) const noexcept override { return sizeof(Private); }
+  [[nodiscard]] size_t sessionBytes(const SessionParams& params) const noexcept override {
+    return isAead(params) ? sizeof(Private) : general::sessionBytes();
+  }
   [[nodiscard]] Status newSession(const SessionParams& params, std::span<std::byte> priv) noexcept override {
+    if (!isAead(params)) return general::newSession(params, priv);
     const Alg& alg = params.chain[0];
     EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
     if (context == nullptr) return Status::NoMemory;
@@ -49,7 +53,11 @@ class LibcryptoDriver final : public Driver {
     return Status::Ok;
   }
   // EVP_CIPHER_CTX_free cleanses the key schedule.
-  void freeSession(std::span<std::byte> priv) noexcept override { EVP_CIPHER_CTX_free(at(priv).context); }
+  void freeSession(std::span<std::byte> priv) noexcept override {
+    // The sizes tell them apart.
+    if (priv.size() == general::sessionBytes()) general::freeSession(priv);
+    else EVP_CIPHER_CTX_free(at(priv).context);
+  }
 
   size_t submit(Op* const* ops, size_t n, bool) noexcept override {
     for (size_t i = 0; i < n; ++i) ops[i]->status = run(*ops[i]);
@@ -61,11 +69,18 @@ class LibcryptoDriver final : public Driver {
       .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::Sgl | Caps::OutOfPlace | Caps::Verify,
       .maxLen = kSoftMaxLength,
   };
+  static bool isAead(const SessionParams& params) noexcept {
+    return params.chain.size() == 1 && cipherOf(params.chain[0].id) != nullptr;
+  }
   static Private& at(std::span<std::byte> priv) noexcept { return *reinterpret_cast<Private*>(priv.data()); }
 
   static Status run(Op& op) noexcept {
+    const bool scattered = op.nIn > 1 || op.nOut > 1;
+    const auto gathered = [&op] { return runGathered(op, [](Op& one) { return run(one); }); };
+    if (op.ses->alg() > AlgId::ChaCha20Poly1305) return scattered ? gathered() : general::run(op);
     SoftRegions regions;
-    if (const Status status = regions.resolve(op, op.ses->tagLength()); status != Status::Ok) return status;
+    // Payload and tag in one segment each need no gathering.
+    if (const Status status = regions.resolve(op, op.ses->tagLength()); status != Status::Ok) return scattered ? gathered() : status;
     EVP_CIPHER_CTX* context = reinterpret_cast<Private*>(op.fw.priv)->context;
     const int sealing = op.kind == Kind::Seal ? 1 : 0;
     int length = 0;

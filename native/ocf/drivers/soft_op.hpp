@@ -1,9 +1,12 @@
-// What both software backends share: the regions of an op, checked once.
+// What the software drivers share: the regions of an op, checked once, and ops over several segments.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
-#include "ocf/ocf.hpp"
+#include "ocf/regions.hpp"
+#include "ocf/session.hpp"
 
 namespace socrypt::ocf {
 
@@ -44,5 +47,51 @@ struct SoftRegions {
     return a == b || a + op.len <= b || b + op.len <= a ? Status::Ok : Status::Overlap;
   }
 };
+
+/// Calls `body(from, to, n)` for every piece of the payload that lies in one segment on both sides. The
+/// regions lie within, as checkOp() found.
+template <typename Body>
+void eachChunk(const Op& op, Body body) {
+  const Seg *in = op.in, *out = op.out;
+  uint32_t inAt = op.skip, outAt = op.outSkip;
+  for (uint32_t left = op.len; left > 0;) {
+    while (inAt >= in->n) inAt -= (in++)->n;
+    while (outAt >= out->n) outAt -= (out++)->n;
+    const uint32_t n = std::min({left, in->n - inAt, out->n - outAt});
+    body(in->p + inAt, out->p + outAt, n);
+    inAt += n;
+    outAt += n;
+    left -= n;
+  }
+}
+
+/// Runs an op over several segments as one over a single piece of memory. `run(Op&)` returns its status.
+template <typename Run>
+Status runGathered(Op& op, Run run) {
+  const Session& session = *op.ses;
+  const uint8_t tagLength = session.tagLength();
+  if (const Status status = checkOp(op, session.alg(), session.mac(), tagLength); status != Status::Ok) return status;
+  if (op.len > kSoftMaxLength) return Status::TooBig;
+  // Grows to the longest op of the thread and stays; what was in it does not.
+  thread_local std::vector<uint8_t> scratch;
+  const size_t whole = size_t{op.len} + tagLength;
+  if (scratch.size() < whole) scratch.resize(whole);
+  copyFrom(op.in, op.nIn, op.skip, {scratch.data(), op.len});
+  if (op.kind == Kind::Open) copyFrom(op.in, op.nIn, op.tagAt, {scratch.data() + op.len, tagLength});
+  Seg piece{scratch.data(), static_cast<uint32_t>(whole)};
+  Op one = op;
+  one.in = one.out = &piece;
+  one.nIn = one.nOut = 1;
+  one.skip = one.outSkip = 0;
+  one.tagAt = op.len;
+  const Status status = run(one);
+  const bool macOnly = factsOf(session.alg()).family == Family::Mac;
+  if (!macOnly && (status == Status::Ok || status == Status::BadTag))
+    copyTo(op.out, op.nOut, op.outSkip, {scratch.data(), op.len});
+  if (status == Status::Ok && (op.kind == Kind::Seal || op.kind == Kind::Mac))
+    copyTo(op.out, op.nOut, op.tagAt, {scratch.data() + op.len, tagLength});
+  wipe(scratch.data(), whole);
+  return status;
+}
 
 }  // namespace socrypt::ocf

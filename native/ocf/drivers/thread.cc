@@ -56,6 +56,8 @@ class ThreadDriver final : public Driver {
       }
       todo_.push(taken, m);
     }
+    // Either the thread sees what was pushed, or it is seen to sleep.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     if (n != 0 && asleep_.load(std::memory_order_seq_cst)) {
       const std::lock_guard lock(mutex_);
       awake_.notify_one();
@@ -145,6 +147,7 @@ class ThreadDriver final : public Driver {
     }
     std::unique_lock lock(mutex_);
     asleep_.store(true, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     awake_.wait(lock, [this] { return !todo_.empty() || ending_.load(std::memory_order_relaxed); });
     asleep_.store(false, std::memory_order_relaxed);
   }

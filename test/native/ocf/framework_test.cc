@@ -63,7 +63,7 @@ TEST_CASE("attach measures, open binds by parameters") {
   REQUIRE(second == 2);
   CHECK(framework.driverName(first).starts_with("libcrypto 3."));
   CHECK(framework.driverName(9).empty());
-  for (const auto& known : knownAnswers()) {
+  for (const auto& known : knownAnswersOfAeads()) {
     if (factsOf(known.alg).family != Family::Aead) continue;
     CHECK(framework.cost(first, known.alg).predict(1, 16384) > 0);
     CHECK(framework.cost(9, known.alg).predict(1, 16384) == 0);
@@ -85,7 +85,7 @@ TEST_CASE("regions that leave their segments are refused and touch nothing") {
     Framework framework;
     Status status = Status::Ok;
     if (framework.attach(makeSoftDriver(backend), &status) == 0) continue;
-    for (const auto& known : knownAnswers()) {
+    for (const auto& known : knownAnswersOfAeads()) {
       if (factsOf(known.alg).family != Family::Aead) continue;
       const SessionHandle session = openAny(framework, known.alg, &status);
       REQUIRE(session != nullptr);
@@ -139,7 +139,7 @@ TEST_CASE("sessions are small, pooled, and zeroised") {
     CHECK(sessions[7].get() == one);
     sessions.clear();
     CHECK(framework.openSessions() == 0);
-    CHECK(framework.poolBytes() <= 3 * 65536);  // one empty slab per size of slot
+    CHECK(framework.poolBytes() <= 4 * 65536);  // one empty slab per size of slot
   }
 }
 
