@@ -230,7 +230,7 @@ async function tamperedConnection(): Promise<string> {
   await new Promise<void>((done) => relay.listen(0, '127.0.0.1', done));
   const wire = await tls((relay.address() as { port: number }).port, credentials);
   // Let the Finished pass; then every byte run is damaged.
-  await until(() => counter('tls_active') > 0, 'the session');
+  await until(() => counter('tls_active_software') > 0, 'the session');
   armed = true;
   wire.write('GET /file.txt HTTP/1.1\r\nHost: localhost\r\n\r\n');
   const { error, bytes } = await wire.end;
