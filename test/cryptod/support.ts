@@ -18,7 +18,7 @@ export const haveBlockCiphers = ((): boolean => {
   const device = new CryptoDevice({ drivers: BLOCK_DRIVERS, allowSoftware: true });
   try {
     device.openSession({ chain: [{ name: 'aes-128-cbc', key: new Uint8Array(16) }] });
-    device.openSession({ chain: [{ name: 'aes-128-ctr', key: new Uint8Array(16) }] });
+    device.openSession({ chain: [{ name: 'aes-128-cbc', key: new Uint8Array(16) }] });
     return true;
   } catch {
     return false;

@@ -1,5 +1,7 @@
 #include "ocf/dpdk/session.hpp"
 
+#include <string_view>
+
 namespace socrypt::ocf::dpdk {
 
 namespace {
@@ -23,6 +25,14 @@ bool cipherOf(AlgId alg, rte_crypto_cipher_algorithm& out) noexcept {
     case AlgId::Null: out = RTE_CRYPTO_CIPHER_NULL; return true;
     default: return false;
   }
+}
+
+// ipsec-mb counts in the last 32 bits of a counter block alone, and begins anew behind 2^32 - 1 (seen with 1.3); SP 800-38A B.1
+// and everybody else carry into the rest.
+bool countsIn32Bits(const Device& device) noexcept {
+  rte_cryptodev_info info{};
+  rte_cryptodev_info_get(device.id(), &info);
+  return info.driver_name != nullptr && std::string_view(info.driver_name) == "crypto_aesni_mb";
 }
 
 rte_crypto_sym_xform transform(const Private& priv, bool forward, uint32_t aadBytes) noexcept {
@@ -58,6 +68,7 @@ bool supports(const Device& device, const Alg& alg) noexcept {
   }
   which.type = RTE_CRYPTO_SYM_XFORM_CIPHER;
   if (!cipherOf(alg.id, which.algo.cipher)) return false;
+  if (which.algo.cipher == RTE_CRYPTO_CIPHER_AES_CTR && countsIn32Bits(device)) return false;
   const auto* const capability = rte_cryptodev_sym_capability_get(device.id(), &which);
   return capability != nullptr && rte_cryptodev_sym_capability_check_cipher(capability, facts.keyBytes, facts.ivBytes) == 0;
 }
