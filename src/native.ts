@@ -503,6 +503,103 @@ export declare class NativeNicServer {
   close(): void;
 }
 
+// ── the fault laboratory (native/addon/lab_binding.cc) ──────────────────────────────────────────────
+
+/** Microseconds of virtual time. */
+export type Microseconds = number;
+
+export interface NativeRule {
+  readonly seam: string;
+  readonly fault: string;
+  readonly perMillion: number;
+  readonly amount?: number;
+  readonly from?: Microseconds;
+  readonly to?: Microseconds;
+}
+export interface NativeDeed {
+  readonly action: string;
+  readonly at?: Microseconds;
+  readonly every?: Microseconds;
+  readonly amount?: number;
+}
+/** What is left out is as nic/lab/plan.hpp has it. */
+export interface NativePlan {
+  readonly seed: number;
+  readonly resync?: string;
+  readonly retention?: string;
+  readonly payload?: boolean;
+  readonly suite?: number;
+  readonly connections?: number;
+  readonly bytes?: number;
+  readonly recordBytes?: number;
+  readonly segmentBytes?: number;
+  readonly tsoPercent?: number;
+  readonly guardedPercent?: number;
+  readonly fileBytes?: number;
+  readonly roundTrip?: Microseconds;
+  readonly bitsPerSecond?: number;
+  readonly sendBuffer?: number;
+  readonly receiveBuffer?: number;
+  readonly mapRecords?: number;
+  readonly mapPayload?: number;
+  readonly totalPayload?: number;
+  readonly reportPercent?: number;
+  readonly device?: string;
+  readonly rules?: readonly NativeRule[];
+  readonly deeds?: readonly NativeDeed[];
+}
+export interface NativeFinding {
+  /** The rule that did not hold. */
+  readonly invariant: string;
+  readonly what: string;
+  readonly packet: number;
+  readonly time: Microseconds;
+  readonly connection: number;
+}
+/** A record as it was seen on the wire, and what it was made of. */
+export interface NativeSample {
+  readonly suite: NativeSuite;
+  readonly key: Uint8Array;
+  readonly iv: Uint8Array;
+  readonly recordSeq: bigint;
+  readonly type: number;
+  readonly content: Uint8Array;
+  readonly wire: Uint8Array;
+}
+export declare class NativeSimulation {
+  /** Throws ERR_SOCRYPT_LAB_PLAN. */
+  constructor(plan: NativePlan);
+  /** Until that packet, that time, a finding, or the end; Infinity for no limit. */
+  run(packet: number, until: Microseconds): void;
+  /** Ends in front of the first packet behind number `packet`. */
+  stopBehind(packet: number): void;
+  /** No further connections begin, no deeds are done. */
+  windDown(): void;
+  act(deed: NativeDeed): void;
+  capture(on: boolean): void;
+  state(): {
+    packets: number;
+    time: Microseconds;
+    over: boolean;
+    stopped: boolean;
+    finding: NativeFinding | null;
+  };
+  /** Names as in nic/lab/statistics.def. */
+  statistics(): Record<string, number>;
+  /** The device's, names as in nic/device/counters.def. */
+  counters(): Record<string, number>;
+  samples(): NativeSample[];
+  /** The last captured frames, at most 20000. */
+  pcap(): Uint8Array;
+}
+export interface NativeLab {
+  readonly Simulation: typeof NativeSimulation;
+  readonly seams: readonly string[];
+  readonly faults: readonly string[];
+  readonly actions: readonly string[];
+  readonly devices: readonly string[];
+}
+
 export interface NativeAddon {
   readonly CryptoDevice: typeof NativeCryptoDevice;
   readonly cryptod: NativeCryptodParts;
@@ -515,6 +612,7 @@ export interface NativeAddon {
   readonly Nic: typeof NativeNic;
   readonly RemoteNic: typeof NativeRemoteNic;
   readonly NicServer: typeof NativeNicServer;
+  readonly lab: NativeLab;
 }
 
 export const ADDON_ERROR = 'ERR_SOCRYPT_ADDON';

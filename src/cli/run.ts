@@ -11,11 +11,12 @@ const HELP = `Usage: socrypt COMMAND [OPTIONS]
   socrypt cryptod         lends accelerators to other processes; \`socrypt cryptod --help\` lists the options
   socrypt nic COMMAND     an inline NIC of its own process: up, down, status, flows, trace; \`socrypt nic --help\`
   socrypt doctor          says what this machine can do for it, and why not more; --json for programs
+  socrypt lab             breaks the network around the inline NIC and checks what leaves; \`socrypt lab --help\`
   socrypt --version       prints the version
   socrypt --help          prints this text
 `;
 
-const COMMANDS = ['serve', 'nic', 'cryptod', 'doctor', 'help', 'version'];
+const COMMANDS = ['serve', 'nic', 'cryptod', 'doctor', 'lab', 'help', 'version'];
 
 /** Options that are wrong together with what http/ says of its own. */
 const isUsage = (error: unknown): boolean =>
@@ -56,9 +57,11 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
         return await (await import('./nic-command.ts')).nicCommand(rest, io);
       case 'doctor':
         return await (await import('./doctor.ts')).doctorCommand(rest, io);
+      case 'lab':
+        return await (await import('./lab-command.ts')).labCommand(rest, io);
       default: {
         const near = nearest(command, COMMANDS);
-        const hint = near === null ? 'expected serve or doctor' : `did you mean \`socrypt ${near}\`?`;
+        const hint = near === null ? 'expected serve, doctor or lab' : `did you mean \`socrypt ${near}\`?`;
         const directory = command.startsWith('-')
           ? ''
           : ` (to serve a directory: \`socrypt serve ${command}\`)`;

@@ -10,8 +10,8 @@
 #include <cstring>
 #include <string_view>
 
-#include "../native/nic/sealer.hpp"
 #include "nic/device/inline_device.hpp"
+#include "nic/lab/sealer.hpp"
 
 using namespace socrypt;
 
@@ -65,7 +65,7 @@ struct Stream {
 const Stream& streamOf(size_t kind) {
   static const std::vector<Stream> all = [] {
     std::vector<Stream> streams;
-    for (const auto suite : sealer::kSuites) {
+    for (const auto suite : nic::lab::kSuites) {
       Stream s;
       const size_t lengths[] = {1000, 40, 700};
       for (size_t i = 0; i < 3; ++i) {
@@ -76,7 +76,7 @@ const Stream& streamOf(size_t kind) {
         keys.key.fill(static_cast<uint8_t>(epoch + 1));
         std::vector<uint8_t> content;
         while (content.size() < lengths[i]) content.insert(content.end(), kCanary.begin(), kCanary.end());
-        const auto framed = sealer::frame(keys, i, 23, content);
+        const auto framed = nic::lab::frame(keys, i, 23, content);
         s.records.push_back({s.plain.size(), static_cast<uint32_t>(framed.plain.size()), epoch, i});
         s.plain.insert(s.plain.end(), framed.plain.begin(), framed.plain.end());
         s.sealed.insert(s.sealed.end(), framed.sealed.begin(), framed.sealed.end());

@@ -1,4 +1,6 @@
 // Encryption and authentication by parts, in any order, against libcrypto's one-shot AEADs.
+#include <openssl/evp.h>
+
 #include <algorithm>
 
 #include "nic/device/record_cipher.hpp"

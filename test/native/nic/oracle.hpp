@@ -9,16 +9,16 @@
 #include <string>
 #include <vector>
 
+#include "nic/lab/sealer.hpp"
 #include "record/record_map.hpp"
-#include "sealer.hpp"
 
 namespace oracle {
 
 using namespace socrypt;
-using sealer::Bytes;
-using sealer::Framed;
-using sealer::frame;
-using sealer::kSuites;
+using nic::lab::Bytes;
+using nic::lab::Framed;
+using nic::lab::frame;
+using nic::lab::kSuites;
 using Random = std::mt19937_64;
 
 inline uint64_t seed() {

@@ -1,0 +1,198 @@
+/** `socrypt lab`: runs the fault laboratory. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { Scenario } from '../lab/scenario.ts';
+import { scenarios } from '../lab/scenarios/index.ts';
+import { run, runPlan, type Verdict } from '../lab/simulate.ts';
+import { type NativePlan, native } from '../native.ts';
+import { UsageError } from '../serve/errors.ts';
+import { nearest } from '../serve/suggest.ts';
+import { EXIT_FAILED, EXIT_OK, type Io } from './io.ts';
+
+export const LAB_HELP = `Usage: socrypt lab list
+       socrypt lab run SCENARIO [--seed N] [--minutes M | --packets N] [OPTIONS]
+       socrypt lab replay SCENARIO --seed N [--until PACKET] [--pcap FILE]
+       socrypt lab replay FILE [--until PACKET] [--pcap FILE]
+
+Breaks the network around the inline NIC in every way it can, and compares what leaves with an oracle.
+
+  --seed N         where the seeds begin; the same seed is the same run (default: random, printed)
+  --minutes M      goes on with the next seeds for M minutes
+  --packets N      goes on with the next seeds until N packets were simulated
+  --until PACKET   stops behind that packet
+  --pcap FILE      writes the last 20,000 frames
+  --save FILE      writes the plan of a failing run, for \`lab replay FILE\`
+  --resync MODE    order-free, prefix-replay or next-record, whatever the scenario says
+  --device NAME    a device that is broken on purpose; \`lab list\` names them
+  --json           one object per run
+`;
+
+const OPTIONS = {
+  seed: { type: 'string' },
+  minutes: { type: 'string' },
+  packets: { type: 'string' },
+  until: { type: 'string' },
+  pcap: { type: 'string' },
+  save: { type: 'string' },
+  resync: { type: 'string' },
+  device: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+type Values = Partial<Record<Exclude<keyof typeof OPTIONS, 'json' | 'help'>, string>> & {
+  json?: boolean;
+  help?: boolean;
+};
+
+function parse(args: readonly string[]): { values: Values; positionals: string[] } {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError([`socrypt lab: ${(error as Error).message}`]);
+  }
+}
+
+function number(values: Values, name: 'seed' | 'minutes' | 'packets' | 'until'): number | undefined {
+  const given = values[name];
+  if (given === undefined) return undefined;
+  const value = Number(given);
+  const whole = name === 'minutes' || Number.isSafeInteger(value);
+  if (given.trim() === '' || !whole || !(value >= 0))
+    throw new UsageError([
+      `--${name} expects a ${name === 'minutes' ? 'number' : 'whole number'} that is not negative, but got ${JSON.stringify(given)}.`,
+    ]);
+  return value;
+}
+
+function named(name: string | undefined): Scenario {
+  const found = scenarios.find((one) => one.name === name);
+  if (found !== undefined) return found;
+  const names = scenarios.map((one) => one.name);
+  const near = name === undefined ? null : nearest(name, names);
+  throw new UsageError([
+    name === undefined
+      ? 'socrypt lab run expects a scenario; `socrypt lab list` names them.'
+      : `${JSON.stringify(name)} is not a scenario; ${near === null ? '`socrypt lab list` names them' : `did you mean ${near}?`}`,
+  ]);
+}
+
+function choices(values: Values): { device?: string; resync?: string } {
+  const { device, resync } = values;
+  if (device !== undefined && !native.lab.devices.includes(device))
+    throw new UsageError([`--device expects one of ${native.lab.devices.join(', ')}, but got ${device}.`]);
+  return { ...(device === undefined ? {} : { device }), ...(resync === undefined ? {} : { resync }) };
+}
+
+export function verdictLine(verdict: Verdict): string {
+  const { scenario, seed, packets, time, statistics } = verdict;
+  const facts = [
+    `${packets} packets`,
+    `${(time / 1e6).toFixed(3)} s`,
+    `${statistics.completed} of ${statistics.started} connections complete`,
+    `${statistics.retransmissions} retransmissions`,
+    `${((statistics.bytesChecked ?? 0) / 1e6).toFixed(1)} MB as the oracle has them`,
+    `crypto per retransmitted byte ${verdict.cryptoPerRetransmittedByte.toFixed(3)}`,
+  ];
+  const reason = verdict.reason === '' ? '' : `\n      ${verdict.reason}`;
+  return `${verdict.verdict.padEnd(5)} ${scenario} --seed ${seed}: ${facts.join(', ')}${reason}\n`;
+}
+
+function report(verdict: Verdict, values: Values, io: Io): void {
+  const { pcap, ...rest } = verdict;
+  io.out(values.json ? `${JSON.stringify(rest)}\n` : verdictLine(verdict));
+  if (values.pcap !== undefined && pcap !== null) writeFileSync(values.pcap, pcap);
+  if (verdict.verdict !== 'fail') return;
+  if (values.save !== undefined)
+    writeFileSync(
+      values.save,
+      `${JSON.stringify({ scenario: verdict.scenario, plan: verdict.plan }, null, 2)}\n`,
+    );
+  if (verdict.finding !== null && !values.json)
+    io.out(
+      `      again: socrypt lab replay ${verdict.scenario} --seed ${verdict.seed} --until ${verdict.finding.packet} --pcap ${verdict.scenario}.pcap\n`,
+    );
+}
+
+async function runCommand(name: string | undefined, values: Values, io: Io): Promise<number> {
+  const scenario = named(name);
+  const first = number(values, 'seed') ?? Math.floor(Math.random() * 2 ** 32);
+  const minutes = number(values, 'minutes');
+  const total = number(values, 'packets');
+  const until = number(values, 'until');
+  const started = performance.now();
+  let packets = 0;
+  let runs = 0;
+  let stopped = false;
+  const off = io.onSignal('SIGINT', () => {
+    stopped = true;
+  });
+  try {
+    for (let seed = first; ; seed++) {
+      const verdict = await run(scenario, {
+        seed,
+        ...choices(values),
+        ...(until === undefined ? {} : { until }),
+        capture: values.pcap !== undefined,
+      });
+      packets += verdict.packets;
+      runs += 1;
+      report(verdict, values, io);
+      if (verdict.verdict === 'fail') return EXIT_FAILED;
+      const seconds = (performance.now() - started) / 1000;
+      const more = minutes !== undefined ? seconds < minutes * 60 : total !== undefined && packets < total;
+      if (more && !stopped) continue;
+      if (runs > 1 && !values.json)
+        io.out(
+          `pass  ${runs} runs from --seed ${first}: ${packets} packets in ${seconds.toFixed(1)} s, ${Math.round((packets / seconds) * 60)} a minute\n`,
+        );
+      return EXIT_OK;
+    }
+  } finally {
+    off();
+  }
+}
+
+async function replayCommand(what: string | undefined, values: Values, io: Io): Promise<number> {
+  if (what === undefined || !what.endsWith('.json')) {
+    if (values.seed === undefined)
+      throw new UsageError(['socrypt lab replay expects --seed N, or the file of a plan.']);
+    return runCommand(what, values, io);
+  }
+  const { scenario: name, plan } = JSON.parse(readFileSync(what, 'utf8')) as {
+    scenario: string;
+    plan: NativePlan;
+  };
+  const until = number(values, 'until');
+  const known = scenarios.find((one) => one.name === name);
+  const verdict = await runPlan(plan, known ?? { name }, {
+    ...(until === undefined ? {} : { until }),
+    capture: values.pcap !== undefined,
+  });
+  report(verdict, values, io);
+  return verdict.verdict === 'fail' ? EXIT_FAILED : EXIT_OK;
+}
+
+export async function labCommand(args: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parse(args);
+  const [verb, what, ...rest] = positionals;
+  if (values.help || verb === undefined) {
+    io.out(LAB_HELP);
+    return EXIT_OK;
+  }
+  if (rest.length !== 0)
+    throw new UsageError([`socrypt lab ${verb}: ${JSON.stringify(rest[0])} is one too many.`]);
+  switch (verb) {
+    case 'list': {
+      const width = Math.max(...scenarios.map(({ name }) => name.length)) + 2;
+      io.out(scenarios.map(({ name, about }) => `  ${name.padEnd(width)}${about}\n`).join(''));
+      io.out(`\nDevices that are broken on purpose: ${native.lab.devices.slice(1).join(', ')}\n`);
+      return EXIT_OK;
+    }
+    case 'run':
+      return await runCommand(what, values, io);
+    case 'replay':
+      return await replayCommand(what, values, io);
+    default:
+      throw new UsageError([`socrypt lab expects list, run or replay, but got ${JSON.stringify(verb)}.`]);
+  }
+}

@@ -1,0 +1,18 @@
+/** What `import { lab } from 'socrypt/lab'` gives. */
+import { native } from '../native.ts';
+import * as words from './scenario.ts';
+import { scenarios } from './scenarios/index.ts';
+import { run, runPlan } from './simulate.ts';
+
+export { Random } from './random.ts';
+export type { Chance, Deed, FaultRule, Outcome, Scenario, ScenarioPlan, Seam, Traffic } from './scenario.ts';
+export type { RunOptions, Verdict } from './simulate.ts';
+
+export const lab = {
+  ...words,
+  scenarios,
+  run,
+  runPlan,
+  /** Names of devices that are broken on purpose, for `RunOptions.device`. */
+  devices: native.lab.devices,
+};
