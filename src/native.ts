@@ -600,7 +600,148 @@ export interface NativeLab {
   readonly devices: readonly string[];
 }
 
+// ── the crypto framework of this thread (native/addon/ocf_binding.cc) ───────────────────────────────
+
+export interface NativeOffer {
+  readonly alg: number;
+  readonly mac: number;
+  readonly batchNs: number;
+  readonly opNs: number;
+  readonly byteNs: number;
+  readonly lanes: number;
+}
+export interface NativeDriverInfo {
+  readonly id: number;
+  readonly name: string;
+  /** ocf::Caps. */
+  readonly flags: number;
+  readonly maxLength: number;
+  readonly queueDepth: number;
+  readonly maxSessions: number;
+  /** ocf::UnitState. */
+  readonly state: number;
+  readonly sessions: number;
+  readonly inFlight: number;
+  readonly queued: number;
+  readonly ops: number;
+  readonly bytes: number;
+  readonly failed: number;
+  readonly refused: number;
+  readonly rescued: number;
+  readonly checks: number;
+  readonly wrong: number;
+  readonly offers: readonly (NativeOffer & { readonly withdrawn: boolean; readonly learned: number })[];
+}
+export interface NativeChainPart {
+  readonly id: number;
+  /** 0: the algorithm's own. */
+  readonly tagLength: number;
+  readonly key: Uint8Array;
+}
+/** An op that a driver written in JavaScript is to do; all bytes are copies. */
+export type NativeTakenOp = {
+  readonly token: number;
+  readonly session: number;
+  readonly kind: number;
+} & (
+  | {
+      readonly input: Uint8Array;
+      readonly length: number;
+      readonly resultLength: number;
+      readonly iv: Uint8Array;
+      readonly aad: Uint8Array;
+      readonly isMac: boolean;
+    }
+  | {
+      readonly scheme: number;
+      readonly inputs: readonly Uint8Array[];
+      readonly rooms: readonly number[];
+    }
+);
+export interface NativeTaken {
+  readonly opened: readonly { readonly session: number; readonly chain: readonly NativeChainPart[] }[];
+  readonly closed: readonly number[];
+  readonly ops: readonly NativeTakenOp[];
+}
+export interface NativeKnownAnswers {
+  readonly symmetric: readonly {
+    readonly alg: number;
+    readonly mac: number;
+    readonly kind: number;
+    readonly key: Uint8Array;
+    readonly macKey: Uint8Array;
+    readonly iv: Uint8Array;
+    readonly aad: Uint8Array;
+    readonly plaintext: Uint8Array;
+    readonly ciphertext: Uint8Array;
+    readonly tag: Uint8Array;
+    /** The tag, or a cipher's last block, over longLength bytes of value i * 7 + 3. Empty: there is none. */
+    readonly longTag: Uint8Array;
+    readonly longLength: number;
+  }[];
+  readonly keys: readonly {
+    readonly alg: number;
+    readonly kind: number;
+    readonly scheme: number;
+    readonly key: Uint8Array;
+    readonly inputs: readonly Uint8Array[];
+    /** Empty: randomised; to be verified with verifyKey. */
+    readonly outputs: readonly Uint8Array[];
+    readonly status: number;
+    readonly verifyKey: Uint8Array;
+  }[];
+}
+/** Numbers below 0 are ocf::Status. */
+export interface NativeOcf {
+  /** The driver's number; or why there is none of this name. */
+  attach(name: string): number | string;
+  /** Whether anybody in this thread has used it. */
+  started(): boolean;
+  withdraw(driver: number, algorithm: number): number;
+  detach(driver: number, deadlineMs: number): number;
+  check(driver: number): number;
+  /** What nobody is woken for, such as the end of a detach. */
+  poll(): void;
+  /** Bytes; -1: never. */
+  crossover(accelerator: number, software: number, algorithm: number, burst: number): number;
+  drivers(): NativeDriverInfo[];
+  open(chain: readonly NativeChainPart[], place: number, driver: number, ordered: boolean): number;
+  close(session: number): number;
+  /** Memory for bursts. */
+  allocate(bytes: number): ArrayBuffer;
+  /** The burst's number, and how many of its rows were accepted, in order; see ocf/rows.ts. */
+  dispatch(memory: ArrayBuffer, rows: number): [number, number];
+  /** `told` gets the rows that are complete (burst, row, burst, row, …) and whether a mailbox has ops. */
+  onTold(told: (rows: Uint32Array, mailboxes: boolean) => void): void;
+  attachMailbox(
+    driver: {
+      readonly name: string;
+      readonly flags: number;
+      readonly queueDepth: number;
+      readonly maxLength: number;
+      readonly maxSessions: number;
+    },
+    offers: readonly (NativeOffer & { readonly rank: number })[],
+  ): number;
+  /** undefined: the driver is gone. */
+  takeOps(driver: number): NativeTaken | undefined;
+  /** 0: taken; 1: nobody waits for it; 2: its length is wrong, and the op goes elsewhere. */
+  answerOp(driver: number, token: number, status: number, results: readonly Uint8Array[]): number;
+  abandonMailbox(driver: number): void;
+  knownAnswers(): NativeKnownAnswers;
+  /** A driver of this name, alone: [ops, ns]; or why not. `mac`: null's number for none. */
+  measure(
+    driver: string,
+    algorithm: number,
+    mac: number,
+    bytes: number,
+    burst: number,
+    milliseconds: number,
+  ): [number, number] | string;
+}
+
 export interface NativeAddon {
+  readonly ocf: NativeOcf;
   readonly CryptoDevice: typeof NativeCryptoDevice;
   readonly cryptod: NativeCryptodParts;
   readonly crypto: NativeCrypto;

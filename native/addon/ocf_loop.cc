@@ -46,6 +46,11 @@ std::shared_ptr<OcfLoop> OcfLoop::of(Napi::Env env) {
   return made;
 }
 
+bool OcfLoop::exists(Napi::Env env) {
+  const std::lock_guard lock(loops().mutex);
+  return loops().byEnvironment.contains(env);
+}
+
 OcfLoop::OcfLoop(Napi::Env env) : env_(env), owned_(std::make_unique<ocf::Framework>()), framework_(*owned_) {}
 
 OcfLoop::~OcfLoop() { end(); }
@@ -94,6 +99,7 @@ void OcfLoop::poll() {
     }
   }
   if (waiters_.empty()) wake_->unref();
+  if (afterPoll_) afterPoll_(env_);
 }
 
 }  // namespace socrypt::addon

@@ -4,9 +4,11 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "addon/wake.hpp"
 #include "ocf/ocf.hpp"
@@ -17,6 +19,7 @@ class OcfLoop {
  public:
   /// The environment's, made when first asked for. nullptr, with an exception pending, when it could not be.
   static std::shared_ptr<OcfLoop> of(Napi::Env env);
+  [[nodiscard]] static bool exists(Napi::Env env);
   ~OcfLoop();
   OcfLoop(const OcfLoop&) = delete;
   OcfLoop& operator=(const OcfLoop&) = delete;
@@ -41,15 +44,18 @@ class OcfLoop {
   void delist(ocf::SessionHandle& session) noexcept { sessions_.erase(&session); }
   /// Tells waiters of what is complete.
   void poll();
+  /// Called at the end of each poll().
+  void setAfterPoll(std::function<void(Napi::Env)> call) { afterPoll_ = std::move(call); }
 
  private:
-  OcfLoop(Napi::Env env);
+  explicit OcfLoop(Napi::Env env);
   bool start();
   void end() noexcept;
 
   Napi::Env env_;
   std::unique_ptr<Wake> wake_;
   std::function<void()> call_;
+  std::function<void(Napi::Env)> afterPoll_;
   std::unordered_map<Waiter*, std::unique_ptr<Waiter>> waiters_;
   std::unordered_set<ocf::SessionHandle*> sessions_;
   std::unique_ptr<ocf::Framework> owned_;

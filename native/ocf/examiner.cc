@@ -43,12 +43,6 @@ Kind reverseOf(Kind kind) noexcept {
   }
 }
 
-// Without a tag every byte of the buffer is payload, of which the algorithm wants whole blocks.
-uint32_t payloadOf(const KnownAnswer& known, size_t bytes) noexcept {
-  const uint8_t block = factsOf(known.alg).blockBytes;
-  return static_cast<uint32_t>(bytes - bytes % block);
-}
-
 }  // namespace
 
 bool Examiner::makeBuffers() noexcept {

@@ -41,22 +41,37 @@ Unit* Framework::find(uint32_t id) const noexcept {
   return at == units_.end() ? nullptr : at->get();
 }
 
-uint32_t Framework::attach(std::unique_ptr<Driver> driver, Status* status) {
-  if (driver == nullptr) {
-    *status = Status::Invalid;
-    return 0;
-  }
+std::unique_ptr<Unit> Framework::unitOf(std::unique_ptr<Driver> driver) {
   auto unit = std::make_unique<Unit>();
   unit->id = lastDriverId_ + 1;
   unit->sync = (driver->caps().flags & Caps::Sync) != 0;
   unit->driver = std::move(driver);
   unit->driver->attach(wake_.get());
-  *status = Examiner(*this, clock_).admit(*unit);
-  if (*status != Status::Ok) return 0;
+  return unit;
+}
+
+uint32_t Framework::publish(std::unique_ptr<Unit> unit) {
   unit->checkedAt = clock_.now();
   units_.push_back(std::move(unit));
   reconsider();
   return ++lastDriverId_;
+}
+
+uint32_t Framework::attach(std::unique_ptr<Driver> driver, Status* status) {
+  *status = Status::Invalid;
+  if (driver == nullptr) return 0;
+  auto unit = unitOf(std::move(driver));
+  *status = Examiner(*this, clock_).admit(*unit);
+  return *status == Status::Ok ? publish(std::move(unit)) : 0;
+}
+
+uint32_t Framework::attachExamined(std::unique_ptr<Driver> driver, std::span<const DriverInfo::Offer> offers, Status* status) {
+  *status = driver == nullptr ? Status::Invalid : offers.empty() ? Status::NoDriver : Status::Ok;
+  if (*status != Status::Ok) return 0;
+  auto unit = unitOf(std::move(driver));
+  unit->deferred = true;
+  for (const DriverInfo::Offer& offer : offers) unit->offers.push_back({.alg = offer.alg, .mac = offer.mac, .cost = offer.cost});
+  return publish(std::move(unit));
 }
 
 Status Framework::withdraw(uint32_t driver, AlgId alg) noexcept {
@@ -90,23 +105,25 @@ Status Framework::detach(uint32_t driver, uint64_t deadlineNs) noexcept {
     retire(*unit);
   }
   unit->deadline = now_ + deadlineNs;
-  if (unit->flight.empty() || deadlineNs == 0) {
-    release(*unit);
-    return Status::Ok;
-  }
-  return Status::Pending;
+  const bool gone = unit->flight.empty() || deadlineNs == 0;
+  if (gone) release(*unit);
+  // What was done elsewhere meanwhile waits to be reported, and whoever waits for it sleeps.
+  if (!ready_->empty()) wake_->ready(nullptr);
+  return gone ? Status::Ok : Status::Pending;
 }
 
 Status Framework::check(uint32_t driver) noexcept {
   Unit* unit = find(driver);
   if (unit == nullptr) return Status::NoDriver;
   now_ = clock_.now();
-  return examine(*unit);
+  const Status status = examine(*unit);
+  if (!ready_->empty()) wake_->ready(nullptr);
+  return status;
 }
 
 // An asynchronous driver is asked when it is idle: its answers would stand among those of others.
 Status Framework::examine(Unit& unit) noexcept {
-  if (unit.state != UnitState::Running || !unit.flight.empty() || !unit.queue.empty()) return Status::Full;
+  if (unit.deferred || unit.state != UnitState::Running || !unit.flight.empty() || !unit.queue.empty()) return Status::Full;
   ++unit.stats.checks;
   unit.checkedAt = now_;
   const Status status = Examiner(*this, clock_).again(unit);
@@ -250,9 +267,12 @@ SessionHandle Framework::open(const SessionParams& params, Status* status) noexc
     *status = Status::NoDriver;
     return nullptr;
   }
-  // A driver that cannot take it should say so now and not with the first op.
-  if (session->direct_ == nullptr && of->candidates.size() == 1 && bind(*session, *of->candidates[0].unit, status) == nullptr)
-    return nullptr;
+  if (session->direct_ != nullptr || of->candidates.empty()) return handle;
+  // A driver that cannot take it should say so now and not with the first op; a key is read by all of them or by none.
+  const bool only = of->candidates.size() == 1;
+  const bool key = factsOf(params.chain[0].id).family == Family::Key && !params.chain[0].key.empty();
+  if ((only || key) && bind(*session, *of->candidates[0].unit, status) == nullptr && (only || *status == Status::BadKey)) return nullptr;
+  *status = Status::Ok;
   return handle;
 }
 

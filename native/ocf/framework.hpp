@@ -89,6 +89,9 @@ class Framework {
   /// measures its cost. Returns its id, 0 when it was refused: Invalid (wrong answers, or no
   /// driver given), NoDriver (it ranks no algorithm).
   uint32_t attach(std::unique_ptr<Driver> driver, Status* status);
+  /// The same for a driver that cannot answer while this thread waits for it: what it offers was tested and measured by
+  /// the caller. check() says Full of it.
+  uint32_t attachExamined(std::unique_ptr<Driver> driver, std::span<const DriverInfo::Offer> offers, Status* status);
   /// Takes one algorithm back; its sessions move with their next op. NoDriver: it is not offered.
   Status withdraw(uint32_t driver, AlgId alg) noexcept;
   /// Takes a driver back. What it has not started goes elsewhere at once; what it has is waited for until
@@ -142,6 +145,8 @@ class Framework {
 
   // framework.cc: drivers and sessions
   [[nodiscard]] Unit* find(uint32_t id) const noexcept;
+  [[nodiscard]] std::unique_ptr<Unit> unitOf(std::unique_ptr<Driver> driver);
+  uint32_t publish(std::unique_ptr<Unit> unit);
   [[nodiscard]] Session* makeSession(const SessionParams& params, Status* status) noexcept;
   void paramsOf(const Session& session, OwnParams& out) const noexcept;
   void reconsider() noexcept;

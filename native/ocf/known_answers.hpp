@@ -22,6 +22,10 @@ struct KnownAnswer {
 
 /// A multiple of no algorithm's block but one byte more, for those that have none.
 inline constexpr uint32_t kLongPattern = 16401;
+/// How much of a buffer's `bytes` is payload: a cipher wants whole blocks.
+[[nodiscard]] inline uint32_t payloadOf(const KnownAnswer& known, size_t bytes) noexcept {
+  return static_cast<uint32_t>(bytes - bytes % factsOf(known.alg).blockBytes);
+}
 
 /// AEADs and null.
 [[nodiscard]] std::span<const KnownAnswer> knownAnswersOfAeads() noexcept;

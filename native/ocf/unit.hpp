@@ -66,9 +66,10 @@ struct Unit {
   uint32_t id = 0;
   std::unique_ptr<Driver> driver;
   bool sync = false;
-  bool dirty = false;    // ops were queued since the last kick
-  bool resting = false;  // gets no ops, so that it can be examined
-  bool retired = false;  // its sessions and what it had not begun have moved
+  bool deferred = false;  // does not answer while somebody waits for it in this thread
+  bool dirty = false;     // ops were queued since the last kick
+  bool resting = false;   // gets no ops, so that it can be examined
+  bool retired = false;   // its sessions and what it had not begun have moved
   UnitState state = UnitState::Running;
   std::vector<Offer> offers;
   OpList queue, flight;

@@ -9,6 +9,7 @@ const HELP = `Usage: socrypt COMMAND [OPTIONS]
 
   socrypt serve [ROOT]    serves a directory over HTTPS; \`socrypt serve --help\` lists the options
   socrypt cryptod         lends accelerators to other processes; \`socrypt cryptod --help\` lists the options
+  socrypt ocf list        crypto drivers, what they can do and cost; \`socrypt ocf bench\` measures them
   socrypt nic COMMAND     an inline NIC of its own process: up, down, status, flows, trace; \`socrypt nic --help\`
   socrypt doctor          says what this machine can do for it, and why not more; --json for programs
   socrypt lab             breaks the network around the inline NIC and checks what leaves; \`socrypt lab --help\`
@@ -16,7 +17,7 @@ const HELP = `Usage: socrypt COMMAND [OPTIONS]
   socrypt --help          prints this text
 `;
 
-const COMMANDS = ['serve', 'nic', 'cryptod', 'doctor', 'lab', 'help', 'version'];
+const COMMANDS = ['serve', 'nic', 'cryptod', 'ocf', 'doctor', 'lab', 'help', 'version'];
 
 /** Options that are wrong together with what http/ says of its own. */
 const isUsage = (error: unknown): boolean =>
@@ -51,6 +52,12 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
         const { CRYPTOD_HELP, cryptodCommand } = await import('./cryptod-command.ts');
         if (!asksForHelp(rest)) return await cryptodCommand(rest, io);
         io.out(CRYPTOD_HELP);
+        return EXIT_OK;
+      }
+      case 'ocf': {
+        const { OCF_HELP, ocfCommand } = await import('./ocf-command.ts');
+        if (!asksForHelp(rest)) return await ocfCommand(rest, io);
+        io.out(OCF_HELP);
         return EXIT_OK;
       }
       case 'nic':

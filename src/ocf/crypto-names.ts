@@ -33,6 +33,17 @@ export const KEY_ALGORITHMS = {
 } as const;
 export type KeyAlgorithm = keyof typeof KEY_ALGORITHMS;
 
+/** Of drivers for experiments alone: to be listed and measured, not to be asked for. */
+export const EXPERIMENTAL_ALGORITHMS = { 'des-ede3-cbc': 20 } as const;
+export type ExperimentalAlgorithm = keyof typeof EXPERIMENTAL_ALGORITHMS;
+
+/** AlgId of everything that a driver may have. */
+export const ALGORITHM_IDS: ReadonlyMap<string, number> = new Map<string, number>([
+  ...Object.entries(ALGORITHMS).map(([name, { id }]) => [name, id] as const),
+  ...Object.entries(EXPERIMENTAL_ALGORITHMS),
+  ...Object.entries(KEY_ALGORITHMS),
+]);
+
 export const KINDS = { seal: 0, open: 1, cipher: 2, decipher: 3, mac: 4, null: 5 } as const;
 export type OpKind = keyof typeof KINDS;
 

@@ -1,6 +1,7 @@
 #include "ocf/drivers/by_name.hpp"
 
 #include "ocf/drivers/dpdk.hpp"
+#include "ocf/drivers/key.hpp"
 #include "ocf/drivers/soft.hpp"
 #include "ocf/drivers/thread.hpp"
 
@@ -21,7 +22,13 @@ std::unique_ptr<Driver> makeDriverByName(const std::string& name, std::string& w
     if (driver == nullptr) why = "thread: no thread could be made, or there is no software driver for it";
     return driver;
   }
-  why = "expected soft, thread or dpdk:DEVICE for a driver, received " + name;
+  if (kind == "key" && rest.empty()) {
+    auto driver = makeKeyDriver();
+    if (driver == nullptr) why = "key: no thread could be made";
+    return driver;
+  }
+  if (kind == "key-inline" && rest.empty()) return makeInlineKeyDriver();
+  why = "expected soft, thread, key, key-inline or dpdk:DEVICE for a driver, received " + name;
   return nullptr;
 }
 
