@@ -1,7 +1,7 @@
 # Sourced by test-native.sh and test-sanitize.sh: builds and runs the doctest programs of test/native,
 # counts their cases, and says at the end how it went. Every skip has a reason.
 programs_passed=0 programs_failed=0 cases_passed=0 cases_failed=0 cases_skipped=0
-skips=() failures=()
+skips=() failures=() started=() logs=()
 jobs=$(nproc)
 # Seconds per program; a hang is a failure, not an endless run.
 limit=${SOCRYPT_TEST_TIMEOUT:-300}
@@ -24,7 +24,7 @@ configure() {
   fi
 }
 
-# run_program DIRECTORY PART LABEL [VARIABLE=VALUE…]: builds test_PART and runs it.
+# run_program DIRECTORY PART LABEL [VARIABLE=VALUE…]: builds test_PART, and runs it while the next one is built.
 run_program() {
   local directory=$1 part=$2 label=$3 log
   shift 3
@@ -40,27 +40,43 @@ run_program() {
     return 0
   fi
   grep -A3 'warning:' "$log" >&2 || true
-  local status=0
-  env "$@" timeout "$limit" "$directory/test_$part" >"$log" 2>&1 || status=$?
-  local summary
-  summary=$(grep -F '[doctest] test cases:' "$log" | tail -1 || true)
-  if [[ $summary =~ \|\ *([0-9]+)\ passed\ \|\ *([0-9]+)\ failed\ \|\ *([0-9]+)\ skipped ]]; then
-    cases_passed=$((cases_passed + BASH_REMATCH[1]))
-    cases_failed=$((cases_failed + BASH_REMATCH[2]))
-    if [ "${BASH_REMATCH[3]}" != 0 ]; then
-      cases_skipped=$((cases_skipped + BASH_REMATCH[3]))
-      skips+=("$label: ${BASH_REMATCH[3]} cases are marked as skipped in the source")
+  # No more of them at once than processors: much of what they do is waiting, but not all.
+  while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || true; done
+  log=$directory/run-${#started[@]}.log
+  started+=("$label") logs+=("$log")
+  (
+    status=0
+    env "$@" timeout "$limit" "$directory/test_$part" >"$log" 2>&1 || status=$?
+    echo "$status" >"$log.status"
+  ) &
+}
+
+# judge: waits for every program, and says of each how it went, in their order.
+judge() {
+  local i label log status summary
+  wait
+  for i in "${!started[@]}"; do
+    label=${started[i]} log=${logs[i]}
+    status=$(cat "$log.status")
+    summary=$(grep -aF '[doctest] test cases:' "$log" | tail -1 || true)
+    if [[ $summary =~ \|\ *([0-9]+)\ passed\ \|\ *([0-9]+)\ failed\ \|\ *([0-9]+)\ skipped ]]; then
+      cases_passed=$((cases_passed + BASH_REMATCH[1]))
+      cases_failed=$((cases_failed + BASH_REMATCH[2]))
+      if [ "${BASH_REMATCH[3]}" != 0 ]; then
+        cases_skipped=$((cases_skipped + BASH_REMATCH[3]))
+        skips+=("$label: ${BASH_REMATCH[3]} cases are marked as skipped in the source")
+      fi
     fi
-  fi
-  if [ "$status" = 0 ] && [ -n "$summary" ]; then
-    programs_passed=$((programs_passed + 1))
-    echo "ok    $label"
-    grep -E '^(wycheproof|seed)' "$log" | sed 's/^/      /' || true
-  else
-    cat "$log" >&2
-    [ "$status" = 124 ] && failures+=("$label: not done after $limit s") || failures+=("$label: exit status $status")
-    programs_failed=$((programs_failed + 1))
-  fi
+    if [ "$status" = 0 ] && [ -n "$summary" ]; then
+      programs_passed=$((programs_passed + 1))
+      echo "ok    $label"
+      grep -aE '^(wycheproof|seed)' "$log" | sed 's/^/      /' || true
+    else
+      cat "$log" >&2
+      [ "$status" = 124 ] && failures+=("$label: not done after $limit s") || failures+=("$label: exit status $status")
+      programs_failed=$((programs_failed + 1))
+    fi
+  done
 }
 
 # run_namespaces DIRECTORY PART LABEL: run_program for what needs root's rights and the kernel's help; the
@@ -83,6 +99,7 @@ have_ipsec_mb() {
 # report NAME: the last line, and the exit status.
 report() {
   local name=$1 failure skip line
+  judge
   for failure in "${failures[@]}"; do echo "FAIL  $failure" >&2; done
   line="$name: $programs_passed programs passed, $programs_failed failed; $cases_passed cases passed, $cases_failed failed, $cases_skipped skipped"
   for skip in "${skips[@]}"; do line+="; skipped $skip"; done

@@ -8,26 +8,45 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${SOCRYPT_FUZZ_SECONDS:-20}
 js_seconds=${SOCRYPT_FUZZ_JS_SECONDS:-$(((seconds + 3) / 4))}
-passed=0 failed=0 skipped=0 runs=0 failures=() notes=()
+passed=0 failed=0 skipped=0 runs=0 failures=() notes=() started=()
 names=("$@")
 
-# One in JavaScript: the handshake, its codec, X.509.
-fuzz_js() {
-  local name=$1 log=build/fuzz/$1.log
-  if timeout $((js_seconds + 120)) node build/fuzz/js/test/fuzz/js/main.js --target "${name#js-}" \
-      --seconds "$js_seconds" --found build/fuzz --keep "build/fuzz/corpus/$name" >"$log" 2>&1; then
-    local count
-    count=$(sed -n 's/^[^:]*: \([0-9]*\) inputs.*/\1/p' "$log" | tail -1)
-    runs=$((runs + ${count:-0}))
-    passed=$((passed + 1))
-    echo "ok    $name: ${count:-0} inputs in $js_seconds s"
-  else
-    tail -60 "$log" >&2
-    failures+=("$name: see above")
-    failed=$((failed + 1))
-  fi
+# start NAME SECONDS COMMAND…: runs a target, as many at once as there are processors.
+start() {
+  local name=$1 allowed=$2
+  shift 2
+  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
+  started+=("$name")
+  # The outer limit is for a target that does not come back at all.
+  (
+    status=0
+    timeout $((allowed + 120)) "$@" >"build/fuzz/$name.log" 2>&1 || status=$?
+    echo "$status $allowed" >"build/fuzz/$name.status"
+  ) &
 }
+# judge: says of each target how it went.
+judge() {
+  local name status allowed count log
+  wait
+  for name in "${started[@]}"; do
+    log=build/fuzz/$name.log
+    read -r status allowed <"build/fuzz/$name.status"
+    # libFuzzer's count, or that of test/fuzz/js.
+    count=$(sed -n 's/^stat::number_of_executed_units: *//p; s/^[^:]*: \([0-9]*\) inputs.*/\1/p' "$log" | tail -1)
+    if [ "$status" = 0 ] && [ "${count:-0}" -gt 0 ]; then
+      runs=$((runs + count))
+      passed=$((passed + 1))
+      echo "ok    $name: $count inputs in $allowed s"
+    else
+      tail -60 "$log" >&2
+      failures+=("$name: see above; the input, if one did it, is in build/fuzz/$name-*")
+      failed=$((failed + 1))
+    fi
+  done
+}
+
 finish() {
+  judge
   for failure in "${failures[@]}"; do echo "FAIL  $failure" >&2; done
   echo "fuzz: $passed targets passed, $failed failed, $skipped skipped; $runs inputs${notes[*]:+; ${notes[*]}}"
   [ "$failed" = 0 ] && [ "$passed" != 0 ]
@@ -44,7 +63,10 @@ fi
 if [ "${#names[@]}" = 0 ] || [ "${#js[@]}" != 0 ]; then
   if node_modules/.bin/tsc -p test/fuzz/js/tsconfig.json >build/fuzz/js.log 2>&1; then
     [ "${#js[@]}" = 0 ] && mapfile -t js < <(node build/fuzz/js/test/fuzz/js/main.js --list | sed 's/^/js-/')
-    for name in "${js[@]}"; do fuzz_js "$name"; done
+    for name in "${js[@]}"; do
+      start "$name" "$js_seconds" node build/fuzz/js/test/fuzz/js/main.js --target "${name#js-}" \
+        --seconds "$js_seconds" --found build/fuzz --keep "build/fuzz/corpus/$name"
+    done
   else
     cat build/fuzz/js.log >&2
     failures+=("test/fuzz/js: did not build")
@@ -63,6 +85,7 @@ if [ -z "$clang" ]; then
 fi
 mkdir -p build
 if ! cmake -S native -B build/fuzz -DSOCRYPT_FUZZ=ON -DCMAKE_CXX_COMPILER="$clang" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1" \
     -DSOCRYPT_SANITIZE=address,undefined >build/fuzz.log 2>&1; then
   cat build/fuzz.log >&2
   echo "fuzz: cmake could not configure build/fuzz; its words are above" >&2
@@ -82,17 +105,8 @@ for name in "${native[@]}"; do
   mkdir -p "$found"
   corpus=()
   [ -d "test/fuzz/corpus/$name" ] && corpus=("test/fuzz/corpus/$name")
-  # -timeout: seconds for one input. The outer limit is for a target that does not come back at all.
-  if timeout $((seconds + 120)) "build/fuzz/fuzz_$name" "$found" "${corpus[@]}" -max_total_time="$seconds" -timeout=10 \
-      -rss_limit_mb=2048 -max_len=20000 -print_final_stats=1 -artifact_prefix="build/fuzz/$name-" >"$log" 2>&1; then
-    count=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
-    runs=$((runs + ${count:-0}))
-    passed=$((passed + 1))
-    echo "ok    $name: ${count:-0} inputs in $seconds s"
-  else
-    tail -60 "$log" >&2
-    failures+=("$name: see above; the input is in build/fuzz/$name-*")
-    failed=$((failed + 1))
-  fi
+  # -timeout: seconds for one input.
+  start "$name" "$seconds" "build/fuzz/fuzz_$name" "$found" "${corpus[@]}" -max_total_time="$seconds" -timeout=10 \
+    -rss_limit_mb=2048 -max_len=20000 -print_final_stats=1 -artifact_prefix="build/fuzz/$name-"
 done
 finish

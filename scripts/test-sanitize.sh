@@ -6,15 +6,17 @@ cd "$(dirname "$0")/.."
 source scripts/native-programs.sh
 mkdir -p build
 require_doctest sanitize
+# Half the compiler's time of -O2 -g, which is most of this script's.
+kind=(-DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1")
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/test/native/tsan.supp}
 
-configure build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSOCRYPT_SANITIZE=address,undefined
+configure build/asan "${kind[@]}" -DSOCRYPT_SANITIZE=address,undefined
 for part in ocf cryptod record nic nic_remote http engine; do run_program build/asan "$part" "$part (address, undefined)"; done
 run_namespaces build/asan nic_port "nic_port (address, undefined)"
 # Only the engine, the device and the drivers have threads.
-configure build/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSOCRYPT_SANITIZE=thread
+configure build/tsan "${kind[@]}" -DSOCRYPT_SANITIZE=thread
 run_program build/tsan ocf "ocf (thread)"
 run_program build/tsan engine "engine (thread)"
 run_program build/tsan cryptod "cryptod (thread)"

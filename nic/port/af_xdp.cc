@@ -179,7 +179,8 @@ class AfXdpPort::Queue {
       const size_t n = std::min<size_t>(kFrame, size - at);
       const size_t fromHead = at < head.size() ? std::min(n, head.size() - at) : 0;
       std::copy_n(head.data() + std::min(at, head.size()), fromHead, memory_ + address);
-      std::copy_n(rest.data() + (at + fromHead - head.size()), n - fromHead, memory_ + address + fromHead);
+      // A frame that lies in `head` alone comes with no `rest` to point into.
+      if (fromHead < n) std::copy_n(rest.data() + (at + fromHead - head.size()), n - fromHead, memory_ + address + fromHead);
       transmit_.put({.addr = address, .len = static_cast<uint32_t>(n), .options = at + n < size ? kContinued : 0});
     }
     pending_ = true;
