@@ -128,11 +128,11 @@ describe('openssl s_server', () => {
     // Ours, which asks for one of its own.
     client.updateKeys(true);
     client.write('after ours\n');
-    // It answers with the next thing it has to say.
+    // It has read ours, then; it answers with the next thing it has to say.
+    await server?.printed('after ours');
     server?.say('after the second');
     await client.until(() => client.text.includes('after the second'));
     expect(client.count('keyUpdate')).toBe(2);
-    await server?.printed('after ours');
   });
 
   test('ALPN, and an OCSP response it has none of', async () => {
