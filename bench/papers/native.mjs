@@ -6,12 +6,15 @@ import { join } from 'node:path';
 import { repository } from '../https/peers.mjs';
 import { median } from '../https/report.mjs';
 
-const build = join(repository, 'build/bench');
+/** A folder where somebody else has built them, else our own. */
+const given = process.env.SOCRYPT_BENCH_PROGRAMS;
+const build = given ?? join(repository, 'build/bench');
 /** @type {Set<string>} */
 const built = new Set();
 
 /** @param {string} program */
 export function ensure(program) {
+  if (given !== undefined) return join(build, program);
   if (built.has(program)) return join(build, program);
   mkdirSync(join(repository, 'build'), { recursive: true });
   execFileSync('cmake', ['-S', join(repository, 'native'), '-B', build, '-DSOCRYPT_BENCH=ON'], {
@@ -47,3 +50,6 @@ export function typical(count, key, run) {
   const middle = median(all.map(key));
   return /** @type {T} */ (all.find((one) => key(one) === middle) ?? all[0]);
 }
+
+/** A card's description. @param {string} name */
+export const cardFile = (name) => join(repository, 'native/ocf/cards', `${name}.json`);

@@ -1,7 +1,7 @@
 // @ts-check
 /** Plots as SVG files of their own: lines over sizes, bars in groups. No library, no script, readable on either background. */
 
-/** @typedef {{ name: string, points: readonly (readonly [number, number])[], dashed?: boolean }} Line */
+/** @typedef {{ name: string, points: readonly (readonly [number, number])[], dashed?: boolean, colour?: number }} Line  `colour`: lines with the same belong together */
 /** @typedef {{ title: string, x: string, y: string, logX?: boolean, logY?: boolean, lines: readonly Line[] }} LinePlot */
 /** @typedef {{ title: string, y: string, groups: readonly string[], bars: readonly { name: string, values: readonly (number | undefined)[] }[], stacked?: boolean }} BarPlot */
 
@@ -75,11 +75,11 @@ const rows = (ticks, at) =>
     `<text x="${LEFT - 6}" y="${(at(tick) + 4).toFixed(1)}" text-anchor="end">${short(tick)}</text>`,
   ]);
 
-/** @param {readonly { name: string, dashed?: boolean }[]} entries */
+/** @param {readonly { name: string, dashed?: boolean, colour?: number }[]} entries */
 const legend = (entries) =>
-  entries.flatMap(({ name, dashed }, i) => {
+  entries.flatMap(({ name, dashed, colour: group }, i) => {
     const y = TOP + 10 + i * 18;
-    const colour = COLOURS[i % COLOURS.length];
+    const colour = COLOURS[(group ?? i) % COLOURS.length];
     return [
       `<line x1="${WIDTH - RIGHT + 12}" x2="${WIDTH - RIGHT + 36}" y1="${y}" y2="${y}" stroke="${colour}" stroke-width="3"${dashed ? ' stroke-dasharray="5 4"' : ''}/>`,
       `<text x="${WIDTH - RIGHT + 42}" y="${y + 4}">${escaped(name)}</text>`,
@@ -103,13 +103,13 @@ export function linePlot(plot) {
   const parts = [...rows(yTicks, atY)];
   for (const step of steps)
     parts.push(
-      `<text x="${atX(step).toFixed(1)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle">${step >= 1024 && step % 1024 === 0 ? `${step / 1024}K` : short(step)}</text>`,
+      `<text x="${atX(step).toFixed(1)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle">${step >= 1024 && step % 1024 === 0 ? `${step / 1024}K` : step < 1024 ? step : short(step)}</text>`,
     );
   parts.push(
     `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 14}" text-anchor="middle">${escaped(plot.x)}</text>`,
   );
   lines.forEach((line, i) => {
-    const colour = COLOURS[i % COLOURS.length];
+    const colour = COLOURS[(line.colour ?? i) % COLOURS.length];
     const places = line.points.map(([x, y]) => `${atX(x).toFixed(1)},${atY(y).toFixed(1)}`);
     parts.push(
       `<polyline fill="none" stroke="${colour}" stroke-width="2"${line.dashed ? ' stroke-dasharray="5 4"' : ''} points="${places.join(' ')}"/>`,

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "ocf/drivers/soft.hpp"
 
@@ -93,15 +94,19 @@ class ModelDriver final : public Driver {
   }
   void stop() noexcept override { alarm_.reset(); }
 
-  size_t submit(Op* const* ops, size_t n, bool) noexcept override {
+  size_t submit(Op* const* ops, size_t n, bool more) noexcept override {
+    const bool continued = std::exchange(continued_, false);
     if (faults_->unplugged) return 0;
     if (faults_->refuseBursts != 0) {
       --faults_->refuseBursts;
       return 0;
     }
+    const size_t given = n;
     n = std::min<size_t>(n, caps_.queueDepth - jobs_.size());
     const uint64_t now = clock_.now();
-    for (size_t i = 0; i < n; ++i) accept(*ops[i], now, i == 0);
+    for (size_t i = 0; i < n; ++i) accept(*ops[i], now, i == 0 && !continued);
+    // What follows at once is of the same request to the card.
+    continued_ = more && n == given;
     announce(now);
     return n;
   }
@@ -219,6 +224,7 @@ class ModelDriver final : public Driver {
   Caps caps_;
   std::vector<uint64_t> laneFreeAt_;
   std::vector<Job> jobs_;
+  bool continued_ = false;
   std::unique_ptr<Alarm> alarm_;
 };
 

@@ -126,6 +126,42 @@ TEST_CASE("a fast and a slow card give 90 % of the sum of both") {
   CHECK(megabits(framework, clock, 32, 16384, 2000) >= 0.9 * (alone("hifn-7751") + alone("broadcom-5820")));
 }
 
+TEST_CASE("what is dispatched at once is one request to the card, however long") {
+  VirtualClock clock;
+  Framework framework(clock);
+  Status status = Status::Ok;
+  ModelCard one = quick("des-ede3-cbc");
+  one.cost = {.batchNs = 1'000'000, .opNs = 1000, .byteNs = 0, .lanes = 1};
+  one.queueDepth = 300;
+  REQUIRE(framework.attach(makeModelDriver(one, clock), &status) != 0);
+  const SessionHandle session = open(framework, AlgId::TripleDesCbc);
+  std::vector<uint8_t> data(8);
+  std::vector<Op> ops(300);
+  std::vector<Op*> list;
+  Seg segment{data.data(), 8};
+  for (Op& op : ops) {
+    op = {};
+    op.ses = session.get();
+    op.kind = Kind::Cipher;
+    op.in = op.out = &segment;
+    op.nIn = op.nOut = 1;
+    op.len = 8;
+    list.push_back(&op);
+  }
+  // Twice: the second request is one of its own.
+  for (int round = 0; round < 2; ++round) {
+    const uint64_t start = clock.now();
+    REQUIRE(framework.dispatch(list.data(), list.size()) == list.size());
+    for (size_t back = 0; back < list.size();) {
+      Op* done[64];
+      const size_t n = framework.poll(done, 64);
+      back += n;
+      if (n == 0) REQUIRE(clock.wait());
+    }
+    CHECK(clock.now() - start == doctest::Approx(1'300'000).epsilon(0.01));
+  }
+}
+
 TEST_CASE("session slots are given to who needs them") {
   VirtualClock clock;
   Framework framework(clock);
