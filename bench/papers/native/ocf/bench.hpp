@@ -70,5 +70,9 @@ void pin(unsigned cpu);
 void balance(Arguments& arguments);
 void shortOperations(Arguments& arguments);
 void throughput(Arguments& arguments);
+void keys(Arguments& arguments);
+void hog(Arguments& arguments);
+void tls(Arguments& arguments);
+void sendfile(Arguments& arguments);
 
 }  // namespace papers

@@ -14,6 +14,10 @@ int main(int argc, char** argv) {
       {"balance", "CARD-FILE CARDS HOST-OP-NS HOST-BYTE-NS THREADS SIZES REQUESTS", balance},
       {"short", "CARD-FILE BATCH-NS OP-NS LENGTH KEYS WRONG BATCHES", shortOperations},
       {"throughput", "DRIVER SIZES MILLISECONDS", throughput},
+      {"keys", "RSA-BITS DSA-BITS MILLISECONDS", keys},
+      {"hog", "LOAD [CARD-FILE] THREADS CALLS", hog},
+      {"tls", "null|software|thread|processor|card SUITE [CARD-FILE] MEGABYTES", tls},
+      {"sendfile", "device|in-process|sendfile MEGABYTES ROUNDS", papers::sendfile},
   };
   std::string usage;
   for (const auto& experiment : kExperiments) {
