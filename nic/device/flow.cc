@@ -124,6 +124,11 @@ void Flow::resync(uint64_t streamOffset) {
   resyncWanted_ = false;
 }
 
+void Flow::continued() {
+  const std::lock_guard lock(mutex_);
+  continued_ = true;
+}
+
 void Flow::evict() {
   const std::lock_guard lock(mutex_);
   for (auto& open : open_) {
@@ -178,7 +183,7 @@ Flow::Result Flow::seal(uint32_t sequence, std::span<uint8_t> payload, Circumsta
   if (first < start) {
     // The start is exact to the byte: what is before it was sealed, or needed no sealing, when it was written.
     const auto before = static_cast<uint64_t>(start - first);
-    if (before > kWindow) {
+    if (before > kWindow || continued_) {
       Counters::add(counters_.tx_tls_drop_no_sync_data);
       return Result::Drop;
     }

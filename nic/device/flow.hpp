@@ -46,6 +46,7 @@ class Flow {
   [[nodiscard]] ocf::Status push(std::span<const record::NewRecord> records);
   void acknowledged(uint64_t streamOffset);
   void resync(uint64_t streamOffset);
+  void continued();
 
   struct Circumstances {
     bool mayBeEarly = false;  // a segment may come faster than its records; then it is Unmapped
@@ -150,6 +151,7 @@ class Flow {
   std::optional<GhashKey> guardKey_;
   std::vector<std::unique_ptr<Guard>> freeGuards_;
   bool broken_ = false;
+  bool continued_ = false;
   std::optional<TraceRing> trace_;
 
   InOrder inOrder_;

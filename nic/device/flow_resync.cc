@@ -92,10 +92,8 @@ bool Flow::sealOrderFree(const Piece& piece) {
   const auto to = static_cast<uint32_t>(from + piece.text.size());
   if (!record.hasTag()) {
     OpenRecord& open = openOf(record);
-    if (!open.seen.fits(from, to)) {
-      Counters::add(counters_.tx_tls_drop_hole);
-      return false;
-    }
+    // After an eviction the missing byte that TCP repeats may be anywhere; dropped, it would come forever.
+    if (!open.seen.fits(from, to) && !fillHoles(piece, open)) return false;
     if (!sealUnseen(piece, open, from, to)) {
       // The sum may hold a part of these bytes: begin anew with this record.
       open.sum = {};
@@ -117,8 +115,8 @@ bool Flow::sealOrderFree(const Piece& piece) {
   return true;
 }
 
-// The tag is wanted and bytes in front of it never came by: they were lost between TCP and here. Only
-// those are encrypted from the retained payload; TCP will send them again, with the same content.
+// The tag is wanted and bytes in front of it never came by: they were lost between TCP and here. Or there are
+// more holes than there is room for. Only those are encrypted from the retained payload; TCP will send them again, with the same content.
 bool Flow::fillHoles(const Piece& piece, OpenRecord& open) {
   if (!piece.record.hasPayload()) {
     // TCP has to bring the missing bytes first.

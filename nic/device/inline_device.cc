@@ -82,6 +82,10 @@ void InlineDevice::resync(FlowId flow, uint64_t streamOffset) {
   if (const auto found = find(flow)) found->resync(streamOffset);
 }
 
+void InlineDevice::continued(FlowId flow) {
+  if (const auto found = find(flow)) found->continued();
+}
+
 void InlineDevice::evict(FlowId flow) {
   if (const auto found = find(flow)) found->evict();
 }

@@ -63,6 +63,10 @@ class InlineDevice final : public Device {
   /// Asked by transmit() before it drops a segment for want of records. Null: nobody, from when this returns on.
   void setCatchUp(CatchUp* catchUp);
 
+  /// This flow was another device's before, which has sealed what is in front of its start: TCP and the queues
+  /// may still hold that as plaintext, so it is dropped and not passed. Call it before the first frame is let in.
+  void continued(FlowId flow);
+
   /// Loses what the flow's segments have taught, as if its context had been evicted.
   void evict(FlowId flow);
   /// The same with all flows.

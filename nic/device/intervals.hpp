@@ -11,7 +11,9 @@ namespace socrypt::nic {
 class Intervals {
  public:
   /// Segments that TCP sends fill a record from its front, so more than a few holes do not occur by
-  /// themselves; a segment that needs one more range than there is room for has to come again later.
+  /// themselves; a segment that needs one more range than there is room for has to come again later. The last
+  /// room is for the record's front: what TCP sends again and again is the first byte that is missing, and that
+  /// is the front or continues what was seen.
   static constexpr size_t kMost = 12;
 
   [[nodiscard]] bool covers(uint32_t from, uint32_t to) const noexcept {
@@ -30,7 +32,7 @@ class Intervals {
 
   /// Whether add(from, to) would find room.
   [[nodiscard]] bool fits(uint32_t from, uint32_t to) const noexcept {
-    if (count_ < kMost || from >= to) return true;
+    if (from >= to || count_ < (from == 0 ? kMost : kMost - 1)) return true;
     for (size_t i = 0; i < count_; ++i)
       if (ranges_[i].from <= to && from <= ranges_[i].to) return true;
     return false;

@@ -184,6 +184,7 @@ void Connection::reinstall(bool lost) {
     world.find("driver", "a device that was reset takes no flows", this);
     return;
   }
+  if (first.streamOffset > stream.start()) world.device_->inner().continued(flow_);
   for (const auto& record : records) {
     if (record.ref.streamOffset >= announced_) break;
     bool good = true;
@@ -235,7 +236,11 @@ void Connection::finish() {
 void Connection::inspect() {
   if (!alive_ || !begun_) return;
   if (world.now_ - progressAt_ > kWedged) {
-    world.find("progress", "nothing was acknowledged for an hour: the connection is wedged at stream offset " + std::to_string(tcp.una()), this);
+    const auto at = [](uint64_t offset) { return std::to_string(offset); };
+    world.find("progress",
+               "nothing was acknowledged for an hour: the connection is wedged at stream offset " + at(tcp.una()) + "; sent to " + at(tcp.nxt()) +
+                   ", written to " + at(tcp.end()) + ", announced to " + at(announced_) + ", made to " + at(stream.end()) + ", reported to " + at(told_),
+               this);
     return;
   }
   if (!offloaded_ || world.dead_) return;

@@ -31,7 +31,7 @@ class SeamRules {
     for (size_t i = 0; i < plan.rules.size(); ++i)
       // By what the rule is, not by its place in the list: taking one out leaves the others as they are.
       if (const Rule& r = plan.rules[i]; r.seam == seam)
-        rules_.push_back({r, random.fork(uint64_t{0x10000} * (static_cast<uint64_t>(seam) + 1) + 256 * static_cast<uint64_t>(r.fault) + r.amount % 256), 0});
+        rules_.push_back({r, random.fork(uint64_t{0x10000} * (static_cast<uint64_t>(seam) + 1) + 256 * static_cast<uint64_t>(r.fault) + r.amount % 256)});
   }
   [[nodiscard]] bool empty() const noexcept { return rules_.empty(); }
 
@@ -39,7 +39,7 @@ class SeamRules {
     Fate fate;
     for (Live& live : rules_) {
       const Rule& r = live.rule;
-      if (live.left != 0) {
+      if (live.left != 0 && now < live.until) {
         --live.left;
         fate.drop = true;
       }
@@ -50,6 +50,7 @@ class SeamRules {
         case Fault::Burst:
           fate.drop = true;
           live.left = live.random.below(2 * amount);
+          live.until = now + kLongestBurst;
           break;
         case Fault::Duplicate: fate.copies += static_cast<uint32_t>(amount); break;
         case Fault::Delay: fate.wait += live.random.below(amount + 1); break;
@@ -68,10 +69,13 @@ class SeamRules {
   }
 
  private:
+  // Microseconds: with frames alone, a sender that has backed off to one in two minutes would see hours of it.
+  static constexpr uint64_t kLongestBurst = 1'000'000;
   struct Live {
     Rule rule;
     Random random;
-    uint64_t left;  // of a burst
+    uint64_t left = 0;  // of a burst
+    uint64_t until = 0;
   };
   std::vector<Live> rules_;
 };

@@ -246,7 +246,7 @@ void World::check(std::span<const uint8_t> frame) {
   if (at < current_.from || at + taken->payload.size() > current_.to) return find("frame", "a segment left with another sequence number", &c);
   statistics_.bytesChecked += taken->payload.size();
   // What software has sealed may come late as well.
-  if (!c.offloaded() && at >= c.stream.start() && c.stream.find(at) == nullptr) return;
+  if (!c.offloaded() && c.stream.find(std::max(at, c.stream.start())) == nullptr) return;
   if (auto violation = c.stream.emitted(at, taken->payload)) return find(std::move(violation->invariant), std::move(violation->what), &c);
   sample(c, at, taken->payload);
   if (now_ < ringFullUntil_) return;

@@ -12,8 +12,8 @@ export default scenario({
       delay({ at: 'host', percent: 0.1, most: 100_000 }),
     ],
     deeds: [
-      every(milliseconds(random.between(300, 900)), abandon(milliseconds(random.between(0, 100)))),
-      every(milliseconds(random.between(300, 900)), peerReset()),
+      every(milliseconds(random.between(100, 400)), abandon(milliseconds(random.between(0, 100)))),
+      every(milliseconds(random.between(100, 400)), peerReset()),
     ],
   }),
   expect: ({ statistics, counters }) =>
