@@ -39,6 +39,7 @@ const OPTIONS = {
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
+const RESYNCS = ['order-free', 'prefix-replay', 'next-record'];
 type Values = Partial<Record<Exclude<keyof typeof OPTIONS, 'json' | 'help'>, string>> & {
   json?: boolean;
   help?: boolean;
@@ -80,8 +81,14 @@ function choices(values: Values): { device?: string; resync?: string } {
   const { device, resync } = values;
   if (device !== undefined && !native.lab.devices.includes(device))
     throw new UsageError([`--device expects one of ${native.lab.devices.join(', ')}, but got ${device}.`]);
+  if (resync !== undefined && !RESYNCS.includes(resync))
+    throw new UsageError([`--resync expects one of ${RESYNCS.join(', ')}, but got ${resync}.`]);
   return { ...(device === undefined ? {} : { device }), ...(resync === undefined ? {} : { resync }) };
 }
+
+/** The options without which a seed is another run. */
+const chosen = ({ device, resync }: Values): string =>
+  (device === undefined ? '' : ` --device ${device}`) + (resync === undefined ? '' : ` --resync ${resync}`);
 
 export function verdictLine(verdict: Verdict): string {
   const { scenario, seed, packets, time, statistics } = verdict;
@@ -109,7 +116,7 @@ function report(verdict: Verdict, values: Values, io: Io): void {
     );
   if (verdict.finding !== null && !values.json)
     io.out(
-      `      again: socrypt lab replay ${verdict.scenario} --seed ${verdict.seed} --until ${verdict.finding.packet} --pcap ${verdict.scenario}.pcap\n`,
+      `      again: socrypt lab replay ${verdict.scenario} --seed ${verdict.seed}${chosen(values)} --until ${verdict.finding.packet} --pcap ${verdict.scenario}.pcap\n`,
     );
 }
 
@@ -152,16 +159,25 @@ async function runCommand(name: string | undefined, values: Values, io: Io): Pro
   }
 }
 
+function savedPlan(file: string): { scenario: string; plan: NativePlan } {
+  try {
+    const { scenario, plan } = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof scenario === 'string' && typeof plan === 'object' && plan !== null) return { scenario, plan };
+    throw new Error('it has no "scenario" and "plan"');
+  } catch (error) {
+    throw new UsageError([
+      `socrypt lab replay expects a file that --save has written, but ${file} is none: ${(error as Error).message}`,
+    ]);
+  }
+}
+
 async function replayCommand(what: string | undefined, values: Values, io: Io): Promise<number> {
   if (what === undefined || !what.endsWith('.json')) {
     if (values.seed === undefined)
       throw new UsageError(['socrypt lab replay expects --seed N, or the file of a plan.']);
     return runCommand(what, values, io);
   }
-  const { scenario: name, plan } = JSON.parse(readFileSync(what, 'utf8')) as {
-    scenario: string;
-    plan: NativePlan;
-  };
+  const { scenario: name, plan } = savedPlan(what);
   const until = number(values, 'until');
   const known = scenarios.find((one) => one.name === name);
   const verdict = await runPlan(plan, known ?? { name }, {
