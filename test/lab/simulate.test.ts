@@ -8,12 +8,14 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { lab, type Scenario, type Verdict } from '../../src/lab/index.ts';
 import seeds from './seeds.json' with { type: 'json' };
 
 const packets = Number(process.env.SOCRYPT_LAB_PACKETS ?? 15_000);
 const seed = Number(process.env.SOCRYPT_TEST_SEED ?? Math.floor(Math.random() * 2 ** 32));
+// No run depends on it; a crowded machine needs longer.
+vi.setConfig({ testTimeout: 300_000 });
 console.log(`seed: SOCRYPT_TEST_SEED=${seed}`);
 
 const named = (name: string): Scenario => lab.scenarios.find((one) => one.name === name)!;
@@ -24,17 +26,12 @@ describe('every scenario holds', () => {
   it('each has its seeds here', () => {
     expect(lab.scenarios.map(({ name }) => name)).toEqual(Object.keys(seeds));
   });
-  it.each(Object.entries(seeds))(
-    '%s',
-    async (name, known) => {
-      for (const one of [...known, seed]) {
-        const verdict = await lab.run(named(name), { seed: one, packets });
-        expect(said(verdict)).toBe(`pass ${name} --seed ${one} `);
-      }
-      // No run depends on it; a crowded machine needs longer.
-    },
-    300_000,
-  );
+  it.each(Object.entries(seeds))('%s', async (name, known) => {
+    for (const one of [...known, seed]) {
+      const verdict = await lab.run(named(name), { seed: one, packets });
+      expect(said(verdict)).toBe(`pass ${name} --seed ${one} `);
+    }
+  });
 });
 
 describe('a broken device is found out', () => {

@@ -41,7 +41,8 @@ function deeds(random: Random): lab.Deed[] {
     lab.every(often(), lab.zeroWindow(random.between(100, 300_000))),
     lab.every(often(), lab.mtu(random.between(100, 1448))),
     lab.every(often(), lab.ringFull(random.between(10, 2000))),
-    lab.every(often(), lab.reset()),
+    // All that is not acknowledged is announced again: in no time of the world's, but it takes some of ours.
+    lab.every(random.between(10_000, 100_000), lab.reset()),
     lab.every(random.between(500_000, 3_000_000), lab.die(random.between(0, 400_000))),
     lab.every(random.between(500_000, 3_000_000), lab.abandon(random.between(0, 400_000))),
     lab.every(10 * often(), lab.peerReset()),
