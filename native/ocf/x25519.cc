@@ -5,18 +5,12 @@
 
 #include "ocf/field25519.hpp"
 #include "ocf/ocf.hpp"
+#include "ocf/x25519_ladder.hpp"
 
 namespace socrypt::x25519 {
 namespace {
 
 using namespace field25519;
-
-// u = x / z, of a point of the Montgomery curve.
-struct Fraction {
-  Element x, z;
-};
-
-using Scalar = std::array<uint8_t, 32>;
 
 Scalar clamp(In secret) noexcept {
   Scalar scalar;
@@ -24,32 +18,6 @@ Scalar clamp(In secret) noexcept {
   scalar[0] &= 248;
   scalar[31] = static_cast<uint8_t>((scalar[31] & 127) | 64);
   return scalar;
-}
-
-// ── any point: the ladder of RFC 7748 5 ──
-
-Fraction ladder(const Scalar& scalar, In peer) noexcept {
-  const Element u = load(peer);
-  Element x2 = kOne, z2 = kZero, x3 = u, z3 = kOne;
-  uint64_t swap = 0;
-  for (int at = 254; at >= 0; --at) {
-    const uint64_t bit = (scalar[static_cast<size_t>(at) / 8] >> (at % 8)) & 1;
-    swapIf(swap ^ bit, x2, x3);
-    swapIf(swap ^ bit, z2, z3);
-    swap = bit;
-    const Element a = add(x2, z2), b = subtract(x2, z2);
-    const Element da = multiply(subtract(x3, z3), a);
-    const Element cb = multiply(add(x3, z3), b);
-    const Element aa = square(a), bb = square(b);
-    const Element e = subtract(aa, bb);
-    x3 = square(add(da, cb));
-    z3 = multiply(square(subtract(da, cb)), u);
-    x2 = multiply(aa, bb);
-    z2 = multiply(e, add(aa, multiplySmall(e, 121665)));
-  }
-  swapIf(swap, x2, x3);
-  swapIf(swap, z2, z3);
-  return {x2, z2};
 }
 
 // ── the base point, on the Edwards curve that it has in common with Ed25519 (RFC 7748 4.1), by multiples known beforehand ──

@@ -9,6 +9,7 @@
 
 #include "ocf/field25519.hpp"
 #include "ocf/x25519.hpp"
+#include "ocf/x25519_ladder.hpp"
 
 namespace x25519 = socrypt::x25519;
 namespace field = socrypt::field25519;
@@ -148,4 +149,33 @@ TEST_CASE("field25519: values with a representation of their own at every limb a
   field::store(field::square(x), squared);
   field::store(field::multiply(x, x), both);
   CHECK(squared == both);
+}
+
+TEST_CASE("x25519: both ladders, the portable one and that of AVX-512 IFMA, come to the same point") {
+  if (!x25519::haveIfma()) {
+    MESSAGE("this CPU has no AVX-512 IFMA; only the portable ladder is there");
+    return;
+  }
+  const auto affine = [](const x25519::Fraction& point) {
+    Bytes32 out{};
+    field::store(field::multiply(point.x, field::invert(point.z)), out);
+    return out;
+  };
+  const auto seed = std::random_device{}();
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  const auto bytes = [&](int kind) {
+    Bytes32 out{};
+    for (auto& byte : out) byte = kind == 0 ? static_cast<uint8_t>(random()) : kind == 1 ? 0xff : 0;
+    // Few or many ones, so that limbs are at their ends.
+    if (kind != 0) out[random() % 32] ^= static_cast<uint8_t>(random());
+    return out;
+  };
+  for (int i = 0; i < 3000; ++i) {
+    Bytes32 scalar = bytes(static_cast<int>(random() % 3));
+    scalar[0] &= 248;
+    scalar[31] = static_cast<uint8_t>((scalar[31] & 127) | 64);
+    const Bytes32 peer = bytes(static_cast<int>(random() % 3));
+    REQUIRE(affine(x25519::ladderIfma(scalar, peer)) == affine(x25519::ladderPortable(scalar, peer)));
+  }
 }
