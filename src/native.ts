@@ -277,10 +277,10 @@ export interface EngineNic {
 }
 
 export interface AcceleratorOptions {
-  /** 'thread', 'dpdk', 'model', 'soft'; the constructor throws ERR_SOCRYPT_DRIVER for one that this build has not. */
+  /** As native/ocf/drivers/by_name.hpp has it; the constructor throws ERR_SOCRYPT_DRIVER for one that cannot serve. */
   readonly driver: string;
-  /** What was said after its name: a device, a file. */
-  readonly argument: string;
+  /** Every n-th record is made again by software and compared; 0: none. */
+  readonly checkEvery: number;
   /** Of one connection and direction, at most. */
   readonly recordsInFlight: number;
   /** Software is the last resort; otherwise the predicted time decides. */
@@ -695,6 +695,13 @@ export interface NativeKnownAnswers {
 export interface NativeOcf {
   /** The driver's number; or why there is none of this name. */
   attach(name: string): number | string;
+  /** The table of native/ocf/drivers/by_name.cc. */
+  driverKinds(): readonly {
+    readonly name: string;
+    readonly argument: string;
+    readonly optional: boolean;
+    readonly notForRecords: string;
+  }[];
   /** Whether anybody in this thread has used it. */
   started(): boolean;
   withdraw(driver: number, algorithm: number): number;

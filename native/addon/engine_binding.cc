@@ -6,13 +6,13 @@
 #include <cstring>
 #include <memory>
 
-#include "addon/accelerators.hpp"
 #include "addon/access_log_binding.hpp"
 #include "addon/channel_registry.hpp"
 #include "addon/nic_binding.hpp"
 #include "addon/registry.hpp"
 #include "addon/wake.hpp"
 #include "engine/engine.hpp"
+#include "ocf/drivers/by_name.hpp"
 
 namespace socrypt::addon {
 
@@ -135,8 +135,14 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     // Whoever names a driver wants it to work; software helps when it is full or gone.
     accelerator.policy.smallMax = given.Get("always").ToBoolean() ? 0 : -1;
     accelerator.policy.queueLimit = kAcceleratorQueue;
+    accelerator.policy.spotEvery = static_cast<uint32_t>(number(given, "checkEvery"));
+    const std::string name = given.Get("driver").ToString().Utf8Value();
     std::string why;
-    if (nameAccelerator(given.Get("driver").ToString().Utf8Value(), given.Get("argument").ToString().Utf8Value(), accelerator, why)) return true;
+    if (ocf::servesRecords(name, why)) {
+      accelerator.inThread = name == "soft";
+      if (!accelerator.inThread) accelerator.drivers.push_back([name](std::string& reason) { return ocf::makeDriverByName(name, reason); });
+      return true;
+    }
     Napi::Error error = Napi::Error::New(env, why);
     error.Set("code", Napi::String::New(env, "ERR_SOCRYPT_DRIVER"));
     error.ThrowAsJavaScriptException();

@@ -58,6 +58,20 @@ Napi::Value attach(const Napi::CallbackInfo& info) {
   return id != 0 ? number(info, id) : status(info, refused);
 }
 
+Napi::Value driverKinds(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array list = Napi::Array::New(env);
+  for (const ocf::DriverKind& kind : ocf::driverKinds()) {
+    Napi::Object one = Napi::Object::New(env);
+    one.Set("name", std::string(kind.name));
+    one.Set("argument", std::string(kind.argument));
+    one.Set("optional", Napi::Boolean::New(env, kind.optional));
+    one.Set("notForRecords", std::string(kind.notForRecords));
+    list.Set(list.Length(), one);
+  }
+  return list;
+}
+
 Napi::Value withdraw(const Napi::CallbackInfo& info) {
   Arguments arguments(info, "withdraw");
   const uint32_t driver = u32(arguments, 0, "driver");
@@ -262,6 +276,7 @@ void registerOcf(Napi::Env env, Napi::Object exports) {
     ocf.Set(name, Napi::Function::New(env, function, name, state.get()));
   };
   add("attach", attach);
+  add("driverKinds", driverKinds);
   add("withdraw", withdraw);
   add("detach", detach);
   add("check", check);

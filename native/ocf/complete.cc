@@ -43,7 +43,7 @@ size_t Framework::poll(Op** done, size_t max) noexcept {
 // Looks after what time does to a driver.
 void Framework::tend(Unit& unit) noexcept {
   constexpr uint64_t kPatienceNs = 1'000'000'000;
-  if (unit.state == UnitState::Quarantined && !unit.retired) retire(unit);
+  if (unit.state != UnitState::Running && !unit.retired) retire(unit);
   if (unit.state != UnitState::Running) {
     if (unit.state == UnitState::Draining && (unit.flight.empty() || now_ >= unit.deadline)) release(unit);
     return;
@@ -85,6 +85,7 @@ void Framework::finished(Op& op, Unit& unit) noexcept {
   if (policy_.learn && !unit.sync) learn(op, unit);
   unit.progressAt = now_;
   --op.fw.binding->inFlight;
+  if (op.status == Status::Gone) noteLeft(op, unit);
   switch (op.status) {
     case Status::Gone:
     case Status::Again:
@@ -100,6 +101,17 @@ void Framework::finished(Op& op, Unit& unit) noexcept {
       else if (unit.state == UnitState::Quarantined) rescue(op, Status::Gone);
       else settle(op, op.status);
   }
+}
+
+// A driver that does not offer any more what it had a session for: its device was pulled out, and tend() detaches it.
+void Framework::noteLeft(const Op& op, Unit& unit) const noexcept {
+  constexpr uint64_t kDeadlineNs = 1'000'000'000;
+  OwnParams own;
+  paramsOf(*op.ses, own);
+  Cost cost;
+  if (unit.state != UnitState::Running || unit.driver->probe(own.params, cost) >= 0) return;
+  unit.state = UnitState::Draining;
+  unit.deadline = now_ + kDeadlineNs;
 }
 
 // How far from its prediction a driver was: slowly followed, so that one odd op moves little.

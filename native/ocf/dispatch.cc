@@ -300,6 +300,7 @@ void Framework::kick(Unit& unit) noexcept {
 
 // It refuses although it has nothing to do: others may be more willing.
 void Framework::giveUp(Unit& unit) noexcept {
+  noteLeft(*unit.queue.front(), unit);
   const size_t n = unit.queue.size();
   for (size_t i = 0; i < n; ++i) {
     Op& op = *unit.queue.pop();

@@ -181,6 +181,7 @@ class Framework {
   // complete.cc
   void harvest(Unit& unit) noexcept;
   void finished(Op& op, Unit& unit) noexcept;
+  void noteLeft(const Op& op, Unit& unit) const noexcept;
   void rescue(Op& op, Status why) noexcept;
   void settle(Op& op, Status result) noexcept;
   void deliver(Op& op, Status result) noexcept;

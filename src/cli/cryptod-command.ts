@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import type { CryptodDaemonOptions } from '../cryptod/daemon.ts';
 import { DEFAULTS } from '../cryptod/defaults.ts';
 import { createLog } from '../observe/log.ts';
+import { driverHelp } from '../ocf/driver-names.ts';
 import { UsageError } from '../serve/errors.ts';
 import { EXIT_OK, type Io } from './io.ts';
 
@@ -12,8 +13,7 @@ Lends accelerators to other processes: sessions and operations of the crypto fra
 shared memory. Clients: src/cryptod/client.ts, and OpenSSL's by the provider build/native/socrypt-provider.so.
 
   --socket PATH          where to listen
-  --driver NAME          soft, thread (a processor set aside) or dpdk:DEVICE; may be given more than once
-                         (default: soft)
+  --driver NAME          one of those below; may be given more than once (default: soft)
   --allow-software       lend what only this machine's processors do as well; without it, clients are told EINVAL and
                          do it themselves
   --mode OCTAL           of the socket (default: 600)
@@ -22,7 +22,9 @@ shared memory. Clients: src/cryptod/client.ts, and OpenSSL's by the provider bui
   --max-sessions N       per connection (default: ${DEFAULTS.maxSessions})
   --max-pending N        operations per connection (default: ${DEFAULTS.maxPending})
   --max-memory MIB       shared memory per connection (default: ${DEFAULTS.maxArenaBytes / 2 ** 20})
-`;
+
+Drivers:
+${driverHelp(2)}`;
 
 export function cryptodOptions(args: readonly string[]): CryptodDaemonOptions {
   const text = { type: 'string' } as const;

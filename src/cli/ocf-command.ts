@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { SocryptError } from '../errors.ts';
 import { native } from '../native.ts';
 import { ALGORITHM_IDS, ALGORITHMS, type Algorithm, KEY_ALGORITHMS } from '../ocf/crypto-names.ts';
+import { driverHelp } from '../ocf/driver-names.ts';
 import { type DriverInfo, ocf } from '../ocf/ocf.ts';
 import { UsageError } from '../serve/errors.ts';
 import { EXIT_OK, type Io } from './io.ts';
@@ -14,14 +15,16 @@ list    drivers, what they can do, what it costs (C1 per burst + C2 per op + C3 
         on an accelerator is predicted to beat software
 bench   throughput by size and driver, key operations by the second
 
-  --driver NAME      soft, thread (a processor set aside), key, key-inline or dpdk:DEVICE; may be given more than once
+  --driver NAME      one of those below; may be given more than once
                      (list: besides those that are always there; bench: default soft, thread, key)
   --json             for programs
   --algorithm NAME   bench: may be given more than once (default: all that a driver has)
   --sizes LIST       bench: bytes (default: 64,256,1024,4096,16384)
   --burst N          bench: ops at once, 1 to 256 (default: 32)
   --ms N             bench: per size (default: 100)
-`;
+
+Drivers:
+${driverHelp(2)}`;
 
 const BURSTS = [1, 32] as const;
 const SMALLEST = 1;

@@ -15,18 +15,18 @@ export interface OffloadReport {
   }[];
 }
 
-/** What `accelerator[:DRIVER[:ARGUMENT]]` says; null for any other path. */
-export function acceleratorOf(
-  settings: Pick<Settings, 'offload' | 'offloadRecords'>,
-): AcceleratorOptions | null {
-  const [path, driver, ...rest] = settings.offload.split(':');
+type OffloadSettings = Pick<Settings, 'offload' | 'offloadRecords' | 'offloadCheck'>;
+
+/** What `accelerator[:DRIVER]` says; null for any other path. */
+export function acceleratorOf(settings: OffloadSettings): AcceleratorOptions | null {
+  const [path, ...driver] = settings.offload.split(':');
   if (path !== 'accelerator') return null;
   return {
-    driver: driver ?? 'thread',
-    argument: rest.join(':'),
+    driver: driver.join(':') || 'thread',
     recordsInFlight: settings.offloadRecords,
+    checkEvery: settings.offloadCheck,
     // Whoever names a driver wants to see it work; without a name it is the times that decide.
-    always: driver !== undefined,
+    always: driver.length > 0,
   };
 }
 
@@ -34,18 +34,18 @@ export function acceleratorOf(
 const NO_KERNEL = { path: 'kernel', why: 'this version hands the kernel no keys' } as const;
 const NO_NIC = { path: 'nic', why: 'no inline-crypto NIC is attached' } as const;
 
-export function chooseOffload(settings: Pick<Settings, 'offload' | 'offloadRecords'>): OffloadReport {
+export function chooseOffload(settings: OffloadSettings): OffloadReport {
   const engine = native.crypto.softDriverName();
   if (settings.offload === 'software') {
     return { path: 'software', engine, reason: 'asked for by the option offload', others: [] };
   }
   const accelerator = acceleratorOf(settings);
   if (accelerator !== null) {
-    const { driver, argument, always } = accelerator;
+    const { driver, always } = accelerator;
     const help = always ? 'when it is full or gone' : 'whenever that is predicted to be faster';
     return {
       path: 'accelerator',
-      engine: `${driver}${argument === '' ? '' : ` ${argument}`}, ${engine} ${help}`,
+      engine: `${driver}, ${engine} ${help}`,
       reason: 'asked for by the option offload',
       others: [NO_KERNEL, NO_NIC],
     };

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { acceleratorProblems } from './accelerator.ts';
 import { errnoName, UsageError } from './errors.ts';
 import { JsonError, type LocatedJson, parseJson } from './json.ts';
 import { nicProblems } from './nic.ts';
@@ -125,9 +126,9 @@ function checkTogether(settings: Settings, problems: string[]): void {
       `cacheFileBytes (${settings.cacheFileBytes}) cannot be more than cacheBytes (${settings.cacheBytes}); lower one or raise the other.`,
     );
   }
-  problems.push(
-    ...nicProblems(settings, (key) => JSON.stringify(settings[key]) === JSON.stringify(defaultOf(key))),
-  );
+  const isDefault = (key: OptionKey): boolean =>
+    JSON.stringify(settings[key]) === JSON.stringify(defaultOf(key));
+  problems.push(...nicProblems(settings, isDefault), ...acceleratorProblems(settings, isDefault));
   const ports: [string, number | null, string][] = [
     ['port', settings.port, settings.host],
     ['redirectPort', settings.redirectPort, settings.redirectHost ?? settings.host],

@@ -122,7 +122,9 @@ describe('cryptod', () => {
   });
 
   it('names drivers that cannot be had', () => {
-    expect(() => place.daemon({ drivers: ['flux'] })).toThrow(/soft, thread, .*dpdk:DEVICE.*flux/);
+    expect(() => place.daemon({ drivers: ['flux'] })).toThrow(
+      /soft, thread, .*model:FILE for a driver.*flux/,
+    );
   });
 });
 

@@ -1,10 +1,13 @@
 /** Records sealed and opened by drivers of the crypto framework: what peers get, and what an operator is told. */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Server } from '../../src/index.ts';
+import { planeWith } from './plane.ts';
 import {
   type Credentials,
   issue,
@@ -159,6 +162,61 @@ describe('other peers', () => {
   });
 });
 
+describe('a simulated card', () => {
+  const file = (name: string) => fileURLToPath(new URL(`../../native/ocf/cards/${name}`, import.meta.url));
+  const card = JSON.parse(readFileSync(file('aes-gcm.json'), 'utf8'));
+  /** Breaks in mid-transfer, after some 1.6 MB. */
+  function broken(fault: Record<string, number>): string {
+    const path = join(site.directory, `${Object.keys(fault)[0]}.json`);
+    writeFileSync(path, JSON.stringify({ ...card, ...fault }));
+    return path;
+  }
+  async function served(path: string, left: number, more: { offloadCheck?: number } = {}) {
+    const offload = `accelerator:model:${path}`;
+    const server = await start(site, credentials, { offload, workers: 1, ...more });
+    try {
+      const all = await Promise.all([1, 2].map(() => ask(server, '/big.bin')));
+      for (const answer of all) expect(answer).toEqual({ status: 200, hash: wanted, length: BIG });
+      expect(await ask(server, '/small.txt')).toMatchObject({ status: 200, length: 5 });
+      const running = () => server.stats().counters.accelerators_running;
+      await until(() => running() === left, 'the engine to look after its drivers');
+      return { counters: server.stats().counters, offload: server.offload };
+    } finally {
+      await server.close(0);
+    }
+  }
+
+  it('serves records', async () => {
+    const { counters } = await served(file('aes-gcm.json'), 1);
+    expect(counters.accelerator_ops).toBeGreaterThan(BIG / 16_384);
+    expect(counters.accelerator_wrong).toBe(0);
+  });
+
+  it('that is pulled out in mid-transfer is not noticed by peers, and told of to the operator', async () => {
+    const { offload } = await served(broken({ unplugAfterOps: 100 }), 0);
+    expect(offload).toMatchObject({ path: 'software', reason: expect.stringContaining('gone') });
+  });
+
+  it('that answers wrongly in mid-transfer is not noticed by peers where each answer is looked at', async () => {
+    const { counters } = await served(broken({ lieAfterOps: 100 }), 0, { offloadCheck: 1 });
+    expect(counters.accelerator_wrong).toBe(1);
+  });
+
+  it('is refused where it has no cipher for records, or its file is none', async () => {
+    for (const [path, said] of [
+      [file('hifn-7751.json'), /hifn 7751 has none of the algorithms of TLS records/],
+      [file('hifn-6500.json'), /none of the algorithms/],
+      [broken({ bogus: 1 }), /no card has a "bogus"/],
+      [site.directory, /model: .*: Is a directory/],
+      ['/nonexistent', /model: \/nonexistent: No such file or directory/],
+    ] as const)
+      await expect(start(site, credentials, { offload: `accelerator:model:${path}` })).rejects.toMatchObject({
+        code: 'ERR_SOCRYPT_DRIVER',
+        message: expect.stringMatching(said),
+      });
+  });
+});
+
 describe('what an operator is told', () => {
   it('in the banner', async () => {
     const server = await new ServerProcess(
@@ -173,9 +231,11 @@ describe('what an operator is told', () => {
   });
 
   it.each([
-    ['accelerator:null', /--offload expects auto, software, nic, or accelerator/],
+    ['accelerator:null', /the driver null cannot serve: it gives data back as it is: records would leave as/],
+    ['accelerator:key', /the driver key cannot serve: it does key operations only/],
     ['accelerator:', /--offload expects/],
-    ['accelerator:model', /--offload expects/],
+    ['accelerator:model', /--offload expects auto, software, nic, or accelerator/],
+    ['accelerator:thread:2', /--offload expects auto, software, nic, or accelerator/],
   ])('%s is refused', async (value, message) => {
     const { ended } = new ServerProcess(processArgs(site, credentials, '--offload', value));
     const { code, stderr } = await ended;
@@ -183,10 +243,11 @@ describe('what an operator is told', () => {
     expect(stderr).toMatch(message);
   });
 
-  it('a driver that cannot be had ends the start, with its name', async () => {
-    const device = 'model:/nonexistent';
-    await expect(start(site, credentials, { offload: `accelerator:${device}` })).rejects.toMatchObject({
+  it('the engine refuses what the options would not let through', async () => {
+    const plane = planeWith(site, null, { offload: 'accelerator:null' });
+    await expect(plane).rejects.toMatchObject({
       code: 'ERR_SOCRYPT_DRIVER',
+      message: expect.stringContaining('records would leave as plaintext'),
     });
   });
 });

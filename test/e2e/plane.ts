@@ -67,6 +67,7 @@ export async function planeWith(
         accelerator: acceleratorOf({
           offload: limits.offload ?? 'software',
           offloadRecords: 32,
+          offloadCheck: 0,
         }),
       },
     },

@@ -88,6 +88,7 @@ describe('the option table', () => {
         ocsp: pair,
         sct: pair,
         clientAuth: ['--client-ca', 'ca'],
+        offloadCheck: ['--offload=accelerator:thread'],
       };
       const nic = [
         '--offload=nic',
@@ -270,6 +271,16 @@ describe('bad options', () => {
       'a bad choice',
       ['--offload', 'gpu'],
       /^--offload expects auto, software, nic, or accelerator, .*, but got "gpu"/,
+    ],
+    [
+      'a driver that would send plaintext',
+      ['--offload', 'accelerator:null'],
+      /^offload \(--offload accelerator:null\): the driver null cannot serve: .* plaintext\.$/,
+    ],
+    [
+      'looking at the answers of nobody',
+      ['--offload-check', '1'],
+      /^offloadCheck \(--offload-check\) is about accelerators, but offload is auto/,
     ],
     ['a bad unit', ['--header-timeout', '5 parsecs'], /'10s', '500ms'/],
     [

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "ocf/drivers/key.hpp"
 #include "ocf/drivers/soft.hpp"
 
 namespace socrypt::ocf {
@@ -57,15 +58,24 @@ class Alarm {
   std::thread thread_;
 };
 
+bool isKeyAlgorithm(const std::string& name) noexcept {
+  AlgId id;
+  return algByName(name, id) && factsOf(id).family == Family::Key;
+}
+
+std::unique_ptr<Driver> engineOf(const ModelCard& card) {
+  return std::any_of(card.algorithms.begin(), card.algorithms.end(), isKeyAlgorithm) ? makeInlineKeyDriver() : makeSoftDriver();
+}
+
 class ModelDriver final : public Driver {
  public:
   ModelDriver(ModelCard card, Clock& clock, ModelFaults* faults, ModelBus* bus, std::unique_ptr<Driver> engine)
-      : card_(std::move(card)), clock_(clock), virtual_(dynamic_cast<VirtualClock*>(&clock)), engine_(engine != nullptr ? std::move(engine) : makeSoftDriver()),
+      : card_(std::move(card)), clock_(clock), virtual_(dynamic_cast<VirtualClock*>(&clock)), engine_(engine != nullptr ? std::move(engine) : engineOf(card_)),
         faults_(faults != nullptr ? faults : &ownFaults_), bus_(bus != nullptr ? bus : &ownBus_) {
     card_.cost.lanes = std::max<uint16_t>(card_.cost.lanes, 1);
     laneFreeAt_.resize(card_.cost.lanes);
     ownBus_.bytesPerNs = card_.busBytesPerNs;
-    caps_.flags = Caps::Hardware | Caps::OutOfPlace | Caps::Sgl | Caps::Verify;
+    caps_.flags = Caps::Hardware | Caps::OutOfPlace | Caps::Sgl | Caps::Verify | (engine_->caps().flags & Caps::Asym);
     caps_.maxLen = card_.maxLen;
     caps_.queueDepth = std::max(card_.queueDepth, 1U);
     caps_.maxSessions = card_.maxSessions;
@@ -130,11 +140,15 @@ class ModelDriver final : public Driver {
     ++faults_->interrupts;
     // In the order of completion, as lanes finish.
     std::sort(jobs_.begin(), jobs_.end(), [](const Job& a, const Job& b) { return a.finish < b.finish; });
-    while (n < max && n < jobs_.size() && jobs_[n].finish <= now) {
+    while (n < max && n < jobs_.size() && jobs_[n].finish <= now && !faults_->unplugged) {
       Op& op = *jobs_[n].op;
       Op* list[] = {&op};
       if (engine_->submit(list, 1, false) == 0) op.status = Status::Gone;
       op.fw.serviceNs = jobs_[n].serviceNs;
+      // The framework queues what consumers want; known-answer tests come past it.
+      if (op.fw.at != nullptr) ++served_;
+      if (served_ > card_.lieAfterOps) faults_->wrongAnswers = std::max(faults_->wrongAnswers, 1U);
+      if (served_ >= card_.unplugAfterOps) faults_->unplugged = true;
       if (faults_->wrongAnswers != 0 && op.status == Status::Ok) lie(op);
       done[n++] = &op;
     }
@@ -225,6 +239,7 @@ class ModelDriver final : public Driver {
   std::vector<uint64_t> laneFreeAt_;
   std::vector<Job> jobs_;
   bool continued_ = false;
+  uint64_t served_ = 0;  // ops of consumers
   std::unique_ptr<Alarm> alarm_;
 };
 
@@ -262,6 +277,8 @@ class Reader {
     else if (name == "coalesceOps") card.coalesceOps = static_cast<uint32_t>(number(65536));
     else if (name == "coalesceNs") card.coalesceNs = number(1e12);
     else if (name == "busBytesPerNs") card.busBytesPerNs = number(1e6);
+    else if (name == "unplugAfterOps") card.unplugAfterOps = static_cast<uint64_t>(number(1e15));
+    else if (name == "lieAfterOps") card.lieAfterOps = static_cast<uint64_t>(number(1e15));
     else if (why_.empty()) why_ = "no card has a \"" + name + "\"";
   }
   void skip() {
@@ -315,7 +332,16 @@ ModelCard parseModelCard(std::string_view json, std::string& why) {
   ModelCard card;
   why.clear();
   Reader(json, why).object(card);
-  if (why.empty() && card.algorithms.empty()) why = "expected \"algorithms\": a card without any serves nobody";
+  if (!why.empty()) return card;
+  if (card.algorithms.empty()) why = "expected \"algorithms\": a card without any serves nobody";
+  for (const std::string& chain : card.algorithms) {
+    const size_t plus = chain.find('+');
+    AlgId id;
+    for (const std::string& name : {chain.substr(0, plus), plus == std::string::npos ? chain : chain.substr(plus + 1)})
+      if (!algByName(name, id)) why = "no algorithm is called \"" + name + '"';
+  }
+  const auto keys = static_cast<size_t>(std::count_if(card.algorithms.begin(), card.algorithms.end(), isKeyAlgorithm));
+  if (why.empty() && keys != 0 && keys != card.algorithms.size()) why = "expected key operations or other algorithms, and not both in one card";
   return card;
 }
 

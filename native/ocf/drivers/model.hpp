@@ -50,6 +50,10 @@ struct ModelCard {
   uint32_t coalesceOps = 1;  // ops per interrupt
   double coalesceNs = 0;     // at the latest after
   double busBytesPerNs = 0;  // of a bus of its own
+  // How it breaks: after so many ops of consumers (not of known-answer tests) it is pulled out, or turns over a bit of each
+  // answer. UINT64_MAX: never.
+  uint64_t unplugAfterOps = UINT64_MAX;
+  uint64_t lieAfterOps = UINT64_MAX;
 };
 
 /// Reads a data file's text (JSON). Empty `why` on success; else what was expected and what came.
@@ -65,7 +69,8 @@ struct ModelFaults {
 
 /// With a VirtualClock it is driven by whoever polls, else by its own alarm. `bus`: shared with other
 /// cards; nullptr: its own. `faults` and `bus` live as long as the driver.
-/// `engine`: a synchronous driver that has the answers; the software driver unless given.
+/// `engine`: a synchronous driver that has the answers; unless given the software driver, or the one for key operations
+/// where the card has such.
 [[nodiscard]] std::unique_ptr<Driver> makeModelDriver(ModelCard card, Clock& clock, ModelFaults* faults = nullptr,
                                                       ModelBus* bus = nullptr, std::unique_ptr<Driver> engine = nullptr);
 

@@ -1,10 +1,13 @@
 /** Where the server listens, and the threads that serve. */
 import { availableParallelism } from 'node:os';
+import { driverNamed, RECORD_DRIVER_FORMS } from '../../ocf/driver-names.ts';
 import { count, custom, duration, INVALID, optionalPort, optionalText, port, text } from '../option.ts';
 import { DAY, HOST } from './kinds.ts';
 
-/** `null` is a driver too, and one that encrypts nothing: no record goes through it. */
-const OFFLOAD = /^(?:auto|software|nic|accelerator(?::(?:thread|soft|dpdk(?::[^\0]+)?|model:[^\0]+))?)$/;
+const PATHS = new Set(['auto', 'software', 'nic', 'accelerator']);
+const DRIVER = 'accelerator:';
+const isOffload = (input: string): boolean =>
+  PATHS.has(input) || (input.startsWith(DRIVER) && driverNamed(input.slice(DRIVER.length)) !== undefined);
 
 /**
  * Half as many as engines: a handshake costs JavaScript about as much as it costs its engine. On one CPU a second thread
@@ -63,11 +66,10 @@ export const LISTEN = {
       default: 'auto',
     },
     {
-      expected:
-        'auto, software, nic, or accelerator, alone or with one of the drivers :thread, :dpdk, :dpdk:DEVICE, :model:FILE, :soft',
+      expected: `auto, software, nic, or accelerator, alone or with one of the drivers ${RECORD_DRIVER_FORMS}, as in accelerator:thread`,
       placeholder: 'auto|software|nic|accelerator[:DRIVER]',
       example: 'accelerator:thread',
-      read: (input) => (typeof input === 'string' && OFFLOAD.test(input) ? input : INVALID),
+      read: (input) => (typeof input === 'string' && isOffload(input) ? input : INVALID),
     },
   ),
   /** Records of a connection that an accelerator has at once. */
@@ -77,6 +79,14 @@ export const LISTEN = {
     default: 32,
     min: 1,
     max: 256,
+  }),
+  /** Every n-th record of an accelerator is made again by software and compared; 0: none is. */
+  offloadCheck: count({
+    group: 'listen',
+    help: 'Every N-th record of an accelerator is made again by software and compared before it is used; 1: each; 0: none',
+    default: 0,
+    min: 0,
+    max: 1_000_000,
   }),
   /** Port of a plain HTTP listener that redirects to HTTPS. */
   redirectPort: optionalPort({

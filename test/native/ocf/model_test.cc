@@ -279,7 +279,50 @@ TEST_CASE("a card that is pulled out: what it had is done elsewhere, or is Gone"
     else CHECK(request.op.status == Status::Ok);
   }
   CHECK(gone <= 1);
+  CHECK(framework.drivers().size() == 1);  // the card is detached
   CHECK(requests[0].op.status == Status::Gone);  // begun, in place, no copy
+}
+
+TEST_CASE("a card's description says when it is pulled out, and when it lies") {
+  Status ignored = Status::Ok;
+  Framework alone;
+  REQUIRE(alone.attach(makeSoftDriver(), &ignored) != 0);
+  const SessionHandle plain = open(alone, AlgId::Aes128Gcm);
+  Request wanted;
+  wanted.make(plain.get(), 1000, Kind::Seal);
+  REQUIRE(alone.call(wanted.op) == Status::Ok);
+  for (const bool lies : {false, true}) {
+    CAPTURE(lies);
+    VirtualClock clock;
+    Framework framework(clock);
+    Status status = Status::Ok;
+    ModelCard description = quick();
+    (lies ? description.lieAfterOps : description.unplugAfterOps) = 10;
+    REQUIRE(framework.attach(makeModelDriver(description, clock), &status) != 0);
+    REQUIRE(framework.attach(makeSoftDriver(), &status) != 0);
+    Policy policy;
+    policy.smallMax = 0;
+    policy.spotEvery = 1;
+    framework.setPolicy(policy);
+    const SessionHandle session = open(framework, AlgId::Aes128Gcm);
+    std::vector<Request> requests(40);
+    for (auto& request : requests) {
+      request.make(session.get(), 1000, Kind::Seal);
+      request.op.flags = Op::Guard;
+      CHECK(framework.call(request.op) == Status::Ok);
+      CHECK(request.memory == wanted.memory);
+    }
+    Op* none[1];
+    (void)framework.poll(none, 1);
+    const DriverInfo first = framework.drivers().front();
+    if (lies) {
+      CHECK(first.state == UnitState::Quarantined);
+      CHECK(first.stats.wrong == 1);
+      CHECK(first.stats.ops == 11);
+    } else {
+      CHECK(framework.drivers().size() == 1);
+    }
+  }
 }
 
 TEST_CASE("a card that refuses for a while is passed by") {
@@ -394,5 +437,11 @@ TEST_CASE("a card's description that is wrong is told why") {
   CHECK(why.find("number") != std::string::npos);
   (void)parseModelCard(R"({"algorithms": ["null"]} x)", why);
   CHECK_FALSE(why.empty());
-  for (const char* name : {"hifn-7751", "broadcom-5820", "hifn-6500", "ibm-4758"}) CHECK(card(name).cost.opNs > 0);
+  (void)parseModelCard(R"({"algorithms": ["aes-128-gcm", "hmac-sha1+rot13"]})", why);
+  CHECK(why.find("rot13") != std::string::npos);
+  (void)parseModelCard(R"({"algorithms": ["rsa", "aes-128-gcm"]})", why);
+  CHECK(why.find("not both") != std::string::npos);
+  (void)parseModelCard(R"({"algorithms": ["rsa"], "unplugAfterOps": "soon"})", why);
+  CHECK(why.find("number") != std::string::npos);
+  for (const char* name : {"hifn-7751", "broadcom-5820", "hifn-6500", "ibm-4758", "aes-gcm"}) CHECK(card(name).cost.opNs > 0);
 }
