@@ -302,6 +302,8 @@ export declare class NativeEngine {
   /** Ends the thread and closes everything. Idempotent; joins. */
   stop(): void;
   counters(): Float64Array;
+  /** Drivers of its accelerator path; those of id 0 are gone. */
+  drivers(): NativeDriverInfo[];
   /** The number of its handshake channel, for this or another thread; 0 without `separateHandshakes`. */
   handshakeChannel(): number;
   static readonly counterNames: readonly string[];
@@ -630,7 +632,14 @@ export interface NativeDriverInfo {
   readonly rescued: number;
   readonly checks: number;
   readonly wrong: number;
-  readonly offers: readonly (NativeOffer & { readonly withdrawn: boolean; readonly learned: number })[];
+  readonly offers: readonly (NativeOffer & {
+    readonly withdrawn: boolean;
+    readonly learned: number;
+    readonly ops: number;
+    readonly bytes: number;
+    readonly failed: number;
+    readonly sessions: number;
+  })[];
 }
 export interface NativeChainPart {
   readonly id: number;
@@ -712,6 +721,8 @@ export interface NativeOcf {
   /** Bytes; -1: never. */
   crossover(accelerator: number, software: number, algorithm: number, burst: number): number;
   drivers(): NativeDriverInfo[];
+  /** Of all threads of this process; of other threads not younger than the last call. */
+  reports(): NativeDriverInfo[];
   open(chain: readonly NativeChainPart[], place: number, driver: number, ordered: boolean): number;
   close(session: number): number;
   /** Memory for bursts. */

@@ -8,6 +8,7 @@
 
 #include "addon/access_log_binding.hpp"
 #include "addon/channel_registry.hpp"
+#include "addon/driver_info.hpp"
 #include "addon/nic_binding.hpp"
 #include "addon/registry.hpp"
 #include "addon/wake.hpp"
@@ -61,6 +62,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
                      InstanceMethod<&NativeEngine::poll>("poll"), InstanceMethod<&NativeEngine::submit>("submit"),
                      InstanceMethod<&NativeEngine::drain>("drain"), InstanceMethod<&NativeEngine::stop>("stop"),
                      InstanceMethod<&NativeEngine::counters>("counters"),
+                     InstanceMethod<&NativeEngine::drivers>("drivers"),
                      InstanceMethod<&NativeEngine::handshakeChannel>("handshakeChannel"), StaticValue("counterNames", names)});
     exports.Set("Engine", constructor);
   }
@@ -195,6 +197,10 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     Napi::Float64Array out = Napi::Float64Array::New(info.Env(), engine::kCounters);
     if (engine_ != nullptr) engine_->counters().snapshot({out.Data(), engine::kCounters});
     return out;
+  }
+
+  Napi::Value drivers(const Napi::CallbackInfo& info) {
+    return describeDrivers(info.Env(), engine_ == nullptr ? std::vector<ocf::DriverInfo>{} : engine_->drivers());
   }
 
   bool alive(Napi::Env env) {

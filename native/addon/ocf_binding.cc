@@ -5,6 +5,7 @@
 
 #include "addon/arguments.hpp"
 #include "addon/crypto_parts.hpp"
+#include "addon/driver_info.hpp"
 #include "addon/ocf_state.hpp"
 #include "addon/registry.hpp"
 #include "ocf/drivers/by_name.hpp"
@@ -123,47 +124,11 @@ Napi::Value started(const Napi::CallbackInfo& info) {
 
 Napi::Value drivers(const Napi::CallbackInfo& info) {
   const std::shared_ptr<OcfLoop> loop = stateOf(info).use(info.Env());
-  if (loop == nullptr) return info.Env().Undefined();
-  const Napi::Env env = info.Env();
-  Napi::Array list = Napi::Array::New(env);
-  for (const ocf::DriverInfo& each : loop->framework().drivers()) {
-    Napi::Object object = Napi::Object::New(env);
-    const auto set = [&](const char* name, double value) { object.Set(name, Napi::Number::New(env, value)); };
-    object.Set("name", Napi::String::New(env, each.name));
-    set("id", each.id);
-    set("flags", each.caps.flags);
-    set("maxLength", each.caps.maxLen);
-    set("queueDepth", each.caps.queueDepth);
-    set("maxSessions", each.caps.maxSessions);
-    set("state", static_cast<double>(each.state));
-    set("sessions", static_cast<double>(each.sessions));
-    set("inFlight", static_cast<double>(each.inFlight));
-    set("queued", static_cast<double>(each.queued));
-    set("ops", static_cast<double>(each.stats.ops));
-    set("bytes", static_cast<double>(each.stats.bytes));
-    set("failed", static_cast<double>(each.stats.failed));
-    set("refused", static_cast<double>(each.stats.refused));
-    set("rescued", static_cast<double>(each.stats.rescued));
-    set("checks", static_cast<double>(each.stats.checks));
-    set("wrong", static_cast<double>(each.stats.wrong));
-    Napi::Array offers = Napi::Array::New(env);
-    for (const auto& offer : each.offers) {
-      Napi::Object one = Napi::Object::New(env);
-      one.Set("alg", Napi::Number::New(env, static_cast<double>(offer.alg)));
-      one.Set("mac", Napi::Number::New(env, static_cast<double>(offer.mac)));
-      one.Set("withdrawn", Napi::Boolean::New(env, offer.withdrawn));
-      one.Set("batchNs", Napi::Number::New(env, static_cast<double>(offer.cost.batchNs)));
-      one.Set("opNs", Napi::Number::New(env, static_cast<double>(offer.cost.opNs)));
-      one.Set("byteNs", Napi::Number::New(env, static_cast<double>(offer.cost.byteNs)));
-      one.Set("lanes", Napi::Number::New(env, offer.cost.lanes));
-      one.Set("learned", Napi::Number::New(env, static_cast<double>(offer.learned)));
-      offers.Set(offers.Length(), one);
-    }
-    object.Set("offers", offers);
-    list.Set(list.Length(), object);
-  }
-  return list;
+  return loop == nullptr ? info.Env().Undefined() : describeDrivers(info.Env(), loop->framework().drivers());
 }
+
+// reports(): drivers of the frameworks of all threads; makes none.
+Napi::Value reports(const Napi::CallbackInfo& info) { return describeDrivers(info.Env(), OcfLoop::reports(info.Env())); }
 
 // open(chain, place, driver, ordered): the session's number, or a status.
 Napi::Value open(const Napi::CallbackInfo& info) {
@@ -283,6 +248,7 @@ void registerOcf(Napi::Env env, Napi::Object exports) {
   add("poll", poll);
   add("crossover", crossover);
   add("drivers", drivers);
+  add("reports", reports);
   add("open", open);
   add("close", close);
   add("allocate", allocate);

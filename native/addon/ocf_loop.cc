@@ -51,6 +51,20 @@ bool OcfLoop::exists(Napi::Env env) {
   return loops().byEnvironment.contains(env);
 }
 
+std::vector<ocf::DriverInfo> OcfLoop::reports(Napi::Env env) {
+  std::vector<ocf::DriverInfo> all;
+  const std::lock_guard lock(loops().mutex);
+  for (auto& [of, loop] : loops().byEnvironment) {
+    if (of == napi_env(env)) {
+      loop->report();
+    } else if (!loop->reportWanted_.exchange(true)) {
+      loop->call_();
+    }
+    for (ocf::DriverInfo& driver : loop->report_.read()) all.push_back(std::move(driver));
+  }
+  return all;
+}
+
 OcfLoop::OcfLoop(Napi::Env env) : env_(env), owned_(std::make_unique<ocf::Framework>()), framework_(*owned_) {}
 
 OcfLoop::~OcfLoop() { end(); }
@@ -82,6 +96,13 @@ bool OcfLoop::start() {
   return true;
 }
 
+// In the environment's thread.
+void OcfLoop::report() {
+  reportWanted_.store(false);
+  reportedAt_ = ocf::steadyClock().now();
+  report_.publish(framework_.drivers());
+}
+
 void OcfLoop::keep(std::unique_ptr<Waiter> waiter) {
   if (waiters_.empty()) wake_->ref();
   Waiter* const key = waiter.get();
@@ -99,6 +120,8 @@ void OcfLoop::poll() {
     }
   }
   if (waiters_.empty()) wake_->unref();
+  constexpr uint64_t kReportNs = 100'000'000;
+  if (reportWanted_.load(std::memory_order_relaxed) || ocf::steadyClock().now() - reportedAt_ > kReportNs) report();
   if (afterPoll_) afterPoll_(env_);
 }
 

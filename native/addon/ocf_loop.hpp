@@ -4,13 +4,16 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "addon/wake.hpp"
+#include "ocf/driver_report.hpp"
 #include "ocf/ocf.hpp"
 
 namespace socrypt::addon {
@@ -20,6 +23,9 @@ class OcfLoop {
   /// The environment's, made when first asked for. nullptr, with an exception pending, when it could not be.
   static std::shared_ptr<OcfLoop> of(Napi::Env env);
   [[nodiscard]] static bool exists(Napi::Env env);
+  /// Drivers of all environments: of this one as they are; of the others as they were last told of, at the latest when this
+  /// was asked before.
+  [[nodiscard]] static std::vector<ocf::DriverInfo> reports(Napi::Env env);
   ~OcfLoop();
   OcfLoop(const OcfLoop&) = delete;
   OcfLoop& operator=(const OcfLoop&) = delete;
@@ -51,11 +57,15 @@ class OcfLoop {
   explicit OcfLoop(Napi::Env env);
   bool start();
   void end() noexcept;
+  void report();
 
   Napi::Env env_;
   std::unique_ptr<Wake> wake_;
   std::function<void()> call_;
   std::function<void(Napi::Env)> afterPoll_;
+  ocf::DriverReport report_;
+  std::atomic<bool> reportWanted_{false};
+  uint64_t reportedAt_ = 0;
   std::unordered_map<Waiter*, std::unique_ptr<Waiter>> waiters_;
   std::unordered_set<ocf::SessionHandle*> sessions_;
   std::unique_ptr<ocf::Framework> owned_;

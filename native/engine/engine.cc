@@ -161,7 +161,7 @@ bool Engine::attachDrivers(std::string& why) {
   }
   if (drivers.empty() && !options_.accelerator.inThread) return true;
   framework_.setPolicy(options_.accelerator.policy);
-  accelerator_ = std::make_unique<AcceleratorPath>(framework_, std::move(drivers), counters_, options_.accelerator);
+  accelerator_ = std::make_unique<AcceleratorPath>(framework_, std::move(drivers), counters_, report_, options_.accelerator);
   paths_.insert(paths_.begin(), accelerator_.get());
   return true;
 }
@@ -227,6 +227,7 @@ void Engine::loopOnce() {
       timeout = next <= now ? 0 : static_cast<int>(std::min<uint64_t>((next - now) / 1'000'000 + 1, 60'000));
     }
     if (accelerator_ && accelerator_->busy() && (timeout < 0 || timeout > kOffloadWaitMs)) timeout = kOffloadWaitMs;
+    if (accelerator_ && accelerator_->unreviewed() && (timeout < 0 || timeout > AcceleratorPath::kReviewMs)) timeout = AcceleratorPath::kReviewMs;
     // An exchange, here and in poll(): what the other side published before its own exchange is seen after it.
     doorbell_->fallAsleep();
     if (!control_->empty() || (separate_ && !separate_->empty())) timeout = 0;

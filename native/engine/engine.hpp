@@ -102,6 +102,8 @@ class Engine {
   void drain(uint64_t deadlineNs);
   void stop();
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+  /// Drivers of the accelerator path and the software that helps them, as they were a moment ago; of any thread.
+  [[nodiscard]] std::vector<ocf::DriverInfo> drivers() const { return report_.read(); }
 
  private:
   // engine.cc
@@ -240,6 +242,7 @@ class Engine {
   AccessLog::Producer* log_ = nullptr;
   Counters counters_;
   ocf::Framework framework_;
+  ocf::DriverReport report_;
   Deadlines deadlines_;
   FileCache cache_;
 

@@ -127,6 +127,8 @@ Binding* Framework::bind(Session& session, Unit& unit, Status* status) noexcept 
   auto* binding = new (slot + privRoom) Binding{};
   binding->session = &session;
   binding->unit = &unit;
+  binding->offer = unit.offer(session.alg_, session.mac_);
+  if (binding->offer != nullptr) ++binding->offer->bound;
   binding->priv = slot;
   binding->privBytes = static_cast<uint32_t>(privBytes);
   binding->slotBytes = static_cast<uint32_t>(bytes);
@@ -148,6 +150,7 @@ void Framework::unbind(Binding* binding) noexcept {
   (binding->unitPrevious != nullptr ? binding->unitPrevious->unitNext : unit.bindings) = binding->unitNext;
   if (binding->unitNext != nullptr) binding->unitNext->unitPrevious = binding->unitPrevious;
   --unit.bound;
+  if (binding->offer != nullptr) --binding->offer->bound;
   if (session.direct_ == &unit) session.direct_ = nullptr;
   if (unit.driver != nullptr) unit.driver->freeSession({binding->priv, binding->privBytes});
   pool_.release(binding->priv, binding->slotBytes);

@@ -82,6 +82,11 @@ void Framework::finished(Op& op, Unit& unit) noexcept {
   unit.pendingNs = unit.queue.empty() && unit.flight.empty() ? 0 : std::max(0.0, unit.pendingNs - static_cast<double>(op.fw.costNs));
   ++unit.stats.ops;
   unit.stats.bytes += op.len;
+  Unit::Offer* offer = op.fw.binding->offer;
+  if (offer != nullptr) {
+    ++offer->ops;
+    offer->bytes += op.len;
+  }
   if (policy_.learn && !unit.sync) learn(op, unit);
   unit.progressAt = now_;
   --op.fw.binding->inFlight;
@@ -93,6 +98,7 @@ void Framework::finished(Op& op, Unit& unit) noexcept {
     case Status::Full:
     case Status::NoMemory:
       ++unit.stats.failed;
+      if (offer != nullptr) ++offer->failed;
       rescue(op, op.status);
       break;
     // What is not trusted any more is done again.
@@ -213,8 +219,7 @@ Status Framework::call(Op& op) noexcept {
     op.fw.priv = op.ses->directPriv_;
     Op* list[] = {&op};
     if (unit->driver->submit(list, 1, false) == 1) {
-      ++unit->stats.ops;
-      unit->stats.bytes += op.len;
+      count(*unit, list);
       return op.status;
     }
   }

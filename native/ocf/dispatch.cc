@@ -17,7 +17,6 @@ size_t Framework::dispatch(Op* const* ops, size_t n) noexcept {
     Unit* unit = session != nullptr && session->framework_ == this && !session->closed_ ? session->direct_ : nullptr;
     if (unit != nullptr) {
       size_t end = placed;
-      uint64_t bytes = 0;
       for (; end < n; ++end) {
         Op& op = *ops[end];
         if (op.ses != session) {
@@ -27,13 +26,11 @@ size_t Framework::dispatch(Op* const* ops, size_t n) noexcept {
         }
         if (op.flags != 0 || op.done != nullptr) break;
         op.fw.priv = session->directPriv_;
-        bytes += op.len;
       }
       if (end > placed) {
         const size_t accepted = unit->driver->submit(ops + placed, end - placed, end < n);
+        count(*unit, {ops + placed, accepted});
         placed += accepted;
-        unit->stats.ops += accepted;
-        unit->stats.bytes += bytes;
         if (placed == end) continue;
         ++unit->stats.refused;
       }
@@ -53,6 +50,23 @@ size_t Framework::dispatch(Op* const* ops, size_t n) noexcept {
   if (queued) kickAll();
   ++call_;  // what completes from here on is reported by poll()
   return placed;
+}
+
+// Ops that went straight to their driver; those of one session at once.
+void Framework::count(Unit& unit, std::span<Op* const> ops) noexcept {
+  for (size_t from = 0, at = 0; from < ops.size(); from = at) {
+    const Session* session = ops[from]->ses;
+    uint64_t bytes = 0;
+    for (; at < ops.size() && ops[at]->ses == session; ++at) bytes += ops[at]->len;
+    unit.stats.ops += at - from;
+    unit.stats.bytes += bytes;
+    const Binding* binding = session->bindings_;
+    while (binding->unit != &unit) binding = binding->next;
+    Unit::Offer* offer = binding->offer;
+    if (offer == nullptr) continue;
+    offer->ops += at - from;
+    offer->bytes += bytes;
+  }
 }
 
 // False: it is complete, with what is wrong with its session.

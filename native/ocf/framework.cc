@@ -303,7 +303,7 @@ std::vector<DriverInfo> Framework::drivers() const {
     info.caps = unit->caps();
     info.state = unit->state;
     for (const Unit::Offer& offer : unit->offers)
-      info.offers.push_back({offer.alg, offer.mac, offer.cost, offer.scale, offer.withdrawn});
+      info.offers.push_back({offer.alg, offer.mac, offer.cost, offer.scale, offer.withdrawn, offer.ops, offer.bytes, offer.failed, offer.bound});
     info.sessions = unit->bound;
     info.inFlight = unit->flight.size();
     info.queued = unit->queue.size();

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,8 +65,10 @@ struct DriverInfo {
   struct Offer {
     AlgId alg, mac;  // mac: Null unless it is a chain
     Cost cost;
-    float learned;  // what measurement since made of the cost, as a factor
-    bool withdrawn;
+    float learned = 1;  // what measurement since made of the cost, as a factor
+    bool withdrawn = false;
+    uint64_t ops = 0, bytes = 0, failed = 0;
+    size_t sessions = 0;
   };
   uint32_t id = 0;
   std::string name;
@@ -168,6 +171,7 @@ class Framework {
 
   // dispatch.cc
   enum class Placed : uint8_t { Yes, Settled, NoRoom };
+  static void count(Unit& unit, std::span<Op* const> ops) noexcept;
   [[nodiscard]] bool belongs(Op& op) noexcept;
   [[nodiscard]] Placed begin(Op& op, uint8_t role, bool mayRefuse) noexcept;
   static void append(Session& session, Op& op) noexcept;

@@ -33,9 +33,9 @@ class Session {
   friend class SessionHandle;
   Session() = default;
 
-  Framework* framework_ = nullptr;
   // Set while exactly one driver is in question, and synchronous: ops go straight there.
   Unit* direct_ = nullptr;
+  Framework* framework_ = nullptr;  // not first: of a slot that is free all but the first word is zero, hence Closed
   std::byte* directPriv_ = nullptr;
   Binding* bindings_ = nullptr;
   SessionClass* class_ = nullptr;

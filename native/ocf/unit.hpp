@@ -44,17 +44,6 @@ enum OpState : uint8_t { kQueued = 1, kInFlight, kSettled, kReady, kReported };
 /// On whose behalf it runs, in fw.role.
 enum OpRole : uint8_t { kUser, kAwaited, kStage, kOrphan };
 
-/// What one session has with one driver. Lies behind the driver's private bytes.
-struct Binding {
-  Session* session;
-  Unit* unit;
-  std::byte* priv;
-  Binding* next;                   // of the session
-  Binding *unitNext, *unitPrevious;  // of the unit
-  uint32_t privBytes, slotBytes;
-  uint32_t inFlight;
-};
-
 /// A published driver.
 struct Unit {
   struct Offer {
@@ -62,6 +51,8 @@ struct Unit {
     Cost cost;
     float scale = 1;  // of what was learned
     bool withdrawn = false;
+    uint64_t ops = 0, bytes = 0, failed = 0;  // of consumers
+    uint32_t bound = 0;                       // sessions
   };
   uint32_t id = 0;
   std::unique_ptr<Driver> driver;
@@ -99,6 +90,18 @@ struct Unit {
     const double left = pendingNs / lanes - static_cast<double>(now - progressAt);
     return left > 0 ? left : 0;
   }
+};
+
+/// What one session has with one driver. Lies behind the driver's private bytes.
+struct Binding {
+  Session* session;
+  Unit* unit;
+  Unit::Offer* offer;              // nullptr while the driver is examined
+  std::byte* priv;
+  Binding* next;                   // of the session
+  Binding *unitNext, *unitPrevious;  // of the unit
+  uint32_t privBytes, slotBytes;
+  uint32_t inFlight;
 };
 
 /// A driver that can serve a class of sessions.

@@ -3,8 +3,9 @@ import { parseArgs } from 'node:util';
 import { SocryptError } from '../errors.ts';
 import { native } from '../native.ts';
 import { ALGORITHM_IDS, ALGORITHMS, type Algorithm, KEY_ALGORITHMS } from '../ocf/crypto-names.ts';
+import type { DriverInfo } from '../ocf/driver-info.ts';
 import { driverHelp } from '../ocf/driver-names.ts';
-import { type DriverInfo, ocf } from '../ocf/ocf.ts';
+import { ocf } from '../ocf/ocf.ts';
 import { UsageError } from '../serve/errors.ts';
 import { EXIT_OK, type Io } from './io.ts';
 

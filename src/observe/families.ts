@@ -2,8 +2,11 @@
  * Every metric, said once: name, type, help, and how its samples come from one snapshot. Names follow
  * https://prometheus.io/docs/practices/naming/; every label set is fixed or bounded by the configuration.
  */
+
+import type { DriverInfo } from '../ocf/driver-info.ts';
 import type { EngineCounters } from './engine-counters.ts';
 import { type NicSnapshot, nicFamilies } from './nic-families.ts';
+import { ocfFamilies } from './ocf-families.ts';
 import { GROUP_NAMES, SUITE_NAMES, versionOfSuite } from './tls-names.ts';
 
 export type Labels = Readonly<Record<string, string>>;
@@ -50,6 +53,8 @@ export interface Snapshot {
   readonly offload: { readonly path: string; readonly engine: string; readonly reason: string };
   readonly build: { readonly version: string; readonly node: string; readonly tlsLibrary: string };
   readonly reload: { readonly successful: boolean; readonly lastSuccess: Date };
+  /** Of the crypto framework, in all engines and threads. */
+  readonly drivers: readonly DriverInfo[];
   /** null: there is no inline NIC. */
   readonly nic: NicSnapshot | null;
   /** null: there is no access log. */
@@ -485,5 +490,6 @@ export const families: readonly Family[] = [
         ? []
         : [...s.redirects].map(([code, value]) => ({ labels: { code: String(code) }, value })),
   ),
+  ...ocfFamilies,
   ...nicFamilies,
 ];

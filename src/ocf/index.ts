@@ -1,6 +1,7 @@
 /** What `import { ocf } from 'socrypt/ocf'` gives. */
 export { type ErrorCode, isSocryptError, SocryptError } from '../errors.ts';
 export { type CryptOp, CryptoDevice, type CryptoDeviceOptions } from './crypto-device.ts';
+export type { DriverInfo, OfferInfo } from './driver-info.ts';
 export type {
   DriverCost,
   DriverFault,
@@ -10,7 +11,7 @@ export type {
   Offer,
   OfferName,
 } from './js-driver.ts';
-export { type DriverInfo, Ocf, type OfferInfo, ocf } from './ocf.ts';
+export { Ocf, ocf } from './ocf.ts';
 export type {
   AeadName,
   AgreementName,

@@ -1,18 +1,11 @@
 /** The crypto framework of this thread: drivers come and go, sessions are opened, ops go where they are done soonest. */
 import { SocryptError } from '../errors.ts';
 import { type NativeOcf, native } from '../native.ts';
-import {
-  ALGORITHM_IDS,
-  ALGORITHMS,
-  type Algorithm,
-  type ExperimentalAlgorithm,
-  type KeyAlgorithm,
-  statusError,
-} from './crypto-names.ts';
+import { ALGORITHM_IDS, type Algorithm, type KeyAlgorithm, statusError } from './crypto-names.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { DriverHost } from './driver-host.ts';
-import { algorithmName } from './driver-op.ts';
-import type { JsDriver, OfferName } from './js-driver.ts';
+import { type DriverInfo, driverInfo } from './driver-info.ts';
+import type { JsDriver } from './js-driver.ts';
 import {
   type AeadParams,
   type AgreeParams,
@@ -46,49 +39,6 @@ import {
   VerifyingSession,
 } from './sessions.ts';
 
-export interface OfferInfo {
-  readonly algorithm: OfferName | ExperimentalAlgorithm;
-  /** Of a cipher that is offered with one. */
-  readonly mac: OfferName | null;
-  readonly withdrawn: boolean;
-  readonly cost: {
-    readonly batchNs: number;
-    readonly opNs: number;
-    readonly byteNs: number;
-    readonly lanes: number;
-  };
-  /** What measurement since made of it, as a factor. */
-  readonly learned: number;
-}
-export interface DriverInfo {
-  readonly id: DriverId;
-  readonly name: string;
-  readonly kind: 'hardware' | 'accelerator' | 'software';
-  /** Ops are done within the call that hands them down. */
-  readonly synchronous: boolean;
-  readonly state: 'running' | 'draining' | 'quarantined';
-  /** Bytes per op; null: any. */
-  readonly maxLength: number | null;
-  /** Ops that it holds; null: it has no queue. */
-  readonly queueDepth: number | null;
-  readonly maxSessions: number | null;
-  readonly sessions: number;
-  readonly inFlight: number;
-  readonly queued: number;
-  readonly ops: number;
-  readonly bytes: number;
-  readonly failed: number;
-  readonly refused: number;
-  readonly rescued: number;
-  readonly checks: number;
-  readonly wrong: number;
-  readonly offers: readonly OfferInfo[];
-}
-
-const STATES = ['running', 'draining', 'quarantined'] as const;
-const HARDWARE = 1;
-const ACCELERATOR = 2;
-const SYNCHRONOUS = 8;
 const PENDING = 1;
 const POLL_MS = 1;
 const DETACH_MS = 1_000;
@@ -199,26 +149,7 @@ export class Ocf {
   }
 
   drivers(): DriverInfo[] {
-    return this.#native
-      .drivers()
-      .map(({ id, flags, state, maxLength, queueDepth, maxSessions, offers, ...rest }) => ({
-        ...rest,
-        id: id as DriverId,
-        kind:
-          (flags & HARDWARE) !== 0 ? 'hardware' : (flags & ACCELERATOR) !== 0 ? 'accelerator' : 'software',
-        synchronous: (flags & SYNCHRONOUS) !== 0,
-        state: STATES[state]!,
-        maxLength: maxLength || null,
-        queueDepth: queueDepth || null,
-        maxSessions: maxSessions || null,
-        offers: offers.map(({ alg, mac, withdrawn, learned, ...cost }) => ({
-          algorithm: algorithmName(alg),
-          mac: mac === ALGORITHMS.null.id ? null : algorithmName(mac),
-          withdrawn,
-          cost,
-          learned,
-        })),
-      }));
+    return this.#native.drivers().map(driverInfo);
   }
 }
 

@@ -1,5 +1,11 @@
 /** One engine as the control plane's main thread sees it. */
-import { type EngineOptions, type NativeAccessLog, type NativeEngine, native } from '../native.ts';
+import {
+  type EngineOptions,
+  type NativeAccessLog,
+  type NativeDriverInfo,
+  type NativeEngine,
+  native,
+} from '../native.ts';
 import { dispatchHandshake, type HandshakeHandler, MessageSockets } from './crypt-sockets.ts';
 import type { RequestHead, Resolution } from './entry.ts';
 import { Down, type MessageReader, Notice, Up } from './messages.ts';
@@ -50,6 +56,9 @@ export class EngineLink {
   }
   counters(): Float64Array {
     return this.#engine.counters();
+  }
+  drivers(): NativeDriverInfo[] {
+    return this.#engine.drivers();
   }
   /** For a thread that answers its handshakes. */
   handshakeChannel(): number {

@@ -1,5 +1,11 @@
 /** The data plane as a whole: N engines on one address. */
-import { type EngineNic, type EngineOptions, type NativeAccessLog, native } from '../native.ts';
+import {
+  type EngineNic,
+  type EngineOptions,
+  type NativeAccessLog,
+  type NativeDriverInfo,
+  native,
+} from '../native.ts';
 import { EngineLink, type HandshakeHandler } from './engine-link.ts';
 import type { RequestHandler, RequestHead } from './entry.ts';
 
@@ -117,6 +123,11 @@ export class Plane {
   /** One snapshot per engine, in the order of `counterNames`. */
   counters(): Float64Array[] {
     return this.#links.map((link) => link.counters());
+  }
+
+  /** Of the crypto framework, in all engines. */
+  drivers(): NativeDriverInfo[] {
+    return this.#links.flatMap((link) => link.drivers());
   }
 
   #onRequest(link: EngineLink, token: number, request: RequestHead): void {

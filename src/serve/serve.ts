@@ -26,6 +26,7 @@ import type { Snapshot } from '../observe/families.ts';
 import { listenError, refuseSharedPort } from '../observe/listener.ts';
 import { createLog, describeError, type Log } from '../observe/log.ts';
 import { type MetricRegistry, registerFamilies } from '../observe/registry.ts';
+import { driverInfo } from '../ocf/driver-info.ts';
 import { Plane } from '../plane/plane.ts';
 import { numericAddress, urlOf } from './address.ts';
 import { type LoadedCredentials, loadCredentials } from './credentials.ts';
@@ -392,6 +393,7 @@ class RunningServer implements Server {
         })),
       ),
       offload: this.offload,
+      drivers: [...native.ocf.reports(), ...(this.#plane?.drivers() ?? [])].map(driverInfo),
       nic: this.#nicSnapshot(),
       build: {
         version: VERSION,

@@ -5,6 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Server } from '../../src/index.ts';
 import { planeWith } from './plane.ts';
@@ -218,6 +219,22 @@ describe('a simulated card', () => {
 });
 
 describe('what an operator is told', () => {
+  it('what its drivers did is told by class of session', async () => {
+    const registry = new Registry();
+    const other = await start(site, credentials, { offload: 'accelerator:thread', workers: 1, registry });
+    try {
+      await ask(other, '/small.txt');
+      const told = async (pattern: RegExp) => Number(pattern.exec(await registry.metrics())?.[1] ?? 0);
+      const ops = /^socrypt_ocf_ops_total\{driver="thread [^"]*",class="aes-128-gcm"\} (\d+)/m;
+      await until(async () => (await told(ops)) >= 3, 'the engine to tell of its drivers');
+      expect(
+        await told(/^socrypt_ocf_ops_total\{driver="key[^"]*",class="ecdsa-p256"\} (\d+)/m),
+      ).toBeGreaterThan(0);
+    } finally {
+      await other.close(0);
+    }
+  });
+
   it('in the banner', async () => {
     const server = await new ServerProcess(
       processArgs(site, credentials, '--offload', 'accelerator:thread'),

@@ -11,6 +11,7 @@ import {
   type Snapshot,
 } from '../../src/observe/families.ts';
 import { registerFamilies } from '../../src/observe/registry.ts';
+import { driverNamed } from './driver.ts';
 import { parseExposition } from './exposition.ts';
 import { nativeNames } from './native-names.ts';
 
@@ -37,6 +38,7 @@ function snapshotOf(engines: readonly Readonly<Record<string, number>>[]): Snaps
       { serverName: 'a.example', keyType: 'ec', notAfter: new Date(1_900_000_000_000) },
     ],
     offload: { path: 'software', engine: 'ipsec-mb "x"\\\n', reason: 'r' },
+    drivers: [driverNamed('thread'), driverNamed('thread', 2), driverNamed('thread', 0)],
     nic: null,
     build: { version: '0.1.0', node: 'v20', tlsLibrary: 'libcrypto' },
     reload: { successful: false, lastSuccess: new Date(1_700_000_000_000) },
@@ -82,6 +84,19 @@ describe('metrics', () => {
       const keys = samples.map((sample) => sample.name + JSON.stringify(sample.labels));
       expect(new Set(keys).size, name).toBe(keys.length);
     }
+  });
+
+  it('tell of drivers by name and class of session, those that are gone included', async () => {
+    const parsed = await exposed(snapshotOf([{}]));
+    const driver = 'thread';
+    expect(find(parsed, 'socrypt_ocf_drivers', { driver, state: 'running' })).toBe(2);
+    expect(find(parsed, 'socrypt_ocf_drivers', { driver, state: 'quarantined' })).toBe(0);
+    expect(find(parsed, 'socrypt_ocf_ops_total', { driver, class: 'aes-128-gcm' })).toBe(12);
+    expect(find(parsed, 'socrypt_ocf_bytes_total', { driver, class: 'aes-128-cbc+hmac-sha1' })).toBe(300);
+    expect(find(parsed, 'socrypt_ocf_failed_total', { driver, class: 'aes-128-gcm' })).toBe(3);
+    expect(find(parsed, 'socrypt_ocf_ops_total', { driver, class: 'aes-128-ctr' })).toBeUndefined();
+    expect(find(parsed, 'socrypt_ocf_pending', { driver })).toBe(4);
+    expect(find(parsed, 'socrypt_ocf_events_total', { driver, event: 'wrong' })).toBe(27);
   });
 
   it('use every native counter, and only those', () => {

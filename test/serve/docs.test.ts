@@ -4,6 +4,7 @@ import { CounterLayout, EngineCounters } from '../../src/observe/engine-counters
 import { families, type Snapshot } from '../../src/observe/families.ts';
 import { optionTables } from '../../src/serve/option-help.ts';
 import { optionKeys } from '../../src/serve/options.ts';
+import { driverNamed } from '../observe/driver.ts';
 import { nativeNames } from '../observe/native-names.ts';
 
 const update = process.env.UPDATE_DOCS === '1';
@@ -36,6 +37,7 @@ function metricTable(): string {
     },
     certificates: [{ serverName: '…', keyType: '…', notAfter: new Date(0) }],
     offload: { path: 'software', engine: '…', reason: '…' },
+    drivers: [driverNamed('…')],
     nic: null,
     build: { version: '…', node: '…', tlsLibrary: '…' },
     reload: { successful: true, lastSuccess: new Date(0) },

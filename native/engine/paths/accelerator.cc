@@ -18,7 +18,7 @@ constexpr uint32_t kNeeds = ocf::Caps::OutOfPlace | ocf::Caps::Verify;
 
 }  // namespace
 
-AcceleratorPath::AcceleratorPath(ocf::Framework& framework, std::vector<uint32_t> drivers, Counters& counters, const AcceleratorOptions& options)
+AcceleratorPath::AcceleratorPath(ocf::Framework& framework, std::vector<uint32_t> drivers, Counters& counters, ocf::DriverReport& report, const AcceleratorOptions& options)
     : OffloadPath(PathKind::Accelerator),
       framework_(framework),
       drivers_(std::move(drivers)),
@@ -27,8 +27,10 @@ AcceleratorPath::AcceleratorPath(ocf::Framework& framework, std::vector<uint32_t
       pool_(counters, perBurst_, options.memory),
       counters_(counters),
       inThread_(options.inThread),
-      running_(drivers_.size()) {
+      running_(drivers_.size()),
+      report_(report) {
   counters_.set(Counter::accelerators_running, running_);
+  report_.publish(framework_.drivers());
 }
 
 AcceleratorPath::~AcceleratorPath() {
@@ -192,6 +194,7 @@ void AcceleratorPath::begin(Burst& burst, Connection& c, Direction direction, oc
 
 void AcceleratorPath::flush() noexcept {
   if (waiting() == 0) return;
+  touched_ = true;
   dispatched_ += framework_.dispatch(gathered_.data() + dispatched_, waiting());
   if (waiting() == 0) {
     gathered_.clear();
@@ -214,6 +217,7 @@ void AcceleratorPath::poll() noexcept {
 
 void AcceleratorPath::complete(ocf::Op& op) noexcept {
   Burst& burst = *static_cast<Burst*>(op.opaque);
+  touched_ = true;
   if (op.status != ocf::Status::Ok) burst.failed = true;
   if (--burst.left != 0) return;
   if (burst.owner == nullptr) pool_.release(&burst);
@@ -258,18 +262,21 @@ void AcceleratorPath::takeStarved(std::vector<uint64_t>& ids) noexcept {
 }
 
 bool AcceleratorPath::review(uint64_t now) noexcept {
-  constexpr uint64_t kReviewNs = 50'000'000;
+  constexpr uint64_t kReviewNs = kReviewMs * uint64_t{1'000'000};
   if (now - reviewedAt_ < kReviewNs) return false;
   reviewedAt_ = now;
+  touched_ = false;
   size_t running = 0;
   uint64_t ops = 0, rescued = 0, wrong = 0;
-  for (const ocf::DriverInfo& driver : framework_.drivers()) {
+  std::vector<ocf::DriverInfo> drivers = framework_.drivers();
+  for (const ocf::DriverInfo& driver : drivers) {
     if (std::find(drivers_.begin(), drivers_.end(), driver.id) == drivers_.end()) continue;
     if (driver.state == ocf::UnitState::Running) ++running;
     ops += driver.stats.ops;
     rescued += driver.stats.rescued;
     wrong += driver.stats.wrong;
   }
+  report_.publish(std::move(drivers));
   // Those of a driver that is gone stay counted.
   const auto keep = [this](Counter counter, uint64_t n) { counters_.set(counter, std::max(n, counters_.get(counter))); };
   keep(Counter::accelerator_ops, ops);

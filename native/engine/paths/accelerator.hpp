@@ -17,6 +17,7 @@
 #include "engine/connection.hpp"
 #include "engine/paths/burst.hpp"
 #include "engine/paths/path.hpp"
+#include "ocf/driver_report.hpp"
 
 namespace socrypt::engine {
 
@@ -37,7 +38,7 @@ struct AcceleratorOptions {
 class AcceleratorPath final : public OffloadPath {
  public:
   /// `drivers` are ids of the framework's.
-  AcceleratorPath(ocf::Framework& framework, std::vector<uint32_t> drivers, Counters& counters, const AcceleratorOptions& options);
+  AcceleratorPath(ocf::Framework& framework, std::vector<uint32_t> drivers, Counters& counters, ocf::DriverReport& report, const AcceleratorOptions& options);
   /// After stop().
   ~AcceleratorPath() override;
 
@@ -67,6 +68,9 @@ class AcceleratorPath final : public OffloadPath {
   /// Looks after the drivers, a few times a second: counts what they did, and says whether there are any now and were
   /// none before, or the other way round.
   [[nodiscard]] bool review(uint64_t now) noexcept;
+  /// Something was done since; it will be told of by a review, after at most so many milliseconds.
+  [[nodiscard]] bool unreviewed() const noexcept { return touched_; }
+  static constexpr int kReviewMs = 50;
   [[nodiscard]] bool anybody() const noexcept { return running_ != 0 || inThread_; }
   /// The same path for as long as no accelerator is left, and software does all of it.
   [[nodiscard]] OffloadPath& bypass() noexcept { return bypass_; }
@@ -119,6 +123,8 @@ class AcceleratorPath final : public OffloadPath {
   const bool inThread_;
   size_t running_;
   uint64_t reviewedAt_ = 0;
+  bool touched_ = false;
+  ocf::DriverReport& report_;
   Bypass bypass_{*this};
 };
 

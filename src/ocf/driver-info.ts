@@ -1,0 +1,75 @@
+/** What is told of a driver. */
+import type { NativeDriverInfo } from '../native.ts';
+import { ALGORITHMS, type ExperimentalAlgorithm } from './crypto-names.ts';
+import { algorithmName } from './driver-op.ts';
+import type { OfferName } from './js-driver.ts';
+import type { DriverId } from './params.ts';
+
+export interface OfferInfo {
+  readonly algorithm: OfferName | ExperimentalAlgorithm;
+  /** Of a cipher that is offered with one. */
+  readonly mac: OfferName | null;
+  readonly withdrawn: boolean;
+  readonly cost: {
+    readonly batchNs: number;
+    readonly opNs: number;
+    readonly byteNs: number;
+    readonly lanes: number;
+  };
+  /** What measurement since made of it, as a factor. */
+  readonly learned: number;
+  readonly ops: number;
+  readonly bytes: number;
+  readonly failed: number;
+  readonly sessions: number;
+}
+export interface DriverInfo {
+  /** 0: drivers of this name that are gone, all together. */
+  readonly id: DriverId;
+  readonly name: string;
+  readonly kind: 'hardware' | 'accelerator' | 'software';
+  /** Ops are done within the call that hands them down. */
+  readonly synchronous: boolean;
+  readonly state: 'running' | 'draining' | 'quarantined';
+  /** Bytes per op; null: any. */
+  readonly maxLength: number | null;
+  /** Ops that it holds; null: it has no queue. */
+  readonly queueDepth: number | null;
+  readonly maxSessions: number | null;
+  readonly sessions: number;
+  readonly inFlight: number;
+  readonly queued: number;
+  readonly ops: number;
+  readonly bytes: number;
+  readonly failed: number;
+  readonly refused: number;
+  readonly rescued: number;
+  readonly checks: number;
+  readonly wrong: number;
+  readonly offers: readonly OfferInfo[];
+}
+
+const STATES = ['running', 'draining', 'quarantined'] as const;
+const HARDWARE = 1;
+const ACCELERATOR = 2;
+const SYNCHRONOUS = 8;
+
+export function driverInfo(native: NativeDriverInfo): DriverInfo {
+  const { id, flags, state, maxLength, queueDepth, maxSessions, offers, ...rest } = native;
+  return {
+    ...rest,
+    id: id as DriverId,
+    kind: (flags & HARDWARE) !== 0 ? 'hardware' : (flags & ACCELERATOR) !== 0 ? 'accelerator' : 'software',
+    synchronous: (flags & SYNCHRONOUS) !== 0,
+    state: STATES[state]!,
+    maxLength: maxLength || null,
+    queueDepth: queueDepth || null,
+    maxSessions: maxSessions || null,
+    offers: offers.map(({ alg, mac, batchNs, opNs, byteNs, lanes, ...other }) => ({
+      ...other,
+      algorithm: algorithmName(alg),
+      mac: mac === ALGORITHMS.null.id ? null : algorithmName(mac),
+      cost: { batchNs, opNs, byteNs, lanes },
+    })),
+  };
+}
