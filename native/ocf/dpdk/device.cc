@@ -1,66 +1,16 @@
 #include "ocf/dpdk/device.hpp"
 
 #include <rte_bus_vdev.h>
-#include <rte_eal.h>
 #include <rte_errno.h>
-#include <rte_lcore.h>
-#include <sched.h>
 
-#include <cctype>
-#include <cstdlib>
-#include <cstring>
 #include <map>
 #include <sstream>
-#include <thread>
+
+#include "dpdk/eal.hpp"
 
 namespace socrypt::ocf::dpdk {
 
 namespace {
-
-// "0@(0,1,3)": one lcore that may run wherever this process may. rte_eal_init() pins the thread that calls it, and
-// all threads that it makes later, to the lcore's CPUs.
-std::string lcores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return "0@0";
-  std::string list;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    if (CPU_ISSET(cpu, &set)) list += (list.empty() ? "" : ",") + std::to_string(cpu);
-  return "0@(" + list + ")";
-}
-
-bool isPci(const std::string& name) noexcept { return name.find(':') != std::string::npos && std::isxdigit(static_cast<unsigned char>(name[0])) != 0; }
-
-// --in-memory would be the natural choice, and is refused together with --no-huge.
-std::vector<std::string> arguments(const std::string& device) {
-  std::vector<std::string> list{"socrypt"};
-  if (const char* own = std::getenv("SOCRYPT_DPDK_EAL"); own != nullptr && *own != '\0') {
-    std::istringstream words(own);
-    for (std::string word; words >> word;) list.push_back(word);
-    return list;
-  }
-  list.insert(list.end(), {"--no-huge", "-m", "128", "--no-shconf", "--no-telemetry", "--log-level=*:error", "--lcores", lcores()});
-  if (isPci(device)) list.insert(list.end(), {"-a", device});
-  else list.push_back("--no-pci");
-  return list;
-}
-
-// Once per process, for ever: after rte_eal_cleanup() EAL does not start again. Empty: it runs.
-const std::string& startEal(const std::string& device) {
-  static const std::string failure = [&] {
-    std::vector<std::string> words = arguments(device);
-    std::string why;
-    // In a thread of its own, whose affinity may be changed: never in one of JavaScript's.
-    std::thread([&] {
-      std::vector<char*> argv;
-      for (std::string& word : words) argv.push_back(word.data());
-      if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
-        why = std::string("DPDK's EAL did not start: ") + rte_strerror(rte_errno) + " (SOCRYPT_DPDK_EAL gives it other arguments)";
-    }).join();
-    return why;
-  }();
-  return failure;
-}
 
 struct Known {
   std::mutex mutex;
@@ -102,8 +52,8 @@ bool Device::open(const std::string& spec, std::string& why) {
   const std::string name = spec.substr(0, comma);
   const std::string args = comma == std::string::npos ? "" : spec.substr(comma + 1);
   if (name.empty()) return why = "expected the name of a DPDK crypto device, such as crypto_aesni_gcm", false;
-  if (const std::string& failure = startEal(name); !failure.empty()) return why = failure, false;
-  if (isPci(name) ? rte_cryptodev_get_dev_id(name.c_str()) < 0 : !plug(name, args, why)) {
+  if (const std::string& failure = socrypt::dpdk::startEal(name); !failure.empty()) return why = failure, false;
+  if (socrypt::dpdk::isPciAddress(name) ? rte_cryptodev_get_dev_id(name.c_str()) < 0 : !plug(name, args, why)) {
     if (why.empty()) why = name + ": DPDK finds no crypto device at this address";
     return false;
   }

@@ -1,4 +1,4 @@
-// DPDK as far as the driver needs it: EAL, which a process has once, and cryptodevs, which all threads share by queue pairs.
+// Cryptodevs, which all threads of a process share by queue pairs.
 #pragma once
 
 #include <rte_cryptodev.h>
