@@ -144,7 +144,8 @@ bool sealsRecords(const ocf::Framework& framework, uint32_t driver) {
 
 bool Engine::attachDrivers(std::string& why) {
   ocf::Status status = ocf::Status::Ok;
-  if (framework_.attach(ocf::makeSoftDriver(), &status) == 0) {
+  const uint32_t software = framework_.attach(ocf::makeSoftDriver(), &status);
+  if (software == 0) {
     why = "the software driver gave wrong answers to its known-answer tests on this machine";
     return false;
   }
@@ -160,7 +161,10 @@ bool Engine::attachDrivers(std::string& why) {
     return false;
   }
   if (drivers.empty() && !options_.accelerator.inThread) return true;
-  framework_.setPolicy(options_.accelerator.policy);
+  ocf::Policy policy = options_.accelerator.policy;
+  // Of a device that computes on this CPU as well it is the name that says who is to do it.
+  if (policy.smallMax == 0 && !drivers.empty()) policy.lastResort = software;
+  framework_.setPolicy(policy);
   accelerator_ = std::make_unique<AcceleratorPath>(framework_, std::move(drivers), counters_, report_, options_.accelerator);
   paths_.insert(paths_.begin(), accelerator_.get());
   return true;

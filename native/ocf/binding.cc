@@ -90,7 +90,8 @@ void Framework::aim(Session& session) noexcept {
   const bool allSync = std::all_of(candidates.begin(), candidates.end(), [](const auto& each) { return each.unit->sync; });
   if (!allSync || (candidates.size() > 1 && policy_.balance != Policy::Balance::LeastTime)) return;
   // The best rank; among equals the cheapest for a kilobyte.
-  const auto& best = *std::min_element(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
+  const auto& best = *std::min_element(candidates.begin(), candidates.end(), [last = policy_.lastResort](const auto& a, const auto& b) {
+    if ((a.unit->id == last) != (b.unit->id == last)) return b.unit->id == last;
     return a.rank != b.rank ? a.rank > b.rank : a.cost.predict(1, 1024) < b.cost.predict(1, 1024);
   });
   Status status;

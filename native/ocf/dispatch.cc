@@ -216,7 +216,9 @@ double Framework::scoreOf(const Candidate& candidate, const Session& session, co
   if (op.fw.tries >= kTired && unit.sync) return -1;
   constexpr double kLastResort = 1e18;
   double penalty = 0;
-  if (unit.plainSoftware()) {
+  if (policy_.lastResort != 0) {
+    if (unit.id == policy_.lastResort) penalty = kLastResort;
+  } else if (unit.plainSoftware()) {
     if (policy_.smallMax == 0 || (policy_.smallMax > 0 && op.len > static_cast<uint32_t>(policy_.smallMax))) penalty = kLastResort;
   } else if (policy_.smallMax > 0 && op.len <= static_cast<uint32_t>(policy_.smallMax)) {
     penalty = kLastResort;
@@ -246,8 +248,10 @@ void Framework::enqueue(Op& op, Unit& unit, Binding& binding, float costNs) noex
   op.fw.priv = binding.priv;
   op.fw.costNs = costNs;
   op.fw.serviceNs = 0;
-  op.fw.spot = policy_.spotEvery != 0 && !unit.sync && !isKeyKind(op.kind) && ++unit.sinceSpot % policy_.spotEvery == 0;
-  if (op.fw.guard == nullptr && !unit.sync && ((op.flags & Op::Guard) != 0 || op.fw.spot) && !isKeyKind(op.kind) && op.inPlace())
+  // What a synchronous driver does is not done twice, unless another one is the reference.
+  const bool doubtful = policy_.lastResort != 0 ? unit.id != policy_.lastResort : !unit.sync;
+  op.fw.spot = policy_.spotEvery != 0 && doubtful && !isKeyKind(op.kind) && ++unit.sinceSpot % policy_.spotEvery == 0;
+  if (op.fw.guard == nullptr && (!unit.sync || op.fw.spot) && ((op.flags & Op::Guard) != 0 || op.fw.spot) && !isKeyKind(op.kind) && op.inPlace())
     keepInput(op);
   op.fw.state = kQueued;
   op.fw.startedNs = now_;

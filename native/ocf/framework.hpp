@@ -32,6 +32,8 @@ struct Policy {
   } balance = Balance::LeastTime;
   /// Payloads of at most this length go to software; -1: what the costs say; 0: software is the last resort.
   int32_t smallMax = -1;
+  /// A driver that serves only what no other can, whatever the times say; 0: none, see smallMax.
+  uint32_t lastResort = 0;
   /// A session may be bound to several drivers at once.
   bool replicate = true;
   /// A session moves unnoticed; otherwise, as in OCF, its next op ends with Again and it has a new id.

@@ -41,7 +41,7 @@ void Framework::spotCheck(Op& op, Unit& unit) noexcept {
   Session& session = *op.ses;
   refresh(session);
   const auto reference = std::find_if(session.class_->candidates.begin(), session.class_->candidates.end(),
-                                      [](const Candidate& each) { return each.unit->sync && each.unit->state == UnitState::Running; });
+                                      [&unit](const Candidate& each) { return each.unit->sync && each.unit != &unit && each.unit->state == UnitState::Running; });
   const size_t bytes = size_t{op.len} + tagInOutput(op);
   const std::unique_ptr<uint8_t[]> memory(new (std::nothrow) uint8_t[2 * bytes + 1]);
   Status status;

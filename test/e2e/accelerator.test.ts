@@ -1,6 +1,6 @@
 /** Records sealed and opened by drivers of the crypto framework: what peers get, and what an operator is told. */
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import {
   issue,
   processArgs,
   program,
+  repository,
   run,
   ServerProcess,
   Site,
@@ -215,6 +216,32 @@ describe('a simulated card', () => {
         code: 'ERR_SOCRYPT_DRIVER',
         message: expect.stringMatching(said),
       });
+  });
+});
+
+describe.skipIf(program('curl') === null)('DPDK', () => {
+  // In a process of its own: EAL starts once per process, for ever.
+  it.for(['dpdk', 'dpdk:crypto_openssl'])('%s serves records', async (driver, { skip }) => {
+    skip(!existsSync(join(repository, 'build/native/socrypt-dpdk.so')), 'built without libdpdk-dev');
+    const args = ['--offload', `accelerator:${driver}`, '--metrics-port', '0'];
+    const server = new ServerProcess(processArgs(site, credentials, ...args));
+    try {
+      // Without DPDK's libraries, or one of its drivers; anything else is a failure.
+      await server.up().catch((error: Error) => {
+        const missing = /no DPDK plugin:.*|DPDK has no such crypto device.*/.exec(error.message);
+        skip(missing !== null, missing?.[0]);
+        throw error;
+      });
+      const url = `https://localhost:${server.port}/big.bin`;
+      const { code, stdout } = await run('curl', ['-s', '--cacert', credentials.ca, url], '');
+      expect([code, sha256(stdout)]).toEqual([0, wanted]);
+      const metrics = /metrics +(http:\S+)/.exec(server.output)![1]!;
+      const ops = /^socrypt_ocf_ops_total\{driver="dpdk:[^"]*",class="aes-128-gcm"\} (\d+)/m;
+      const done = async () => Number(ops.exec(await (await fetch(metrics)).text())?.[1] ?? 0);
+      await until(async () => (await done()) > BIG / 16_384, 'the device to have sealed the file');
+    } finally {
+      await server.stop();
+    }
   });
 });
 

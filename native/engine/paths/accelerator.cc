@@ -40,14 +40,16 @@ AcceleratorPath::~AcceleratorPath() {
 
 // ── keys ──
 
-// Whether a driver other than this CPU has the suite now.
+// Whether one of the drivers has the suite now.
 bool AcceleratorPath::offered(record::Suite suite) noexcept {
   static constexpr std::array<uint8_t, 32> kNoKey{};
   const auto facts = record::factsOf(suite);
   if (!facts.known) return false;
   const ocf::Alg alg{.id = facts.alg, .key = std::span(kNoKey).first(ocf::keyLength(facts.alg))};
-  ocf::Status status = ocf::Status::Ok;
-  return framework_.open({.chain = {&alg, 1}, .needs = kNeeds, .where = ocf::SessionParams::Where::Accelerator}, &status) != nullptr;
+  return std::any_of(drivers_.begin(), drivers_.end(), [&](uint32_t driver) {
+    ocf::Status status = ocf::Status::Ok;
+    return framework_.open({.chain = {&alg, 1}, .needs = kNeeds, .where = ocf::SessionParams::Where::Exact, .driver = driver}, &status) != nullptr;
+  });
 }
 
 WhyNot AcceleratorPath::take(Connection& c, Direction direction, const record::TrafficKeys& keys) {
