@@ -53,7 +53,9 @@ void Engine::finishClose(Connection& c) {
   if (!c.dead && c.sent() && c.notifyOnClose) {
     c.notifyOnClose = false;
     const uint8_t closeNotify[2] = {1, static_cast<uint8_t>(record::Alert::CloseNotify)};
-    if (c.tx.ready()) sendControl(c, record::ContentType::Alert, closeNotify);
+    c.more = true;
+    if (c.tx.ready() && !sendControl(c, record::ContentType::Alert, closeNotify)) return;
+    c.more = false;
   }
   if (c.dead) return;
   if (!c.sent()) {

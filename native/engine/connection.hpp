@@ -151,6 +151,7 @@ struct Connection : DeadlineNode {
   bool queued : 1 = false;           // in the ready list
   bool uncoalesced : 1 = false;      // ask for this request alone
   bool dead : 1 = false;
+  bool more : 1 = false;             // what is sent now is followed at once by more: no segment of its own
 
   bool renegotiationRefused : 1 = false;
   bool opening : 1 = false;          // rxPath has records to open, or no memory for them; `in` is what is behind them

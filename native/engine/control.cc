@@ -1,4 +1,7 @@
 // What the control plane says to an engine, and what an engine cannot decide by itself.
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <cstring>
 
 #include "engine/engine.hpp"
@@ -126,7 +129,12 @@ void Engine::onEstablish(Connection& c, MessageReader& reader) {
   const bool fits = maxFragment >= kMinFragment && maxFragment <= record::kMaxPlaintext;
   // It came with one read, so it fits into the buffer of reads.
   if (reader.bad() || !fits || tx.suite != rx.suite || leftover.size() > kReadBuffer) return destroy(c, Counter::closed_error);
+  // Tickets go out with the answer to a request that came with the client's Finished.
+  c.more = !first.empty() && !leftover.empty();
   if (!first.empty() && !transmit(c, first)) return;
+  const bool held = c.more;
+  c.more = false;
+  const uint64_t sentBefore = c.bytesOut;
   tx.streamOffset = c.bytesOut + c.out.size();
   rx.streamOffset = c.bytesIn - leftover.size();
   if (options_.recordLimit != 0) c.tx.setRecordLimit(options_.recordLimit);
@@ -142,6 +150,11 @@ void Engine::onEstablish(Connection& c, MessageReader& reader) {
   if (!leftover.empty()) {
     std::memcpy(readBuffer_.get(), leftover.data(), leftover.size());
     openRecords(c, {readBuffer_.get(), leftover.size()});
+  }
+  if (held && !c.dead && c.bytesOut == sentBefore) {
+    // There was no answer yet. Turning Nagle's algorithm off, again, sends what is held (tcp(7)).
+    const int on = 1;
+    setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
   if (!c.dead && !c.closing && c.readable) onReadable(c);
   if (!c.dead && c.closing) return;

@@ -58,7 +58,10 @@ void Engine::pump(Connection& c) {
     const record::Framing framing = c.tx.framing();
     const size_t length = wireLength(made, framing);
     const PathKind path = c.txPath->kind();
+    // The last response's end, close_notify and FIN share a segment.
+    c.more = c.closing && c.notifyOnClose;
     if (!emit(c, record::ContentType::ApplicationData, made)) return destroy(c, Counter::closed_error);
+    c.more = false;
     counters_.add(Counter::plaintext_bytes_out, path, length - slots * framing.overhead());
     counters_.add(Counter::ciphertext_bytes_out, path, length);
     checkUsage(c);
@@ -219,7 +222,7 @@ bool Engine::transmit(Connection& c, std::span<const uint8_t> bytes) {
     return true;
   }
   while (!bytes.empty()) {
-    const ssize_t n = send(c.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t n = send(c.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | (c.more ? MSG_MORE : 0));
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) {
