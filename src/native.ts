@@ -594,6 +594,31 @@ export declare class NativeSimulation {
   /** The last captured frames, at most 20000. */
   pcap(): Uint8Array;
 }
+/** A faulty wire between two interfaces, in a thread of its own; what it holds to is told in nic/lab/faulty_wire.hpp. */
+export declare class NativeLabWire {
+  /** Throws ERR_SOCRYPT_LAB_PLAN, or ERR_SOCRYPT_NIC with what was missing. */
+  constructor(
+    plan: NativePlan,
+    where: {
+      /** A path, as in /run/netns. */
+      readonly namespace: string;
+      /** The device's end, and the peer's. */
+      readonly first: string;
+      readonly second: string;
+      readonly canary: string;
+      readonly capture: boolean;
+    },
+  );
+  /** Names of the counts as in nic/lab/wire_counts.def. */
+  state(): {
+    counts: Record<string, number>;
+    finding: { readonly invariant: string; readonly what: string; readonly frame: number } | null;
+  };
+  /** The last captured frames, at most 20000. */
+  pcap(): Uint8Array;
+  /** Takes it down; what it has seen can be asked for still. Idempotent. */
+  close(): void;
+}
 export interface NativeLab {
   readonly Simulation: typeof NativeSimulation;
   readonly seams: readonly string[];
@@ -772,6 +797,7 @@ export interface NativeAddon {
   readonly RemoteNic: typeof NativeRemoteNic;
   readonly NicServer: typeof NativeNicServer;
   readonly lab: NativeLab;
+  readonly LabWire: typeof NativeLabWire;
 }
 
 export const ADDON_ERROR = 'ERR_SOCRYPT_ADDON';

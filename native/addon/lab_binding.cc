@@ -6,6 +6,7 @@
 #include <string>
 
 #include "addon/arguments.hpp"
+#include "addon/lab_plan.hpp"
 #include "addon/registry.hpp"
 #include "nic/lab/world.hpp"
 
@@ -87,6 +88,8 @@ void readDeed(Fields& fields, nic::lab::Deed& deed) {
   fields.number("amount", deed.amount);
 }
 
+}  // namespace
+
 bool readPlan(const Napi::Object& object, Plan& plan) {
   Fields fields(object);
   fields.number("seed", plan.seed);
@@ -121,8 +124,13 @@ bool readPlan(const Napi::Object& object, Plan& plan) {
     plan.rules.push_back(rule);
   });
   fields.list("deeds", [&](Fields& of) { readDeed(of, plan.deeds.emplace_back()); });
-  return fields.good();
+  if (!fields.good()) return false;
+  const std::string why = nic::lab::problemOf(plan);
+  if (!why.empty()) raise(object.Env(), "ERR_SOCRYPT_LAB_PLAN", "a plan of the laboratory: " + why);
+  return why.empty();
 }
+
+namespace {
 
 class NativeSimulation final : public Napi::ObjectWrap<NativeSimulation> {
  public:
@@ -143,11 +151,6 @@ class NativeSimulation final : public Napi::ObjectWrap<NativeSimulation> {
       return;
     }
     if (!readPlan(info[0].As<Napi::Object>(), plan)) return;
-    const std::string why = nic::lab::problemOf(plan);
-    if (!why.empty()) {
-      raise(info.Env(), "ERR_SOCRYPT_LAB_PLAN", "a plan of the laboratory: " + why);
-      return;
-    }
     world_ = std::make_unique<World>(plan);
   }
 

@@ -1,6 +1,7 @@
 /** `socrypt lab`: runs the fault laboratory. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { type RealVerdict, runReal } from '../lab/real.ts';
 import type { Scenario } from '../lab/scenario.ts';
 import { scenarios } from '../lab/scenarios/index.ts';
 import { run, runPlan, type Verdict } from '../lab/simulate.ts';
@@ -11,6 +12,7 @@ import { EXIT_FAILED, EXIT_OK, type Io } from './io.ts';
 
 export const LAB_HELP = `Usage: socrypt lab list
        socrypt lab run SCENARIO [--seed N] [--minutes M | --packets N] [OPTIONS]
+       socrypt lab run SCENARIO --stage real [--seed N] [--minutes M] [--pcap FILE]
        socrypt lab replay SCENARIO --seed N [--until PACKET] [--pcap FILE]
        socrypt lab replay FILE [--until PACKET] [--pcap FILE]
 
@@ -19,6 +21,8 @@ Breaks the network around the inline NIC in every way it can, and compares what 
   --seed N         where the seeds begin; the same seed is the same run (default: random, printed)
   --minutes M      goes on with the next seeds for M minutes
   --packets N      goes on with the next seeds until N packets were simulated
+  --stage STAGE    simulated (default), or real: the server and its kernel's TCP in one network namespace, curl and
+                   openssl in another, the faults on the wire between; needs root
   --until PACKET   stops behind that packet
   --pcap FILE      writes the last 20,000 frames
   --save FILE      writes the plan of a failing run, for \`lab replay FILE\`
@@ -34,6 +38,7 @@ const OPTIONS = {
   until: { type: 'string' },
   pcap: { type: 'string' },
   save: { type: 'string' },
+  stage: { type: 'string' },
   resync: { type: 'string' },
   device: { type: 'string' },
   json: { type: 'boolean' },
@@ -120,9 +125,58 @@ function report(verdict: Verdict, values: Values, io: Io): void {
     );
 }
 
+function realLine(verdict: RealVerdict): string {
+  const { counts } = verdict;
+  const of = (name: string, what: string) => (counts[name] ? [`${counts[name]} ${what}`] : []);
+  const facts = [
+    `${verdict.transfers} transfers`,
+    `${(verdict.bytes / 1e6).toFixed(1)} MB in ${verdict.seconds.toFixed(1)} s`,
+    `${(counts.framesOut ?? 0) + (counts.framesBack ?? 0)} frames`,
+    ...of('dropped', 'lost'),
+    ...of('duplicated', 'repeated'),
+    ...of('overtaken', 'overtaken'),
+    ...of('delayed', 'delayed'),
+    ...of('corrupted', 'corrupted'),
+    ...of('resegmented', 'cut'),
+    ...(verdict.deaths === 0 ? [] : [`${verdict.deaths} ends of the device`]),
+    `${((counts.bytesAgain ?? 0) / 1e6).toFixed(1)} MB sent again and the same`,
+  ];
+  const reason = verdict.reason === '' ? '' : `\n      ${verdict.reason}`;
+  const left = verdict.leftOut.length === 0 ? '' : `\n      not of this stage: ${verdict.leftOut.join(', ')}`;
+  return `${verdict.verdict.padEnd(5)} ${verdict.scenario} --stage real --seed ${verdict.seed}: ${facts.join(', ')}${reason}${left}\n`;
+}
+
+async function realCommand(scenario: Scenario, seed: number, values: Values, io: Io): Promise<number> {
+  for (const name of ['packets', 'until', 'save', 'device'] as const)
+    if (values[name] !== undefined)
+      throw new UsageError([`--${name} is about the simulated stage; leave it out with --stage real.`]);
+  const minutes = number(values, 'minutes') ?? 0;
+  const { resync } = choices(values);
+  const stop = new AbortController();
+  const offs = (['SIGINT', 'SIGTERM'] as const).map((name) => io.onSignal(name, () => stop.abort()));
+  try {
+    const verdict = await runReal(scenario, {
+      seed,
+      minutes,
+      ...(resync === undefined ? {} : { resync }),
+      capture: values.pcap !== undefined,
+      signal: stop.signal,
+    });
+    const { pcap, ...rest } = verdict;
+    io.out(values.json ? `${JSON.stringify(rest)}\n` : realLine(verdict));
+    if (values.pcap !== undefined && pcap !== null) writeFileSync(values.pcap, pcap);
+    return verdict.verdict === 'fail' ? EXIT_FAILED : EXIT_OK;
+  } finally {
+    for (const off of offs) off();
+  }
+}
+
 async function runCommand(name: string | undefined, values: Values, io: Io): Promise<number> {
   const scenario = named(name);
+  if (values.stage !== undefined && values.stage !== 'simulated' && values.stage !== 'real')
+    throw new UsageError([`--stage expects simulated or real, but got ${values.stage}.`]);
   const first = number(values, 'seed') ?? Math.floor(Math.random() * 2 ** 32);
+  if (values.stage === 'real') return realCommand(scenario, first, values, io);
   const minutes = number(values, 'minutes');
   const total = number(values, 'packets');
   const until = number(values, 'until');

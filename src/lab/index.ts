@@ -1,10 +1,12 @@
 /** What `import { lab } from 'socrypt/lab'` gives. */
 import { native } from '../native.ts';
+import { runReal } from './real.ts';
 import * as words from './scenario.ts';
 import { scenarios } from './scenarios/index.ts';
 import { run, runPlan } from './simulate.ts';
 
 export { Random } from './random.ts';
+export type { RealOptions, RealVerdict } from './real.ts';
 export type { Chance, Deed, FaultRule, Outcome, Scenario, ScenarioPlan, Seam, Traffic } from './scenario.ts';
 export type { RunOptions, Verdict } from './simulate.ts';
 
@@ -13,6 +15,8 @@ export const lab = {
   scenarios,
   run,
   runPlan,
+  /** Between network namespaces; the others are in virtual time. */
+  runReal,
   /** Names of devices that are broken on purpose, for `RunOptions.device`. */
   devices: native.lab.devices,
 };

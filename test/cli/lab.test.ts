@@ -114,6 +114,7 @@ describe('socrypt lab', () => {
     [['run', 'forged', '--minutes', ''], /--minutes expects a number/],
     [['run', 'forged', '--device', 'none-such'], /--device expects one of none, skipped-tag/],
     [['run', 'forged', '--resync', 'never'], /--resync expects one of order-free/],
+    [['run', 'forged', '--stage', 'puppet'], /--stage expects simulated or real, but got puppet/],
     [['run', 'forged', '--faults', 'all'], /--faults/],
     [['replay', 'forged'], /expects --seed N, or the file of a plan/],
     [['replay', inFolder('none.json')], /expects a file that --save has written.*ENOENT/],
