@@ -5,10 +5,10 @@
 /** @typedef {{ title: string, x: string, y: string, logX?: boolean, logY?: boolean, lines: readonly Line[] }} LinePlot */
 /** @typedef {{ title: string, y: string, groups: readonly string[], bars: readonly { name: string, values: readonly (number | undefined)[] }[], stacked?: boolean }} BarPlot */
 
-const WIDTH = 760;
+const WIDTH = 820;
 const HEIGHT = 400;
 const LEFT = 72;
-const RIGHT = 200;
+const RIGHT = 260;
 const TOP = 44;
 const BOTTOM = 52;
 // Okabe and Ito's palette, which colour-blind readers can tell apart.

@@ -80,6 +80,18 @@ export const figures3to6 = {
             ),
           }),
         },
+        {
+          file: 'ocf-figures-3-6-dsa.svg',
+          svg: barPlot({
+            title: 'DSA by modulus, in line',
+            y: 'operations per second',
+            groups: DSA.map((bits) => `${bits} bits`),
+            bars: /** @type {const} */ (['dsa-sign', 'dsa-verify']).map((operation) => ({
+              name: NAMES[operation].replace(/.*: DSA /, ''),
+              values: DSA.map((bits) => of(operation, bits)?.inline),
+            })),
+          }),
+        },
       ],
       findings: [
         `The remainder theorem alone is a factor of ${crt.toFixed(1)} with 1024 bits, not being blocked one of ${together.toFixed(1)} with this machine's processors.`,
