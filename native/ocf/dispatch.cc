@@ -17,19 +17,24 @@ size_t Framework::dispatch(Op* const* ops, size_t n) noexcept {
     Unit* unit = session != nullptr && session->framework_ == this && !session->closed_ ? session->direct_ : nullptr;
     if (unit != nullptr) {
       size_t end = placed;
+      uint64_t bytes = 0;
+      bool several = false;
       for (; end < n; ++end) {
         Op& op = *ops[end];
         if (op.ses != session) {
           Session* other = op.ses;
           if (other == nullptr || other->framework_ != this || other->direct_ != unit || other->closed_) break;
           session = other;
+          several = true;
         }
         if (op.flags != 0 || op.done != nullptr) break;
         op.fw.priv = session->directPriv_;
+        bytes += op.len;
       }
       if (end > placed) {
         const size_t accepted = unit->driver->submit(ops + placed, end - placed, end < n);
-        count(*unit, {ops + placed, accepted});
+        if (several || placed + accepted != end) count(*unit, {ops + placed, accepted});
+        else count(*unit, *session, accepted, bytes);
         placed += accepted;
         if (placed == end) continue;
         ++unit->stats.refused;
@@ -52,21 +57,19 @@ size_t Framework::dispatch(Op* const* ops, size_t n) noexcept {
   return placed;
 }
 
-// Ops that went straight to their driver; those of one session at once.
+// Ops that went straight to their driver.
 void Framework::count(Unit& unit, std::span<Op* const> ops) noexcept {
-  for (size_t from = 0, at = 0; from < ops.size(); from = at) {
-    const Session* session = ops[from]->ses;
-    uint64_t bytes = 0;
-    for (; at < ops.size() && ops[at]->ses == session; ++at) bytes += ops[at]->len;
-    unit.stats.ops += at - from;
-    unit.stats.bytes += bytes;
-    const Binding* binding = session->bindings_;
-    while (binding->unit != &unit) binding = binding->next;
-    Unit::Offer* offer = binding->offer;
-    if (offer == nullptr) continue;
-    offer->ops += at - from;
-    offer->bytes += bytes;
-  }
+  for (const Op* op : ops) count(unit, *op->ses, 1, op->len);
+}
+
+void Framework::count(Unit& unit, const Session& session, size_t ops, uint64_t bytes) noexcept {
+  unit.stats.ops += ops;
+  unit.stats.bytes += bytes;
+  const Binding* binding = session.bindings_;
+  while (binding->unit != &unit) binding = binding->next;
+  if (binding->offer == nullptr) return;
+  binding->offer->ops += ops;
+  binding->offer->bytes += bytes;
 }
 
 // False: it is complete, with what is wrong with its session.

@@ -174,6 +174,7 @@ class Framework {
   // dispatch.cc
   enum class Placed : uint8_t { Yes, Settled, NoRoom };
   static void count(Unit& unit, std::span<Op* const> ops) noexcept;
+  static void count(Unit& unit, const Session& session, size_t ops, uint64_t bytes) noexcept;
   [[nodiscard]] bool belongs(Op& op) noexcept;
   [[nodiscard]] Placed begin(Op& op, uint8_t role, bool mayRefuse) noexcept;
   static void append(Session& session, Op& op) noexcept;
