@@ -2,11 +2,13 @@
 /** Command line of bench:https. */
 import { parseArgs } from 'node:util';
 
-export const KNOWN_PEERS = ['nginx', 'nginx-ktls', 'h2o', 'bun', 'node', 'socrypt'];
+const ACCELERATED = ['socrypt-soft', 'socrypt-thread', 'socrypt-dpdk'];
+export const KNOWN_PEERS = ['nginx', 'nginx-ktls', 'h2o', 'bun', 'node', 'socrypt', ...ACCELERATED];
 const UNITS = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
 
 export const HELP = `usage: npm run bench:https -- [options]
-  --peers LIST        of ${KNOWN_PEERS.join(', ')} (default: all that this machine has)
+  --peers LIST        of ${KNOWN_PEERS.filter((peer) => !ACCELERATED.includes(peer)).join(', ')} (default: all that this machine has),
+                      and socrypt with its records by a driver of the crypto framework: ${ACCELERATED.join(', ')}
   --sizes LIST        file sizes over keep-alive: 1k,16k,100k,1m,10m,100m (default); '' for none
   --no-connect        leave out new connections (one request each, full handshake)
   --idle N            idle keep-alive connections to hold for the memory figure (10000; 0: leave out)

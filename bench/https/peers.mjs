@@ -222,9 +222,16 @@ function node() {
   };
 }
 
-/** @param {string} main @param {string[]} more @returns {Peer | Missing} */
-export function socrypt(main, more) {
-  const name = 'socrypt';
+/**
+ * `driver`: of the crypto framework, for `--offload accelerator:…`; null: records as they come, by software.
+ *
+ * @param {string} main
+ * @param {string[]} more
+ * @param {string | null} driver
+ * @returns {Peer | Missing}
+ */
+export function socrypt(main, more, driver = null) {
+  const name = driver === null ? 'socrypt' : `socrypt-${driver}`;
   const path = main.startsWith('/') ? main : join(repository, main);
   if (!existsSync(path)) return { name, missing: `socrypt: ${path} not found; npm run setup` };
   const { version: own } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
@@ -240,10 +247,14 @@ export function socrypt(main, more) {
       ...['--max-connections', String(Math.ceil(site.connections * 1.25) + 512)],
       // As long as the others: neither time nor number ends a connection.
       ...['--keep-alive-timeout', '10m', '--max-requests-per-connection', '1000000000'],
+      ...(driver === null ? [] : ['--offload', `accelerator:${driver}`]),
       ...more,
     ],
   };
 }
+
+/** Drivers that are peers of their own, when they are asked for. */
+const ACCELERATORS = ['soft', 'thread', 'dpdk'];
 
 /**
  * @param {import('./options.mjs').Options} options
@@ -257,8 +268,12 @@ export function findPeers(options) {
     bun(),
     node(),
     socrypt(options.socrypt, options.socryptArgs),
+    ...ACCELERATORS.map((driver) => socrypt(options.socrypt, options.socryptArgs, driver)),
   ];
-  const wanted = options.peers === null ? all : all.filter((peer) => options.peers?.includes(peer.name));
+  const wanted =
+    options.peers === null
+      ? all.slice(0, all.length - ACCELERATORS.length)
+      : all.filter((peer) => options.peers?.includes(peer.name));
   /** @type {Peer[]} */
   const peers = [];
   /** @type {Missing[]} */

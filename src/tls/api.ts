@@ -24,7 +24,8 @@ export interface Credential {
 export interface Exporter {
   /**
    * `label`: at most 249 ASCII characters; `length`: 1 to 255 times the length of the suite's hash, in bytes. Throws
-   * RangeError for others, and Error after `wipe`.
+   * RangeError for others, Error after `wipe`, and SocryptError ERR_SOCRYPT_TLS_EXPORT_UNBOUND in TLS 1.2 without the extended
+   * master secret.
    */
   export(label: string, context: Uint8Array | undefined, length: number): Uint8Array;
   /** Zeroises the secret. Whoever takes the 'established' event must call it. */

@@ -1,4 +1,5 @@
 /** The key schedule of TLS 1.2: RFC 5246 8.1, 6.3 and 7.4.9, RFC 7627 4, RFC 5705 4. */
+import { SocryptError } from '../../errors.ts';
 import type { Exporter, KeyLog } from '../api.ts';
 import { joinBytes } from '../bytes.ts';
 import { VERIFY_DATA_12 } from '../codepoints.ts';
@@ -99,8 +100,12 @@ export class MasterSecret {
     return this.#provider.equal(expected, received) ? FINISHED_VERIFIED : undefined;
   }
 
-  /** Lives on after this secret is wiped. */
-  exporter(randoms: Randoms): Exporter {
+  /**
+   * Lives on after this secret is wiped. `extended`: whether the secret is bound to its handshake. If not, RFC 7627 5.4: "the
+   * client or server MUST NOT export any key material based on the new master secret".
+   */
+  exporter(randoms: Randoms, extended: boolean): Exporter {
+    if (!extended) return UNBOUND;
     return new Tls12Exporter(new MasterSecret(this.#provider, this.#suite, this.copy()), randoms);
   }
 
@@ -149,6 +154,17 @@ class Tls12Exporter implements Exporter {
     this.#master.wipe();
   }
 }
+
+/** Of a connection whose master secret a man in the middle may share. */
+const UNBOUND: Exporter = {
+  export() {
+    throw new SocryptError(
+      'ERR_SOCRYPT_TLS_EXPORT_UNBOUND',
+      'expected the extended master secret (RFC 7627), which the peer did not agree to; without it a TLS 1.2 connection exports nothing: use TLS 1.3, or a peer that has it',
+    );
+  },
+  wipe() {},
+};
 
 /** As with the shorter hash in TLS 1.3. */
 const MAX_EXPORT = 255 * 32;

@@ -233,6 +233,13 @@ test.each([
   }
 });
 
+test('nothing is exported without the extended master secret (RFC 7627 5.4)', () => {
+  const { established } = begin({}, { ...ASK, ems: false });
+  expect(() => established.exporter.export('EXPORTER-test', undefined, 40)).toThrow(
+    expect.objectContaining({ code: 'ERR_SOCRYPT_TLS_EXPORT_UNBOUND' }),
+  );
+});
+
 describe('record_size_limit (RFC 8449)', () => {
   const limit = (bytes: number): Hello12 => ({
     edit: (list) => [...list, [28, Buffer.of(bytes >> 8, bytes & 0xff)]],

@@ -75,7 +75,7 @@ export function establish(
   const { agreed, master, presented, resumed, scheme, group } = finishing;
   const { offer } = agreed;
   const tickets = giveSession(connection, finishing);
-  const exporter = master.exporter(agreed.randoms);
+  const exporter = master.exporter(agreed.randoms, agreed.extendedMasterSecret);
   master.wipe();
   const info = {
     version: TLS12,

@@ -42,7 +42,7 @@ export class ExpectFinished extends State<ServerConfig> {
       agreed = writeFinalFlight(connection, agreed, master, this.#keys, transcript.writer.length);
       storeSession(connection, agreed, master);
     }
-    const exporter = master.exporter(randoms);
+    const exporter = master.exporter(randoms, agreed.extendedMasterSecret);
     master.wipe();
     return establish12(connection, agreed.info, exporter, verified, aligned);
   }
