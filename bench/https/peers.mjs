@@ -81,24 +81,28 @@ export function nginx(kernel) {
   if (kernel && !upperLayerProtocols().includes('tls')) {
     return { name, missing: 'nginx-ktls: this kernel offers no TLS (tcp_available_ulp); try: modprobe tls' };
   }
-  const built = execFileSync('bash', ['-c', '"$0" -V 2>&1', program], { encoding: 'utf8' });
-  const modules = ['proxy', 'fastcgi', 'uwsgi', 'scgi'].filter(
-    (kind) => !built.includes(`--without-http_${kind}_`),
-  );
   return {
     name,
     version: version(program, '-v').replace('nginx version: ', ''),
     command: (/** @type {Site} */ site) => {
       const path = join(site.directory, 'nginx.conf');
-      writeFileSync(path, nginxConfiguration(site, kernel, ['client_body', ...modules]));
+      writeFileSync(path, nginxConfiguration(site, kernel, nginxTemporaryPaths(program, site.directory)));
       return [program, '-c', path, '-e', join(site.directory, 'error.log')];
     },
   };
 }
 
-/** @param {Site} site @param {boolean} kernel @param {string[]} kinds  of temporary files that it may make */
-function nginxConfiguration(site, kernel, kinds) {
-  const temporary = kinds.map((kind) => `  ${kind}_temp_path ${site.directory}/${kind};`).join('\n');
+/** Lines for its temporary files, of every kind that it was built to make. @param {string} program @param {string} directory */
+export function nginxTemporaryPaths(program, directory) {
+  const built = execFileSync('bash', ['-c', '"$0" -V 2>&1', program], { encoding: 'utf8' });
+  const modules = ['proxy', 'fastcgi', 'uwsgi', 'scgi'].filter(
+    (kind) => !built.includes(`--without-http_${kind}_`),
+  );
+  return ['client_body', ...modules].map((kind) => `  ${kind}_temp_path ${directory}/${kind};`).join('\n');
+}
+
+/** @param {Site} site @param {boolean} kernel @param {string} temporary  lines for its temporary files */
+function nginxConfiguration(site, kernel, temporary) {
   return `${process.getuid?.() === 0 ? 'user root root;' : ''}
 daemon off;
 worker_processes 1;

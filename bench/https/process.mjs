@@ -8,9 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** @typedef {{ child: import('node:child_process').ChildProcess, pid: number, output: () => string, exited: Promise<void>, running: () => boolean }} Running */
 
 /**
- * Starts `command` pinned to one core. It dies with us (PR_SET_PDEATHSIG), whatever ends us, and may have
+ * Starts `command` pinned to one core (or a list of them, as taskset takes it). It dies with us (PR_SET_PDEATHSIG), whatever ends us, and may have
  * as many descriptors as this machine allows.
- * @param {string[]} command @param {number} cpu @param {{ cwd?: string, env?: Record<string, string> }} [more]
+ * @param {string[]} command @param {number | string} cpu @param {{ cwd?: string, env?: Record<string, string> }} [more]
  * @returns {Running}
  */
 export function startPinned(command, cpu, more = {}) {
