@@ -14,7 +14,7 @@ import { median } from '../https/report.mjs';
 import { measure } from './host/measure.mjs';
 import { whyNot } from './host/network.mjs';
 import { HELP, parseOptions } from './host/options.mjs';
-import { BASE, versions } from './host/peers.mjs';
+import { BASE, resyncsOf, versions } from './host/peers.mjs';
 
 /** @typedef {import('./host/measure.mjs').Sample} Sample */
 
@@ -118,10 +118,9 @@ try {
   /** @type {Sample[]} */
   const samples = [];
   for (let round = 0; round < options.rounds; ++round)
-    // How it seals what comes again is a matter of the peers that seal in the device.
     for (const loss of options.loss)
       for (const peer of options.peers)
-        for (const resync of peer.lent ? options.resync.slice(0, 1) : options.resync) {
+        for (const resync of resyncsOf(peer, options.resync)) {
           if (interrupted) throw new Error('interrupted');
           if (process.stderr.isTTY)
             process.stderr.write(`\r\x1b[K${round + 1}/${options.rounds} ${peer.name}`);
@@ -141,9 +140,7 @@ try {
     for (const resync of options.resync) {
       console.log(`\nloss ${loss} %, ${resync}:\n`);
       const of = samples.filter(
-        (one) =>
-          one.loss === loss &&
-          (one.resync === resync || options.peers.some((peer) => peer.lent && peer.name === one.peer)),
+        (one) => one.loss === loss && (one.resync === resync || one.sealer !== 'nic'),
       );
       console.log(table(of, options));
     }

@@ -12,7 +12,7 @@ import { cpuTimes, DEVICE } from './cpu.mjs';
 import { HOST_ADDRESS, Network } from './network.mjs';
 import { HOST_PORT, lender, METRICS_PORT, PORT } from './peers.mjs';
 
-/** @typedef {{ peer: string, loss: number, resync: string, round: number, bytes: number, seconds: number, server: number, device: number, softirq: number, perSegment: number, counts: { sealedAgain: number, sealedToResync: number } | null, wire: Record<string, number> | null }} Sample */
+/** @typedef {{ peer: string, sealer: string | null, loss: number, resync: string, round: number, bytes: number, seconds: number, server: number, device: number, softirq: number, perSegment: number, counts: { sealedAgain: number, sealedToResync: number } | null, wire: Record<string, number> | null }} Sample */
 /** @typedef {{ root: string, file: string, digest: string, bytes: number, cert: string, key: string }} Served */
 /** @typedef {{ loss: number, resync: string, round: number }} Cell */
 
@@ -96,11 +96,12 @@ async function profile(server, lender, data) {
 }
 
 /**
- * What the server counted. Throws if a path other than `path` made its records: a connection that fell back would be
- * measured for what it is not.
- * @param {Network} network @param {string} path @param {number} bytes
+ * What the server counted. Throws if another path than the peer's made its records, or files were copied that should not
+ * be: what fell back would be measured for what it is not.
+ * @param {Network} network @param {import('./peers.mjs').Peer} peer @param {number} bytes
  */
-async function counted(network, path, bytes) {
+async function counted(network, peer, bytes) {
+  const path = peer.path ?? '';
   const { out } = await client([
     ...network.inside('host'),
     ...['curl', '-sS', `http://127.0.0.1:${METRICS_PORT}/metrics`],
@@ -113,6 +114,10 @@ async function counted(network, path, bytes) {
   if (records(path) < bytes / 16384)
     throw new Error(
       `expected at least ${Math.ceil(bytes / 16384)} records by ${path}, but there were ${records(path)}, and ${records('software')} by software`,
+    );
+  if (peer.zeroCopy && of('zero_copy_bytes_total') < bytes / 2)
+    throw new Error(
+      `expected ${bytes} bytes of files that are not copied, but there were ${of('zero_copy_bytes_total')}`,
     );
   return {
     sealedAgain: of('nic_tx_tls_retransmitted_bytes_total'),
@@ -184,9 +189,9 @@ export async function measure(peer, cell, served, options, closing) {
         );
     }
     const bytes = served.bytes * options.fetches * options.connections;
-    const counts = peer.path === null ? null : await counted(network, peer.path, bytes + served.bytes);
+    const counts = peer.path === null ? null : await counted(network, peer, bytes + served.bytes);
     return {
-      ...{ peer: peer.name, ...cell },
+      ...{ peer: peer.name, sealer: peer.path, ...cell },
       bytes,
       seconds: (after.at - before.at) / 1000,
       server: after.server - before.server,

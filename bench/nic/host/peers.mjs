@@ -13,6 +13,7 @@ import { HOST_ADDRESS } from './network.mjs';
  * @property {'http' | 'https'} scheme
  * @property {boolean} lent  the ports are those of `socrypt nic up`; otherwise the server's own
  * @property {() => string | null} missing
+ * @property {boolean} [zeroCopy]  its files have to go without being copied; only order-free does without the payload
  * @property {string | null} path  the offload path that its records have to have taken; null: it counts none
  * @property {(site: Site) => string[]} command  writes its configuration; says what to run
  */
@@ -22,6 +23,13 @@ export const METRICS_PORT = 9090;
 export const BASE = 'sendfile';
 export const HOST_PORT = 'socrypt0';
 const main = join(repository, 'dist/cli/main.js');
+
+/** Those that say something about `peer`. @param {Peer} peer @param {string[]} all */
+export function resyncsOf(peer, all) {
+  // How what comes again is sealed is a matter of the peers that the device seals for.
+  if (peer.path !== 'nic') return all.slice(0, 1);
+  return peer.zeroCopy ? all.filter((one) => one === 'order-free') : all;
+}
 
 /** @param {string} program @param {string} debian */
 const needs = (program, debian) => () =>
@@ -143,6 +151,7 @@ export const peers = [
     lent: false,
     missing: here,
     path: 'nic',
+    zeroCopy: true,
     command: (site) => own(site, 'guard'),
   },
 ];
