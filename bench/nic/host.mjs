@@ -121,7 +121,7 @@ try {
     for (const loss of options.loss)
       for (const peer of options.peers)
         for (const resync of resyncsOf(peer, options.resync)) {
-          if (interrupted) throw new Error('interrupted');
+          if (interrupted) throw new Error();
           if (process.stderr.isTTY)
             process.stderr.write(`\r\x1b[K${round + 1}/${options.rounds} ${peer.name}`);
           const sample = await measure(peer, { loss, resync, round }, served, options, (how) => {
@@ -146,7 +146,8 @@ try {
     }
   if (options.json !== null) writeFileSync(options.json, `${JSON.stringify(samples, null, 1)}\n`);
 } catch (error) {
-  console.error(`bench: ${/** @type {Error} */ (error).message}`);
+  // What ended with an interruption says nothing else.
+  console.error(`bench: ${interrupted ? 'interrupted' : /** @type {Error} */ (error).message}`);
   if (error instanceof UsageError) console.error('--help tells them all');
   process.exitCode = error instanceof UsageError ? 2 : 1;
 } finally {
