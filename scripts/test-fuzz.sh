@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs every libFuzzer target of test/fuzz, and every target of test/fuzz/js, for SOCRYPT_FUZZ_SECONDS (default 20;
+# Runs every libFuzzer target of test/fuzz, and every target of test/fuzz/js, for SOCRYPT_FUZZ_SECONDS (default 12;
 # those in JavaScript: SOCRYPT_FUZZ_JS_SECONDS, default a quarter of it), starting from its corpus in
 # test/fuzz/corpus/NAME. A crash, leak, hang or sanitizer report fails; the input that did it stays in
 # build/fuzz/. What is found interesting goes to build/fuzz/corpus, not to the repository.
 #   test-fuzz.sh [NAME…]   those of test/fuzz/js are called js-NAME
 set -euo pipefail
 cd "$(dirname "$0")/.."
-seconds=${SOCRYPT_FUZZ_SECONDS:-20}
+seconds=${SOCRYPT_FUZZ_SECONDS:-12}
 js_seconds=${SOCRYPT_FUZZ_JS_SECONDS:-$(((seconds + 3) / 4))}
 passed=0 failed=0 skipped=0 runs=0 failures=() notes=() started=()
 names=("$@")

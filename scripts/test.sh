@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up, then runs every test: style and types, native programs, symbols of the addon, vitest
 # (unit and end to end), sanitizers, fuzz targets for a bounded time. Ends with one line of totals.
-#   SOCRYPT_FUZZ_SECONDS  per fuzz target (default 20)
+#   SOCRYPT_FUZZ_SECONDS  per fuzz target (default 12)
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh --test || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
