@@ -3,6 +3,11 @@
 programs_passed=0 programs_failed=0 cases_passed=0 cases_failed=0 cases_skipped=0
 skips=() failures=() started=() logs=()
 jobs=$(nproc)
+# Tests that vitest runs beside each other build in one folder; whoever sources this has it alone. Programs do not inherit
+# the lock, so that none of their children keeps it.
+mkdir -p build
+exec 8>build/native-programs.lock
+flock 8
 # Seconds per program; a hang is a failure, not an endless run.
 limit=${SOCRYPT_TEST_TIMEOUT:-300}
 
@@ -46,7 +51,7 @@ run_program() {
   started+=("$label") logs+=("$log")
   (
     status=0
-    env "$@" timeout "$limit" "$directory/test_$part" >"$log" 2>&1 || status=$?
+    env "$@" timeout "$limit" "$directory/test_$part" >"$log" 2>&1 8>&- || status=$?
     echo "$status" >"$log.status"
   ) &
 }
