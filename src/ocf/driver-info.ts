@@ -23,10 +23,14 @@ export interface OfferInfo {
   readonly failed: number;
   readonly sessions: number;
 }
-export interface DriverInfo {
+/** Its counters, and what is said of it here in other words than in native code. */
+export interface DriverInfo
+  extends Omit<
+    NativeDriverInfo,
+    'id' | 'flags' | 'state' | 'maxLength' | 'queueDepth' | 'maxSessions' | 'offers'
+  > {
   /** 0: drivers of this name that are gone, all together. */
   readonly id: DriverId;
-  readonly name: string;
   readonly kind: 'hardware' | 'accelerator' | 'software';
   /** Ops are done within the call that hands them down. */
   readonly synchronous: boolean;
@@ -36,16 +40,6 @@ export interface DriverInfo {
   /** Ops that it holds; null: it has no queue. */
   readonly queueDepth: number | null;
   readonly maxSessions: number | null;
-  readonly sessions: number;
-  readonly inFlight: number;
-  readonly queued: number;
-  readonly ops: number;
-  readonly bytes: number;
-  readonly failed: number;
-  readonly refused: number;
-  readonly rescued: number;
-  readonly checks: number;
-  readonly wrong: number;
   readonly offers: readonly OfferInfo[];
 }
 

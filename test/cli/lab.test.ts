@@ -3,9 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli/run.ts';
 import { lab } from '../../src/lab/index.ts';
+import { commandLine } from '../support/command-line.ts';
 
 // No run depends on it; a crowded machine needs longer.
 vi.setConfig({ testTimeout: 60_000 });
@@ -13,21 +12,7 @@ const folder = mkdtempSync(join(tmpdir(), 'socrypt-lab-cli-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const inFolder = (name: string) => join(folder, name);
 
-async function cli(...args: string[]) {
-  const said = { out: '', err: '' };
-  const io: Io = {
-    env: {},
-    out: (text) => {
-      said.out += text;
-    },
-    err: (text) => {
-      said.err += text;
-    },
-    columns: 80,
-    onSignal: () => () => {},
-  };
-  return { status: await run(['lab', ...args], io), ...said };
-}
+const cli = (...args: string[]) => commandLine('lab', ...args);
 
 /** Lengths of the frames of a pcap file; throws where it is none. */
 function framesOf(file: string): number[] {

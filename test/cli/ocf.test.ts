@@ -1,23 +1,8 @@
 /** `socrypt ocf`, in this process. */
 import { describe, expect, it } from 'vitest';
-import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli/run.ts';
+import { commandLine } from '../support/command-line.ts';
 
-async function cli(...args: string[]) {
-  const said = { out: '', err: '' };
-  const io: Io = {
-    env: {},
-    out: (text) => {
-      said.out += text;
-    },
-    err: (text) => {
-      said.err += text;
-    },
-    columns: 80,
-    onSignal: () => () => {},
-  };
-  return { status: await run(['ocf', ...args], io), ...said };
-}
+const cli = (...args: string[]) => commandLine('ocf', ...args);
 
 describe('socrypt ocf list', () => {
   it('names drivers, what each of their algorithms costs, and from where on an accelerator wins', async () => {

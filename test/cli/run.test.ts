@@ -1,24 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { diagnose, doctorText } from '../../src/cli/doctor.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli/run.ts';
 import { VERSION } from '../../src/serve/version.ts';
+import { commandLine } from '../support/command-line.ts';
 
-async function cli(...args: string[]) {
-  const said = { out: '', err: '' };
-  const io: Io = {
-    env: {},
-    out: (text) => {
-      said.out += text;
-    },
-    err: (text) => {
-      said.err += text;
-    },
-    columns: 80,
-    onSignal: () => () => {},
-  };
-  return { status: await run(args, io), ...said };
-}
+const cli = commandLine;
 
 describe('the command line', () => {
   it('prints its version and help', async () => {

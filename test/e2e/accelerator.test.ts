@@ -219,7 +219,7 @@ describe('a simulated card', () => {
   });
 });
 
-describe.skipIf(program('curl') === null)('DPDK', () => {
+describe.skipIf(program('curl') === null)('DPDK (skipped without curl)', () => {
   // In a process of its own: EAL starts once per process, for ever.
   it.for(['dpdk', 'dpdk:crypto_openssl'])('%s serves records', async (driver, { skip }) => {
     skip(!existsSync(join(repository, 'build/native/socrypt-dpdk.so')), 'built without libdpdk-dev');
