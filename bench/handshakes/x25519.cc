@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <memory>
 
 #include "ocf/x25519.hpp"
 #include "ocf/x25519_ladder.hpp"
@@ -14,6 +15,12 @@
 namespace {
 
 namespace x25519 = socrypt::x25519;
+
+struct Free {
+  void operator()(EVP_PKEY* p) const noexcept { EVP_PKEY_free(p); }
+  void operator()(EVP_PKEY_CTX* p) const noexcept { EVP_PKEY_CTX_free(p); }
+};
+using Key = std::unique_ptr<EVP_PKEY, Free>;
 
 double cpuMicroseconds() {
   timespec now{};
@@ -48,14 +55,11 @@ int main() {
   else std::puts("this CPU has no AVX-512 IFMA");
   measure("share and agreement", [&] { sink = x25519::keyShare(secret, peer, share, shared); });
 
-  EVP_PKEY* own = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, secret.data(), secret.size());
-  EVP_PKEY* other = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, share.data(), share.size());
-  EVP_PKEY_CTX* context = EVP_PKEY_CTX_new(own, nullptr);
+  const Key own(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, secret.data(), secret.size()));
+  const Key other(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, share.data(), share.size()));
+  const std::unique_ptr<EVP_PKEY_CTX, Free> context(EVP_PKEY_CTX_new(own.get(), nullptr));
   size_t length = shared.size();
-  if (context == nullptr || EVP_PKEY_derive_init(context) != 1 || EVP_PKEY_derive_set_peer(context, other) != 1) return 1;
-  measure("libcrypto, agreement", [&] { sink = static_cast<uint64_t>(EVP_PKEY_derive(context, shared.data(), &length)); });
-  EVP_PKEY_CTX_free(context);
-  EVP_PKEY_free(other);
-  EVP_PKEY_free(own);
+  if (!context || EVP_PKEY_derive_init(context.get()) != 1 || EVP_PKEY_derive_set_peer(context.get(), other.get()) != 1) return 1;
+  measure("libcrypto, agreement", [&] { sink = static_cast<uint64_t>(EVP_PKEY_derive(context.get(), shared.data(), &length)); });
   return 0;
 }
