@@ -185,9 +185,13 @@ bool Flow::replay(const Piece& piece, InOrder& state, uint32_t to) {
   return true;
 }
 
+// One context, as the paper's device and mlx5 have: what is retransmitted takes its place, so that a retransmission costs
+// two replays. mlx5e_ktls_handle_tx_skb() sets expected_seq behind every segment, and the next new one is not there.
 bool Flow::sealPrefixReplay(const Piece& piece) {
   if (inOrder_.record != piece.record.streamOffset() || inOrder_.position != piece.position) {
     if (!replay(piece, inOrder_, piece.position)) return false;
+    const bool back = piece.record.streamOffset() + piece.from < highest_;
+    Counters::add(back ? counters_.tx_tls_replay_back_bytes : counters_.tx_tls_replay_forward_bytes, piece.position);
     // As Linux's mlx5 does it: the prefix goes through the device in packets that are dumped behind it.
     Counters::add(counters_.tx_tls_dump_bytes, piece.position);
     Counters::add(counters_.tx_tls_dump_packets, (piece.position + options_.wireMtu - 1) / options_.wireMtu);
