@@ -48,6 +48,7 @@ bool File::read(uint64_t at, std::span<uint8_t> to) const noexcept {
 void File::pages(uint64_t at, std::span<uint8_t> to) const noexcept { std::copy_n(bytes_.begin() + static_cast<long>(at), to.size(), to.begin()); }
 
 void File::rewrite(uint64_t bytes) {
+  if (bytes_.size() < 32) return;  // all of it is canary
   for (uint64_t i = 0; i < bytes; ++i) {
     // The canaries stay, so that the search for them means something.
     const uint64_t at = random_.below(bytes_.size() / 32) * 32 + 16 + random_.below(16);

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { type RealVerdict, runReal } from '../lab/real.ts';
 import type { Scenario } from '../lab/scenario.ts';
 import { scenarios } from '../lab/scenarios/index.ts';
+import { canShrink, type Shrunk, shrink } from '../lab/shrink.ts';
 import { run, runPlan, type Verdict } from '../lab/simulate.ts';
 import { type NativePlan, native } from '../native.ts';
 import { UsageError } from '../serve/errors.ts';
@@ -14,7 +15,7 @@ export const LAB_HELP = `Usage: socrypt lab list
        socrypt lab run SCENARIO [--seed N] [--minutes M | --packets N] [OPTIONS]
        socrypt lab run SCENARIO --stage real [--seed N] [--minutes M] [--pcap FILE]
        socrypt lab replay SCENARIO --seed N [--until PACKET] [--pcap FILE]
-       socrypt lab replay FILE [--until PACKET] [--pcap FILE]
+       socrypt lab replay FILE|PLAN [--until PACKET] [--pcap FILE]
 
 Breaks the network around the inline NIC in every way it can, and compares what leaves with an oracle.
 
@@ -25,7 +26,8 @@ Breaks the network around the inline NIC in every way it can, and compares what 
                    openssl in another, the faults on the wire between; needs root
   --until PACKET   stops behind that packet
   --pcap FILE      writes the last 20,000 frames
-  --save FILE      writes the plan of a failing run, for \`lab replay FILE\`
+  --shrink SECONDS looks so long for a smaller plan that fails in the same way (default 10 for run, 0 for replay)
+  --save FILE      writes the plan of a failing run, the smallest that was found, for \`lab replay FILE\`
   --resync MODE    order-free, prefix-replay or next-record, whatever the scenario says
   --device NAME    a device that is broken on purpose; \`lab list\` names them
   --json           one object per run
@@ -38,12 +40,14 @@ const OPTIONS = {
   until: { type: 'string' },
   pcap: { type: 'string' },
   save: { type: 'string' },
+  shrink: { type: 'string' },
   stage: { type: 'string' },
   resync: { type: 'string' },
   device: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
+const SHRINK_SECONDS = 10;
 const RESYNCS = ['order-free', 'prefix-replay', 'next-record'];
 type Values = Partial<Record<Exclude<keyof typeof OPTIONS, 'json' | 'help'>, string>> & {
   json?: boolean;
@@ -58,14 +62,18 @@ function parse(args: readonly string[]): { values: Values; positionals: string[]
   }
 }
 
-function number(values: Values, name: 'seed' | 'minutes' | 'packets' | 'until'): number | undefined {
+function number(
+  values: Values,
+  name: 'seed' | 'minutes' | 'packets' | 'until' | 'shrink',
+): number | undefined {
   const given = values[name];
   if (given === undefined) return undefined;
   const value = Number(given);
-  const whole = name === 'minutes' || Number.isSafeInteger(value);
+  const fraction = name === 'minutes' || name === 'shrink';
+  const whole = fraction || Number.isSafeInteger(value);
   if (given.trim() === '' || !whole || !(value >= 0))
     throw new UsageError([
-      `--${name} expects a ${name === 'minutes' ? 'number' : 'whole number'} that is not negative, but got ${JSON.stringify(given)}.`,
+      `--${name} expects a ${fraction ? 'number' : 'whole number'} that is not negative, but got ${JSON.stringify(given)}.`,
     ]);
   return value;
 }
@@ -109,19 +117,49 @@ export function verdictLine(verdict: Verdict): string {
   return `${verdict.verdict.padEnd(5)} ${scenario} --seed ${seed}: ${facts.join(', ')}${reason}\n`;
 }
 
-function report(verdict: Verdict, values: Values, io: Io): void {
+const counted = (kept: number, of: number, what: string): string =>
+  of === 0 ? '' : `${kept} of ${of} ${what}, `;
+
+/** What is left of a plan, and how it is run again. */
+function shrunkLines({ verdict, runs, seconds, minimal }: Shrunk, from: Verdict): string {
+  const { plan, finding } = verdict;
+  const left =
+    counted(plan.rules?.length ?? 0, from.plan.rules?.length ?? 0, 'faults') +
+    counted(plan.deeds?.length ?? 0, from.plan.deeds?.length ?? 0, 'deeds') +
+    counted(plan.connections ?? 1, from.plan.connections ?? 1, 'connections') +
+    `${finding!.packet} of ${from.finding!.packet} packets`;
+  const search = minimal
+    ? `nothing smaller in ${runs} runs`
+    : `time was up after ${runs} runs, ${seconds.toFixed(1)} s`;
+  return `      smallest: ${left} (${search})\n      again: socrypt lab replay '${JSON.stringify({ scenario: verdict.scenario, plan })}'\n`;
+}
+
+async function report(
+  verdict: Verdict,
+  scenario: Pick<Scenario, 'name' | 'onBatch'>,
+  seconds: number,
+  values: Values,
+  io: Io,
+): Promise<void> {
   const { pcap, ...rest } = verdict;
-  io.out(values.json ? `${JSON.stringify(rest)}\n` : verdictLine(verdict));
+  if (!values.json) io.out(verdictLine(verdict));
   if (values.pcap !== undefined && pcap !== null) writeFileSync(values.pcap, pcap);
-  if (verdict.verdict !== 'fail') return;
-  if (values.save !== undefined)
-    writeFileSync(
-      values.save,
-      `${JSON.stringify({ scenario: verdict.scenario, plan: verdict.plan }, null, 2)}\n`,
-    );
-  if (verdict.finding !== null && !values.json)
+  const failed = verdict.verdict === 'fail';
+  if (failed && verdict.finding !== null && !values.json)
     io.out(
       `      again: socrypt lab replay ${verdict.scenario} --seed ${verdict.seed}${chosen(values)} --until ${verdict.finding.packet} --pcap ${verdict.scenario}.pcap\n`,
+    );
+  const shrunk =
+    failed && canShrink(verdict) && seconds > 0 ? await shrink(verdict, scenario, { seconds }) : null;
+  if (values.json)
+    io.out(
+      `${JSON.stringify({ ...rest, ...(shrunk && { shrunk: { ...shrunk, verdict: { ...shrunk.verdict, pcap: undefined } } }) })}\n`,
+    );
+  else if (shrunk !== null) io.out(shrunkLines(shrunk, verdict));
+  if (failed && values.save !== undefined)
+    writeFileSync(
+      values.save,
+      `${JSON.stringify({ scenario: verdict.scenario, plan: (shrunk?.verdict ?? verdict).plan }, null, 2)}\n`,
     );
 }
 
@@ -147,7 +185,7 @@ function realLine(verdict: RealVerdict): string {
 }
 
 async function realCommand(scenario: Scenario, seed: number, values: Values, io: Io): Promise<number> {
-  for (const name of ['packets', 'until', 'save', 'device'] as const)
+  for (const name of ['packets', 'until', 'save', 'shrink', 'device'] as const)
     if (values[name] !== undefined)
       throw new UsageError([`--${name} is about the simulated stage; leave it out with --stage real.`]);
   const minutes = number(values, 'minutes') ?? 0;
@@ -171,7 +209,12 @@ async function realCommand(scenario: Scenario, seed: number, values: Values, io:
   }
 }
 
-async function runCommand(name: string | undefined, values: Values, io: Io): Promise<number> {
+async function runCommand(
+  name: string | undefined,
+  shrinkSeconds: number,
+  values: Values,
+  io: Io,
+): Promise<number> {
   const scenario = named(name);
   if (values.stage !== undefined && values.stage !== 'simulated' && values.stage !== 'real')
     throw new UsageError([`--stage expects simulated or real, but got ${values.stage}.`]);
@@ -180,6 +223,7 @@ async function runCommand(name: string | undefined, values: Values, io: Io): Pro
   const minutes = number(values, 'minutes');
   const total = number(values, 'packets');
   const until = number(values, 'until');
+  const shrinking = number(values, 'shrink') ?? shrinkSeconds;
   const started = performance.now();
   let packets = 0;
   let runs = 0;
@@ -197,7 +241,7 @@ async function runCommand(name: string | undefined, values: Values, io: Io): Pro
       });
       packets += verdict.packets;
       runs += 1;
-      report(verdict, values, io);
+      await report(verdict, scenario, shrinking, values, io);
       if (verdict.verdict === 'fail') return EXIT_FAILED;
       const seconds = (performance.now() - started) / 1000;
       const more = minutes !== undefined ? seconds < minutes * 60 : total !== undefined && packets < total;
@@ -213,23 +257,25 @@ async function runCommand(name: string | undefined, values: Values, io: Io): Pro
   }
 }
 
-function savedPlan(file: string): { scenario: string; plan: NativePlan } {
+/** Of a file, or itself. */
+function savedPlan(what: string): { scenario: string; plan: NativePlan } {
+  const itself = what.startsWith('{');
   try {
-    const { scenario, plan } = JSON.parse(readFileSync(file, 'utf8'));
+    const { scenario, plan } = JSON.parse(itself ? what : readFileSync(what, 'utf8'));
     if (typeof scenario === 'string' && typeof plan === 'object' && plan !== null) return { scenario, plan };
     throw new Error('it has no "scenario" and "plan"');
   } catch (error) {
     throw new UsageError([
-      `socrypt lab replay expects a file that --save has written, but ${file} is none: ${(error as Error).message}`,
+      `socrypt lab replay expects a file that --save has written, or a plan, but ${itself ? 'this' : what} is none: ${(error as Error).message}`,
     ]);
   }
 }
 
 async function replayCommand(what: string | undefined, values: Values, io: Io): Promise<number> {
-  if (what === undefined || !what.endsWith('.json')) {
+  if (what === undefined || !(what.endsWith('.json') || what.startsWith('{'))) {
     if (values.seed === undefined)
       throw new UsageError(['socrypt lab replay expects --seed N, or the file of a plan.']);
-    return runCommand(what, values, io);
+    return runCommand(what, 0, values, io);
   }
   const { scenario: name, plan } = savedPlan(what);
   const until = number(values, 'until');
@@ -238,7 +284,7 @@ async function replayCommand(what: string | undefined, values: Values, io: Io): 
     ...(until === undefined ? {} : { until }),
     capture: values.pcap !== undefined,
   });
-  report(verdict, values, io);
+  await report(verdict, known ?? { name }, number(values, 'shrink') ?? 0, values, io);
   return verdict.verdict === 'fail' ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -259,7 +305,7 @@ export async function labCommand(args: readonly string[], io: Io): Promise<numbe
       return EXIT_OK;
     }
     case 'run':
-      return await runCommand(what, values, io);
+      return await runCommand(what, SHRINK_SECONDS, values, io);
     case 'replay':
       return await replayCommand(what, values, io);
     default:

@@ -69,7 +69,8 @@ describe('socrypt lab', () => {
     const plan = inFolder('plan.json');
     const pcap = inFolder('failing.pcap');
     const broken = ['--seed', '1', '--device', 'fails-open'];
-    const { status, out } = await cli('run', 'forged', ...broken, '--save', plan, '--pcap', pcap);
+    const files = ['--save', plan, '--pcap', pcap];
+    const { status, out } = await cli('run', 'forged', ...broken, ...files, '--shrink', '0');
     expect(status).toBe(1);
     const reason = /^ +(canary: plaintext is on the wire \(packet (\d+), .*\))$/m.exec(out)!;
     const packet = Number(reason[2]);
@@ -90,12 +91,35 @@ describe('socrypt lab', () => {
     expect(before).toMatchObject({ status: 0, out: expect.stringMatching(/^stopped forged --seed 1: /) });
   });
 
+  it('a failing run is made small, and what is left of it fails in the same way', async () => {
+    const file = inFolder('small.json');
+    const args = ['run', 'tcp-to-device', '--seed', '1', '--device', 'double-count'];
+    const { status, out } = await cli(...args, '--save', file);
+    expect(status).toBe(1);
+    const small = /smallest: 1 of 7 faults, 1 of 3 connections, (\d+) of (\d+) packets \(nothing smaller/;
+    const [, packets, before] = small.exec(out)!;
+    expect(Number(packets)).toBeLessThanOrEqual(Number(before));
+    const [, plan] = /again: socrypt lab replay '(.*)'$/m.exec(out)!;
+    expect(JSON.parse(plan!)).toEqual(JSON.parse(readFileSync(file, 'utf8')));
+    const again = await cli('replay', plan!);
+    expect(again).toMatchObject({
+      status: 1,
+      out: expect.stringMatching(new RegExp(`^ +oracle: .*\\(packet ${packets}, `, 'm')),
+    });
+    expect(again.out).not.toContain('smallest');
+    expect(await cli('replay', file)).toEqual(again);
+    const json = JSON.parse((await cli(...args, '--json')).out);
+    expect(json.shrunk).toMatchObject({ minimal: true, verdict: { plan: JSON.parse(plan!).plan } });
+  });
+
   it.each([
     [['run'], /expects a scenario/],
     [['run', 'wire-los'], /did you mean wire-loss/],
     [['run', 'forged', 'window'], /"window" is one too many/],
     [['run', 'forged', '--seed', 'seven'], /--seed expects a whole number .* but got "seven"/],
     [['run', 'forged', '--seed=-1'], /--seed expects .* not negative/],
+    [['run', 'forged', '--shrink', 'much'], /--shrink expects a number/],
+    [['replay', '{"scenario":1}'], /or a plan, but this is none: it has no "scenario"/],
     [['run', 'forged', '--minutes', ''], /--minutes expects a number/],
     [['run', 'forged', '--device', 'none-such'], /--device expects one of none, skipped-tag/],
     [['run', 'forged', '--resync', 'never'], /--resync expects one of order-free/],

@@ -63,6 +63,40 @@ describe('a broken device is found out', () => {
   });
 });
 
+describe('a failing plan is made small', () => {
+  // What is left of it, and in how many packets it fails at most.
+  it.each([
+    ['skipped-tag', 'wire-loss', [], [], 10],
+    ['double-count', 'tcp-to-device', ['stray'], [], 100],
+    ['wrong-epoch', 'key-update', [], ['key-update'], 40],
+    ['fails-open', 'forged', ['noise'], [], 7],
+    ['wire-ack', 'forged', ['drop', 'forged-ack'], [], 400],
+    ['no-guard', 'changed-file', null, ['rewrite'], 400],
+    ['never-frees', 'wire-loss', [], [], 10],
+    ['forgets-removed', 'fail-closed', ['reorder'], [], 100],
+  ] as const)('%s by %s', async (device, name, faults, deeds, most) => {
+    const failing = await lab.run(named(name), { seed: 1, device });
+    const { verdict, minimal } = await lab.shrink(failing, named(name), { seconds: 60 });
+    expect(minimal).toBe(true);
+    const { plan, finding } = verdict;
+    expect(finding!.invariant).toBe(failing.finding!.invariant);
+    expect(finding!.packet).toBeLessThanOrEqual(Math.min(most, failing.finding!.packet));
+    if (faults !== null) expect(plan.rules!.map(({ fault }) => fault).sort()).toEqual(faults);
+    expect(plan.deeds!.map(({ action }) => action)).toEqual(deeds);
+    // It is what it says, and no device that is whole fails by it.
+    expect((await lab.runPlan(plan, { name })).finding).toEqual(finding);
+    const { device: _, ...whole } = plan;
+    expect(said(await lab.runPlan(whole, { name }))).toBe(`pass ${name} --seed ${plan.seed} `);
+  });
+
+  it('stops when its time is up, with what it has', async () => {
+    const failing = await lab.run(named('forged'), { seed: 1, device: 'wire-ack' });
+    const { verdict, runs, minimal } = await lab.shrink(failing, named('forged'), { runs: 3 });
+    expect([runs, minimal]).toEqual([3, false]);
+    expect(verdict.finding!.invariant).toBe(failing.finding!.invariant);
+  });
+});
+
 describe('a run is a function of its seed', () => {
   it('twice the same', async () => {
     const runOf = async (one: number) => {
