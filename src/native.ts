@@ -185,6 +185,8 @@ export interface NativeFiles {
   openRoot(path: string): number;
   /** Another descriptor of the same open file, close-on-exec: for an owner with a life of its own. */
   duplicate(fd: number): number;
+  /** The user at the other end of a Unix socket (SO_PEERCRED). Throws a Node-like errno error. */
+  peerUser(fd: number): number;
   close(fd: number): void;
   /**
    * Opens each path below `root` with openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS) and stats it, all on

@@ -138,6 +138,10 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
     accelerator.policy.smallMax = given.Get("always").ToBoolean() ? 0 : -1;
     accelerator.policy.queueLimit = kAcceleratorQueue;
     accelerator.policy.spotEvery = static_cast<uint32_t>(number(given, "checkEvery"));
+    // What serves is asked again of those that are attached later.
+    accelerator.byName = [](const std::string& name, std::string& reason) {
+      return ocf::servesRecords(name, reason) ? ocf::makeDriverByName(name, reason) : nullptr;
+    };
     const std::string name = given.Get("driver").ToString().Utf8Value();
     std::string why;
     if (ocf::servesRecords(name, why)) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "addon/registry.hpp"
@@ -223,6 +224,18 @@ Napi::Value duplicate(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), copy);
 }
 
+// peerUser(fd): the user at the other end of a Unix socket, as the kernel noted it at connect(2).
+Napi::Value peerUser(const Napi::CallbackInfo& info) {
+  if (!expect(info, info[0].IsNumber(), "peerUser(fd: number)")) return info.Env().Undefined();
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(intAt(info, 0), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) {
+    errnoError(info.Env(), errno, "getsockopt(SO_PEERCRED)", "").ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  return Napi::Number::New(info.Env(), peer.uid);
+}
+
 void closeFd(const Napi::CallbackInfo& info) {
   // A negative number names no file; it must not reach close(2) and hide a mistake as EBADF.
   if (!expect(info, info[0].IsNumber() && intAt(info, 0) >= 0, "close(fd: number), fd >= 0")) return;
@@ -271,6 +284,7 @@ const Registration registration{[](Napi::Env env, Napi::Object exports) {
   Napi::Object files = Napi::Object::New(env);
   files.Set("openRoot", Napi::Function::New(env, openRoot, "openRoot"));
   files.Set("duplicate", Napi::Function::New(env, duplicate, "duplicate"));
+  files.Set("peerUser", Napi::Function::New(env, peerUser, "peerUser"));
   files.Set("close", Napi::Function::New(env, closeFd, "close"));
   files.Set("openBeneath", Napi::Function::New(env, openBeneath, "openBeneath"));
   files.Set("statBeneath", Napi::Function::New(env, statBeneath, "statBeneath"));

@@ -41,6 +41,10 @@ void Engine::onMessage(std::span<uint8_t> message) {
     }
     case Down::Flush:
       return cache_.flush();
+    case Down::AttachDriver:
+      return onAttachDriver(header.id, reader);
+    case Down::WithdrawDriver:
+      return onWithdrawDriver(header.id, reader);
     case Down::PauseNic:
       return pauseNic(reader.number<uint8_t>() != 0);
     case Down::SetRoot:

@@ -130,22 +130,10 @@ bool Engine::start(std::string& why) {
   return false;
 }
 
-namespace {
-
-bool sealsRecords(const ocf::Framework& framework, uint32_t driver) {
-  for (const ocf::DriverInfo& info : framework.drivers()) {
-    if (info.id != driver) continue;
-    return std::any_of(info.offers.begin(), info.offers.end(), [](const auto& offer) { return ocf::factsOf(offer.alg).family == ocf::Family::Aead; });
-  }
-  return false;
-}
-
-}  // namespace
-
 bool Engine::attachDrivers(std::string& why) {
   ocf::Status status = ocf::Status::Ok;
-  const uint32_t software = framework_.attach(ocf::makeSoftDriver(), &status);
-  if (software == 0) {
+  softwareDriver_ = framework_.attach(ocf::makeSoftDriver(), &status);
+  if (softwareDriver_ == 0) {
     why = "the software driver gave wrong answers to its known-answer tests on this machine";
     return false;
   }
@@ -154,19 +142,17 @@ bool Engine::attachDrivers(std::string& why) {
     auto driver = make(why);
     if (driver == nullptr) return false;
     const std::string name(driver->name());
-    drivers.push_back(framework_.attach(std::move(driver), &status));
-    const bool wrong = drivers.back() == 0 && status != ocf::Status::NoDriver;
-    if (!wrong && sealsRecords(framework_, drivers.back())) continue;
-    why = "the driver " + name + (wrong ? " gave wrong answers to its known-answer tests" : " has none of the algorithms of TLS records");
-    return false;
+    ocf::Framework::Examined examined = framework_.examineApart(std::move(driver), &status);
+    why = whyNotServing(name, status, examined.offers);
+    if (!why.empty()) return false;
+    drivers.push_back(framework_.attach(std::move(examined), &status));
   }
   if (drivers.empty() && !options_.accelerator.inThread) return true;
-  ocf::Policy policy = options_.accelerator.policy;
-  // Of a device that computes on this CPU as well it is the name that says who is to do it.
-  if (policy.smallMax == 0 && !drivers.empty()) policy.lastResort = software;
-  framework_.setPolicy(policy);
+  framework_.setPolicy(options_.accelerator.policy);
+  if (!drivers.empty()) preferDrivers();
   accelerator_ = std::make_unique<AcceleratorPath>(framework_, std::move(drivers), counters_, report_, options_.accelerator);
   paths_.insert(paths_.begin(), accelerator_.get());
+  admission_ = std::make_unique<DriverAdmission>(framework_, options_.accelerator.byName, [this] { doorbell_->ring(); });
   return true;
 }
 
@@ -208,6 +194,7 @@ void Engine::run() {
 
   for (auto& connection : connections_)
     if (connection) destroy(*connection, Counter::closed_drain);
+  admission_.reset();
   if (accelerator_) accelerator_->stop();
   graveyard_.clear();
   if (nic_) nic_->releaseForgotten();
@@ -264,7 +251,9 @@ void Engine::loopOnce() {
       if ((what & EPOLLOUT) != 0 && !c->dead && (!c->sent() || c->closing)) serve(*c, {});
     }
   }
+  if (admission_ && admission_->hasDone()) admitDrivers();
   if (accelerator_) harvestOffload();
+  if (!leaving_.empty() || !driverAnswers_.empty()) answerDrivers();
   coldReader_.harvest(coldDone_);
   for (const auto& done : coldDone_) {
     if (Connection* c = find(done.connection)) {

@@ -220,6 +220,11 @@ class Engine {
   bool emit(Connection& c, record::ContentType type, std::span<const record::Slot> slots);
   /// What the accelerator has done meanwhile.
   void harvestOffload();
+  void admitDrivers();
+  void answerDrivers();
+  void preferDrivers() noexcept;
+  void onAttachDriver(uint64_t token, MessageReader& reader);
+  void onWithdrawDriver(uint64_t token, MessageReader& reader);
   void onAcceleratorsChanged();
 
   // nic.cc
@@ -288,6 +293,19 @@ class Engine {
   std::array<record::Slot, kSlots> slots_{};
   SoftwarePath software_;
   std::unique_ptr<AcceleratorPath> accelerator_;
+  std::unique_ptr<DriverAdmission> admission_;  // with accelerator_
+  uint32_t softwareDriver_ = 0;
+  struct Leaving {
+    uint64_t token;
+    uint32_t driver;
+  };
+  std::vector<Leaving> leaving_;  // drivers that were withdrawn and still have something
+  struct DriverAnswer {
+    uint64_t token;
+    uint32_t driver;
+    std::string why;
+  };
+  std::deque<DriverAnswer> driverAnswers_;  // for the ring
   std::vector<uint64_t> starvedNow_;
   std::vector<OffloadPath*> paths_;  // the best first, software last
   std::unique_ptr<NicPath> nic_;

@@ -20,6 +20,7 @@ enum class Up : uint16_t {
   Request = 5,          // id = token; string method, target, path, query, fields
   Drained = 6,          // id 0: no connection is left after drain()
   Notice = 7,           // id 0; u32 Notice, u32 errno
+  DriverAnswer = 8,     // id = token; u32 driver, 0: not done, string why
 };
 
 /// What goes to the thread of the control plane that does handshakes, when that is another one.
@@ -46,8 +47,12 @@ enum class Down : uint16_t {
   Flush = 11,         // drop every cached entry
   SetRoot = 12,       // i32 fd, owned by the engine from here on
   PauseNic = 14,      // u8 1: connections leave the NIC at their next record; 0: they come back
+  AttachDriver = 15,    // id = token; string name
+  WithdrawDriver = 16,  // id = token; u32 driver, u16 algorithm, or kWholeDriver, u32 ms that its ops may take yet
   PostSend = 13,      // bytes content: handshake messages, sealed under the current key; TLS 1.3 only
 };
+
+inline constexpr uint16_t kWholeDriver = UINT16_MAX;
 
 /// Reads fields of a message; any overrun makes it bad() for good and yields zeros and empties.
 class MessageReader {

@@ -77,20 +77,86 @@ void Engine::harvestOffload() {
   if (accelerator_->review(now_)) onAcceleratorsChanged();
 }
 
-/// The last accelerator is gone, or there is one again. Connections stay where their records are in order; what is said
-/// of them changes, since it is software that does them now.
+/// Some suite has a driver now and had none before, or the other way round. Records go on in order, whoever makes them; what
+/// is said of a connection changes with who does. Those that software had to take go to the drivers.
 void Engine::onAcceleratorsChanged() {
-  OffloadPath* const from = accelerator_->anybody() ? &accelerator_->bypass() : accelerator_.get();
-  OffloadPath* const to = accelerator_->anybody() ? accelerator_.get() : &accelerator_->bypass();
+  const auto here = [this](const OffloadPath* path) { return path == accelerator_.get() || path == &accelerator_->bypass(); };
   for (auto& connection : connections_) {
-    if (!connection) continue;
-    if (connection->rxPath == from) connection->rxPath = to;
-    if (connection->txPath != from) continue;
-    counters_.sub(Counter::tls_active, from->kind());
+    if (!connection || connection->dead || connection->txPath == nullptr) continue;
+    Connection& c = *connection;
+    const bool serves = accelerator_->serves(c.tx.suite());
+    OffloadPath* const to = serves ? accelerator_.get() : &accelerator_->bypass();
+    if (here(c.rxPath)) c.rxPath = to;
+    else if (serves && c.rxPath == &software_ && accelerator_->adopt(c, Direction::Rx)) setPath(c, Direction::Rx, to);
+    if (c.txPath == &software_ && serves && accelerator_->adopt(c, Direction::Tx)) {
+      setPath(c, Direction::Tx, to);
+      counters_.add(Counter::path_moves);
+      c.txWhyNot = WhyNot::Taken;
+    }
+    if (!here(c.txPath) || c.txPath == to) continue;
+    counters_.sub(Counter::tls_active, c.txPath->kind());
     counters_.add(Counter::tls_active, to->kind());
-    connection->txPath = to;
-    connection->txWhyNot = accelerator_->anybody() ? WhyNot::Taken : WhyNot::failed;
-    if (!accelerator_->anybody()) counters_.addNotTaken(WhyNot::failed);
+    c.txPath = to;
+    c.txWhyNot = serves ? WhyNot::Taken : accelerator_->anybody() ? WhyNot::suite : WhyNot::failed;
+    if (!serves) counters_.addNotTaken(c.txWhyNot);
+  }
+}
+
+// ── drivers that come and go ──
+
+// Of a device that computes on this CPU as well it is the name that says who is to do it.
+void Engine::preferDrivers() noexcept {
+  ocf::Policy policy = framework_.policy();
+  if (policy.smallMax != 0 || policy.lastResort != 0) return;
+  policy.lastResort = softwareDriver_;
+  framework_.setPolicy(policy);
+}
+
+void Engine::onAttachDriver(uint64_t token, MessageReader& reader) {
+  const std::string name(reader.string());
+  if (reader.bad() || admission_ == nullptr) driverAnswers_.push_back({token, 0, "this engine gives no records to drivers"});
+  else admission_->begin(token, name);
+}
+
+void Engine::onWithdrawDriver(uint64_t token, MessageReader& reader) {
+  const auto driver = reader.number<uint32_t>();
+  const auto alg = reader.number<uint16_t>();
+  const uint64_t deadlineNs = reader.number<uint32_t>() * uint64_t{1'000'000};
+  ocf::Status status = ocf::Status::NoDriver;
+  if (!reader.bad() && accelerator_ != nullptr)
+    status = alg == kWholeDriver ? accelerator_->withdraw(driver, deadlineNs) : accelerator_->withdraw(driver, static_cast<ocf::AlgId>(alg));
+  if (status == ocf::Status::Pending) leaving_.push_back({token, driver});
+  else if (status == ocf::Status::Ok) driverAnswers_.push_back({token, driver, {}});
+  else driverAnswers_.push_back({token, 0, alg == kWholeDriver ? "there is no such driver" : "the driver does not offer it"});
+}
+
+void Engine::admitDrivers() {
+  for (DriverAdmission::Done& done : admission_->harvest()) {
+    uint32_t driver = 0;
+    ocf::Status status = ocf::Status::Ok;
+    if (done.why.empty()) driver = framework_.attach(std::move(done.examined), &status);
+    if (driver != 0) {
+      preferDrivers();
+      accelerator_->add(driver);
+    }
+    driverAnswers_.push_back({done.token, driver, std::move(done.why)});
+  }
+}
+
+void Engine::answerDrivers() {
+  std::erase_if(leaving_, [this](const Leaving& each) {
+    if (accelerator_->has(each.driver)) return false;
+    driverAnswers_.push_back({each.token, each.driver, {}});
+    return true;
+  });
+  while (!driverAnswers_.empty()) {
+    const DriverAnswer& answer = driverAnswers_.front();
+    const bool sent = sendUp(Up::DriverAnswer, answer.token, 4 + 4 + answer.why.size(), [&answer](MessageWriter& w) {
+      w.number(answer.driver);
+      w.string(answer.why);
+    });
+    if (!sent) return;
+    driverAnswers_.pop_front();
   }
 }
 

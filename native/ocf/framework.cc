@@ -46,7 +46,6 @@ std::unique_ptr<Unit> Framework::unitOf(std::unique_ptr<Driver> driver) {
   unit->id = lastDriverId_ + 1;
   unit->sync = (driver->caps().flags & Caps::Sync) != 0;
   unit->driver = std::move(driver);
-  unit->driver->attach(wake_.get());
   return unit;
 }
 
@@ -61,6 +60,7 @@ uint32_t Framework::attach(std::unique_ptr<Driver> driver, Status* status) {
   *status = Status::Invalid;
   if (driver == nullptr) return 0;
   auto unit = unitOf(std::move(driver));
+  unit->driver->attach(wake_.get());
   *status = Examiner(*this, clock_).admit(*unit);
   return *status == Status::Ok ? publish(std::move(unit)) : 0;
 }
@@ -68,9 +68,31 @@ uint32_t Framework::attach(std::unique_ptr<Driver> driver, Status* status) {
 uint32_t Framework::attachExamined(std::unique_ptr<Driver> driver, std::span<const DriverInfo::Offer> offers, Status* status) {
   *status = driver == nullptr ? Status::Invalid : offers.empty() ? Status::NoDriver : Status::Ok;
   if (*status != Status::Ok) return 0;
-  auto unit = unitOf(std::move(driver));
-  unit->deferred = true;
-  for (const DriverInfo::Offer& offer : offers) unit->offers.push_back({.alg = offer.alg, .mac = offer.mac, .cost = offer.cost});
+  driver->attach(wake_.get());
+  const uint32_t id = attach(Examined{std::move(driver), {offers.begin(), offers.end()}}, status);
+  find(id)->deferred = true;
+  return id;
+}
+
+// The driver's waker is this framework's from the start: it may still ring for an answer that was taken already.
+Framework::Examined Framework::examineApart(std::unique_ptr<Driver> driver, Status* status) const {
+  *status = Status::Invalid;
+  if (driver == nullptr) return {};
+  Framework apart(clock_);
+  auto unit = apart.unitOf(std::move(driver));
+  unit->driver->attach(wake_.get());
+  *status = Examiner(apart, clock_).admit(*unit);
+  if (*status != Status::Ok) return {};
+  Examined examined{std::move(unit->driver), {}};
+  for (const Unit::Offer& offer : unit->offers) examined.offers.push_back({.alg = offer.alg, .mac = offer.mac, .cost = offer.cost});
+  return examined;
+}
+
+uint32_t Framework::attach(Examined examined, Status* status) {
+  *status = examined.driver == nullptr ? Status::Invalid : Status::Ok;
+  if (*status != Status::Ok) return 0;
+  auto unit = unitOf(std::move(examined.driver));
+  for (const DriverInfo::Offer& offer : examined.offers) unit->offers.push_back({.alg = offer.alg, .mac = offer.mac, .cost = offer.cost});
   return publish(std::move(unit));
 }
 
@@ -274,6 +296,13 @@ SessionHandle Framework::open(const SessionParams& params, Status* status) noexc
   if ((only || key) && bind(*session, *of->candidates[0].unit, status) == nullptr && (only || *status == Status::BadKey)) return nullptr;
   *status = Status::Ok;
   return handle;
+}
+
+SessionHandle Framework::openLike(const Session& session, uint32_t needs, Status* status) noexcept {
+  OwnParams own;
+  paramsOf(session, own);
+  own.params.needs = needs;
+  return open(own.params, status);
 }
 
 void Framework::close(Session* session) noexcept {

@@ -97,6 +97,15 @@ class Framework {
   /// The same for a driver that cannot answer while this thread waits for it: what it offers was tested and measured by
   /// the caller. check() says Full of it.
   uint32_t attachExamined(std::unique_ptr<Driver> driver, std::span<const DriverInfo::Offer> offers, Status* status);
+  /// A driver that has given the right answers, and what it offers and costs.
+  struct Examined {
+    std::unique_ptr<Driver> driver;
+    std::vector<DriverInfo::Offer> offers;
+  };
+  /// What attach() does before it publishes, in any thread, while this framework's own goes on. No driver: it was refused.
+  [[nodiscard]] Examined examineApart(std::unique_ptr<Driver> driver, Status* status) const;
+  /// Publishes a driver that examineApart() of this framework gave.
+  uint32_t attach(Examined examined, Status* status);
   /// Takes one algorithm back; its sessions move with their next op. NoDriver: it is not offered.
   Status withdraw(uint32_t driver, AlgId alg) noexcept;
   /// Takes a driver back. What it has not started goes elsewhere at once; what it has is waited for until
@@ -111,6 +120,8 @@ class Framework {
   /// Empty when there is none, with the reason in `status`: which parameter is wrong, NoDriver, NoMemory.
   /// The keys are copied.
   [[nodiscard]] SessionHandle open(const SessionParams& params, Status* status) noexcept;
+  /// Another session with the algorithms and keys of this one, for drivers with the Caps flags `needs`.
+  [[nodiscard]] SessionHandle openLike(const Session& session, uint32_t needs, Status* status) noexcept;
 
   /// Hands ops to drivers. Accepts a prefix and returns its length; the rest was not touched. It never
   /// waits. An accepted op whose status is not Pending on return, and which has no done(), is complete

@@ -27,6 +27,14 @@ ocf::SessionHandle openSession(ocf::Framework& framework, const TrafficKeys& key
   return framework.open({.chain = {&alg, 1}, .needs = needs}, status);
 }
 
+ocf::Status moveSession(ocf::Framework& framework, ocf::SessionHandle& session, uint32_t needs) {
+  if (session == nullptr) return ocf::Status::Closed;
+  ocf::Status status = ocf::Status::Ok;
+  ocf::SessionHandle other = framework.openLike(*session.get(), needs, &status);
+  if (other != nullptr) session = std::move(other);
+  return status;
+}
+
 // The iv with zeros where TLS 1.2 AES-GCM has its explicit nonce.
 std::array<uint8_t, 12> staticIv(const TrafficKeys& keys) noexcept {
   std::array<uint8_t, 12> iv{};
@@ -105,6 +113,8 @@ ocf::Status RecordWriter::install(const TrafficKeys& keys, uint32_t needs) {
   streamOffset_ = keys.streamOffset;
   return ocf::Status::Ok;
 }
+
+ocf::Status RecordWriter::move(uint32_t needs) { return moveSession(*framework_, session_, needs); }
 
 uint64_t RecordWriter::recordsLeft() const noexcept {
   uint64_t limit = recordLimit_;
@@ -225,6 +235,8 @@ ocf::Status RecordReader::install(const TrafficKeys& keys, uint32_t needs) {
   streamOffset_ = keys.streamOffset;
   return ocf::Status::Ok;
 }
+
+ocf::Status RecordReader::move(uint32_t needs) { return moveSession(*framework_, session_, needs); }
 
 RecordReader::Result RecordReader::fail(Alert alert) noexcept {
   failed_ = true;

@@ -118,6 +118,8 @@ class RecordWriter {
   [[nodiscard]] uint32_t epoch() const noexcept { return epoch_; }
   /// TCP stream position of the next record.
   [[nodiscard]] uint64_t streamOffset() const noexcept { return streamOffset_; }
+  /// The keys move to drivers with the Caps flags `needs`; nothing changes when there is none.
+  [[nodiscard]] ocf::Status move(uint32_t needs);
   [[nodiscard]] Suite suite() const noexcept { return suite_; }
   [[nodiscard]] Framing framing() const noexcept { return facts_.framing; }
   /// No KeyUpdate: a key lasts as long as its connection.
@@ -163,6 +165,8 @@ class RecordReader {
   ~RecordReader();
 
   [[nodiscard]] ocf::Status install(const TrafficKeys& keys, uint32_t needs = ocf::Caps::Sync);
+  /// As RecordWriter's.
+  [[nodiscard]] ocf::Status move(uint32_t needs);
   [[nodiscard]] bool ready() const noexcept { return session_ != nullptr; }
   [[nodiscard]] ocf::Session* session() const noexcept { return session_.get(); }
 

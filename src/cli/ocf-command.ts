@@ -1,25 +1,36 @@
-/** `socrypt ocf`: which drivers there are, what they cost, and what they do in a second. */
+/** `socrypt ocf`: which drivers there are, what they cost, what they do in a second; drivers of a server come and go. */
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SocryptError } from '../errors.ts';
 import { native } from '../native.ts';
+import { askOperator } from '../observe/operator-socket.ts';
 import { ALGORITHM_IDS, ALGORITHMS, type Algorithm, KEY_ALGORITHMS } from '../ocf/crypto-names.ts';
 import type { DriverInfo } from '../ocf/driver-info.ts';
 import { driverHelp } from '../ocf/driver-names.ts';
 import { ocf } from '../ocf/ocf.ts';
+import type { ServedDriver } from '../serve/drivers.ts';
 import { UsageError } from '../serve/errors.ts';
 import { EXIT_OK, type Io } from './io.ts';
 
 export const OCF_HELP = `Usage: socrypt ocf list [OPTIONS]
        socrypt ocf bench [OPTIONS]
+       socrypt ocf attach DRIVER --server PATH
+       socrypt ocf withdraw DRIVER [--algorithm NAME] --server PATH
 
 list    drivers, what they can do, what it costs (C1 per burst + C2 per op + C3 per byte, measured now), and from which size
         on an accelerator is predicted to beat software
 bench   throughput by size and driver, key operations by the second
+attach, withdraw
+        a running server (\`socrypt serve --offload accelerator --control PATH\`) gives records to one driver more, or takes
+        one back, by its name or its number in \`socrypt ocf list --server PATH\`; open connections notice nothing
 
   --driver NAME      one of those below; may be given more than once
                      (list: besides those that are always there; bench: default soft, thread, key)
+  --server PATH      list: the drivers of that server, and what they did; default: SOCRYPT_CONTROL of the environment, but
+                     for list
   --json             for programs
   --algorithm NAME   bench: may be given more than once (default: all that a driver has)
+                     withdraw: take this one back, and leave the driver the others
   --sizes LIST       bench: bytes (default: 64,256,1024,4096,16384)
   --burst N          bench: ops at once, 1 to 256 (default: 32)
   --ms N             bench: per size (default: 100)
@@ -37,7 +48,9 @@ const round = (value: number): string => Math.round(value).toLocaleString('en-US
 const nanoseconds = (value: number): string =>
   value >= 1000 ? `${(value / 1000).toFixed(1)} us` : `${value.toFixed(value < 10 ? 1 : 0)} ns`;
 
-interface Options {
+export interface Options {
+  readonly server: string | null;
+  readonly positionals: readonly string[];
   readonly drivers: readonly string[];
   readonly json: boolean;
   readonly algorithms: readonly string[];
@@ -46,14 +59,17 @@ interface Options {
   readonly ms: number;
 }
 
-function optionsOf(args: readonly string[]): Options {
+function optionsOf(args: readonly string[], positionalsExpected = 0): Options {
   const text = { type: 'string' } as const;
   const many = { ...text, multiple: true } as const;
   let values: { [name: string]: unknown };
+  let positionals: string[];
   try {
-    ({ values } = parseArgs({
+    ({ values, positionals } = parseArgs({
       args: [...args],
+      allowPositionals: positionalsExpected > 0,
       options: {
+        server: text,
         driver: many,
         json: { type: 'boolean' },
         algorithm: many,
@@ -92,7 +108,13 @@ function optionsOf(args: readonly string[]): Options {
       problems.push(`--algorithm expects one of ${known}, but got ${JSON.stringify(name)}.`);
     }
   }
+  if (positionals.length !== positionalsExpected)
+    problems.push(
+      `Expected one driver, such as thread, but got ${positionals.length === 0 ? 'none' : positionals.join(' ')}.`,
+    );
   const options = {
+    server: typeof values.server === 'string' ? values.server : null,
+    positionals,
     drivers: driver,
     json: values.json === true,
     algorithms: algorithm,
@@ -136,7 +158,78 @@ function crossovers(drivers: readonly DriverInfo[]): Crossover[] {
   return all;
 }
 
-async function list({ drivers: names, json }: Options, io: Io): Promise<number> {
+/** What it is, and a line for each of its algorithms. */
+function describe(driver: Omit<DriverInfo, 'id'>): string {
+  const facts = [
+    driver.kind,
+    driver.synchronous ? 'at once' : 'asynchronous',
+    ...(driver.queueDepth === null ? [] : [`queue of ${round(driver.queueDepth)}`]),
+    ...(driver.maxLength === null ? [] : [`at most ${round(driver.maxLength)} bytes`]),
+    ...(driver.maxSessions === null ? [] : [`at most ${round(driver.maxSessions)} sessions`]),
+    ...(driver.state === 'running' ? [] : [driver.state]),
+  ];
+  const offers = driver.offers.map((offer) => {
+    const { batchNs, opNs, byteNs, lanes } = offer.cost;
+    const cost = [`${nanoseconds(batchNs)} per burst`, `${nanoseconds(opNs)} per op`];
+    if (!(offer.algorithm in KEY_ALGORITHMS)) cost.push(`${byteNs.toFixed(3)} ns per byte`);
+    const shared = lanes > 1 ? `, ${lanes} at a time` : '';
+    return `  ${nameOf(offer).padEnd(28)}${cost.join(' + ')}${shared}${offer.withdrawn ? ', withdrawn' : ''}\n`;
+  });
+  return `${facts.join(', ')}\n${offers.join('')}`;
+}
+
+async function listServed(server: string, json: boolean, io: Io): Promise<number> {
+  const drivers = (await askOperator(server, { ask: 'drivers' })) as ServedDriver[];
+  if (json) {
+    io.out(`${JSON.stringify({ drivers }, null, 2)}\n`);
+    return EXIT_OK;
+  }
+  for (const driver of drivers) {
+    const { id, name, engines, ops, bytes, sessions, rescued, wrong } = driver;
+    const who = id === null ? 'of the engines themselves' : `driver ${id}`;
+    io.out(
+      `${name} (${who}, in ${engines} engine${engines === 1 ? '' : 's'}): ${describe(driver)}` +
+        `  did ${round(ops)} ops, ${round(bytes)} bytes; ${round(sessions)} sessions; ${round(rescued)} ops done elsewhere, ${round(wrong)} answers wrong\n`,
+    );
+  }
+  return EXIT_OK;
+}
+
+async function change(ask: 'attach' | 'withdraw', args: readonly string[], io: Io): Promise<number> {
+  const { positionals, algorithms, server: given, drivers } = optionsOf(args, 1);
+  const server = given ?? io.env.SOCRYPT_CONTROL ?? null;
+  const driver = positionals[0]!;
+  const problems: string[] = [];
+  if (server === null)
+    problems.push(
+      `\`socrypt ocf ${ask}\` expects --server PATH, the control socket of a server (\`socrypt serve --control PATH\`).`,
+    );
+  if (algorithms.length > (ask === 'withdraw' ? 1 : 0))
+    problems.push(
+      ask === 'withdraw'
+        ? '`socrypt ocf withdraw` expects one --algorithm; withdraw one after the other.'
+        : '`socrypt ocf attach` expects no --algorithm: a driver is attached with all that it has.',
+    );
+  if (drivers.length > 0)
+    problems.push(
+      `\`socrypt ocf ${ask}\` expects the driver without --driver: socrypt ocf ${ask} ${driver}.`,
+    );
+  if (problems.length > 0) throw new UsageError(problems);
+  const [algorithm] = algorithms;
+  // A file is this process's to find, wherever the server runs.
+  const answer = await askOperator(server!, { ask, driver: absoluteModel(driver), algorithm });
+  if (ask === 'attach') io.out(`${driver} is attached as driver ${String(answer)}\n`);
+  else if (algorithm === undefined) io.out(`${driver} is withdrawn\n`);
+  else io.out(`${algorithm} of ${driver} is withdrawn\n`);
+  return EXIT_OK;
+}
+
+const MODEL = 'model:';
+const absoluteModel = (driver: string): string =>
+  driver.startsWith(MODEL) ? `${MODEL}${resolve(driver.slice(MODEL.length))}` : driver;
+
+async function list({ drivers: names, json, server }: Options, io: Io): Promise<number> {
+  if (server !== null) return await listServed(server, json, io);
   for (const name of names) await ocf.attach(name);
   const drivers = ocf.drivers();
   const crossing = crossovers(drivers);
@@ -144,26 +237,7 @@ async function list({ drivers: names, json }: Options, io: Io): Promise<number> 
     io.out(`${JSON.stringify({ drivers, crossovers: crossing }, null, 2)}\n`);
     return EXIT_OK;
   }
-  for (const driver of drivers) {
-    const facts = [
-      driver.kind,
-      driver.synchronous ? 'at once' : 'asynchronous',
-      ...(driver.queueDepth === null ? [] : [`queue of ${round(driver.queueDepth)}`]),
-      ...(driver.maxLength === null ? [] : [`at most ${round(driver.maxLength)} bytes`]),
-      ...(driver.maxSessions === null ? [] : [`at most ${round(driver.maxSessions)} sessions`]),
-      ...(driver.state === 'running' ? [] : [driver.state]),
-    ];
-    io.out(`${driver.name}: ${facts.join(', ')}\n`);
-    for (const offer of driver.offers) {
-      const { batchNs, opNs, byteNs, lanes } = offer.cost;
-      const cost = [`${nanoseconds(batchNs)} per burst`, `${nanoseconds(opNs)} per op`];
-      if (!(offer.algorithm in KEY_ALGORITHMS)) cost.push(`${byteNs.toFixed(3)} ns per byte`);
-      const shared = lanes > 1 ? `, ${lanes} at a time` : '';
-      io.out(
-        `  ${nameOf(offer).padEnd(28)}${cost.join(' + ')}${shared}${offer.withdrawn ? ', withdrawn' : ''}\n`,
-      );
-    }
-  }
+  for (const driver of drivers) io.out(`${driver.name}: ${describe(driver)}`);
   for (const { accelerator, software, algorithm, burst, bytes } of crossing) {
     const which = burst === 1 ? 'alone' : `in bursts of ${burst}`;
     const from = bytes === null ? 'never' : `from ${round(bytes)} bytes on`;
@@ -239,9 +313,10 @@ export async function ocfCommand(args: readonly string[], io: Io): Promise<numbe
   const [what, ...rest] = args;
   if (what === 'list') return await list(optionsOf(rest), io);
   if (what === 'bench') return await bench(optionsOf(rest), io);
+  if (what === 'attach' || what === 'withdraw') return await change(what, rest, io);
   throw new UsageError([
     what === undefined
-      ? '`socrypt ocf` expects list or bench. `socrypt ocf --help` says what they do.'
-      : `\`socrypt ocf\` expects list or bench, but got ${JSON.stringify(what)}.`,
+      ? '`socrypt ocf` expects list, bench, attach or withdraw. `socrypt ocf --help` says what they do.'
+      : `\`socrypt ocf\` expects list, bench, attach or withdraw, but got ${JSON.stringify(what)}.`,
   ]);
 }

@@ -9,7 +9,8 @@ const HELP = `Usage: socrypt COMMAND [OPTIONS]
 
   socrypt serve [ROOT]    serves a directory over HTTPS; \`socrypt serve --help\` lists the options
   socrypt cryptod         lends accelerators to other processes; \`socrypt cryptod --help\` lists the options
-  socrypt ocf list        crypto drivers, what they can do and cost; \`socrypt ocf bench\` measures them
+  socrypt ocf list        crypto drivers, what they can do and cost; \`socrypt ocf bench\` measures them; attach and withdraw
+                          change those of a running server
   socrypt nic COMMAND     an inline NIC of its own process: up, down, status, flows, trace; \`socrypt nic --help\`
   socrypt doctor          says what this machine can do for it, and why not more; --json for programs
   socrypt lab             breaks the network around the inline NIC and checks what leaves; \`socrypt lab --help\`

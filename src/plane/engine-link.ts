@@ -1,4 +1,6 @@
 /** One engine as the control plane's main thread sees it. */
+
+import { SocryptError } from '../errors.ts';
 import {
   type EngineOptions,
   type NativeAccessLog,
@@ -8,7 +10,7 @@ import {
 } from '../native.ts';
 import { dispatchHandshake, type HandshakeHandler, MessageSockets } from './crypt-sockets.ts';
 import type { RequestHead, Resolution } from './entry.ts';
-import { Down, type MessageReader, Notice, Up } from './messages.ts';
+import { Down, type MessageReader, Notice, Up, WHOLE_DRIVER } from './messages.ts';
 import { Messenger } from './messenger.ts';
 
 export type { CryptSockets, HandshakeHandler } from './crypt-sockets.ts';
@@ -26,6 +28,9 @@ export class EngineLink {
   readonly #hooks: EngineLinkHooks;
   readonly #messenger: Messenger;
   readonly #sockets: MessageSockets;
+  /** Changes of drivers that are not answered yet. */
+  readonly #changes = new Map<number, { done(driver: number): void; failed(error: Error): void }>();
+  #lastChange = 0;
 
   constructor(
     options: Omit<EngineOptions, 'separateHandshakes'>,
@@ -53,12 +58,40 @@ export class EngineLink {
     // Descriptors in messages that wait here become the engine's, which closes them.
     this.#messenger.stop();
     this.#engine.stop();
+    for (const { failed } of this.#changes.values())
+      failed(new SocryptError('ERR_SOCRYPT_CLOSED', 'The engine ended before it had changed its drivers.'));
+    this.#changes.clear();
   }
   counters(): Float64Array {
     return this.#engine.counters();
   }
   drivers(): NativeDriverInfo[] {
     return this.#engine.drivers();
+  }
+  /** Resolves to its number in this engine, once it has given its known answers. */
+  attachDriver(name: string): Promise<number> {
+    return this.#change((token) => this.#messenger.begin(Down.AttachDriver, token).string(name));
+  }
+  /** Resolves when it is gone: what it has begun may end until then. `algorithm`: of it that alone, at once. */
+  withdrawDriver(driver: number, algorithm: number | null, deadlineMs: number): Promise<unknown> {
+    return this.#change((token) => {
+      const writer = this.#messenger.begin(Down.WithdrawDriver, token);
+      writer.u32(driver);
+      writer.u16(algorithm ?? WHOLE_DRIVER);
+      writer.u32(deadlineMs);
+    });
+  }
+  #change(write: (token: number) => void): Promise<number> {
+    return new Promise((done, failed) => {
+      if (this.#messenger.stopped) {
+        failed(new SocryptError('ERR_SOCRYPT_CLOSED', 'Expected a running engine, but it has ended.'));
+        return;
+      }
+      const token = ++this.#lastChange;
+      this.#changes.set(token, { done, failed });
+      write(token);
+      this.#messenger.end();
+    });
   }
   /** For a thread that answers its handshakes. */
   handshakeChannel(): number {
@@ -112,6 +145,15 @@ export class EngineLink {
       case Up.Drained:
         this.#hooks.drained(this);
         break;
+      case Up.DriverAnswer: {
+        const change = this.#changes.get(reader.id);
+        this.#changes.delete(reader.id);
+        const driver = reader.u32();
+        const why = reader.text();
+        if (driver !== 0) change?.done(driver);
+        else change?.failed(new SocryptError('ERR_SOCRYPT_DRIVER', why));
+        break;
+      }
       case Up.Notice: {
         const what = reader.u32();
         if (what === Notice.AcceptFailed)

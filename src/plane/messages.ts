@@ -12,6 +12,7 @@ export const Up = {
   Request: 5,
   Drained: 6,
   Notice: 7,
+  DriverAnswer: 8,
 } as const;
 
 export const Down = {
@@ -29,6 +30,8 @@ export const Down = {
   SetRoot: 12,
   PostSend: 13,
   PauseNic: 14,
+  AttachDriver: 15,
+  WithdrawDriver: 16,
 } as const;
 export type Down = (typeof Down)[keyof typeof Down];
 
@@ -39,6 +42,9 @@ export const Notice = {
   DeviceLost: 4,
   DeviceBack: 5,
 } as const;
+
+/** In place of an algorithm. */
+export const WHOLE_DRIVER = 0xffff;
 
 const HEADER = 16;
 const CODINGS = { identity: 0, gzip: 1, br: 2, zstd: 3 } as const;
@@ -92,6 +98,10 @@ export class MessageReader {
     const length = this.u32();
     this.#at += length;
     return this.#batch.subarray(this.#at - length, this.#at);
+  }
+  text(): string {
+    const run = this.bytes();
+    return Buffer.from(run.buffer, run.byteOffset, run.byteLength).toString('utf8');
   }
   /** Octets as they came from the peer, one per code unit. */
   latin1(): string {

@@ -125,9 +125,39 @@ export class Plane {
     return this.#links.map((link) => link.counters());
   }
 
-  /** Of the crypto framework, in all engines. */
-  drivers(): NativeDriverInfo[] {
-    return this.#links.flatMap((link) => link.drivers());
+  /** Of the crypto framework, engine by engine; the first of each is its own software. */
+  drivers(): NativeDriverInfo[][] {
+    return this.#links.map((link) => link.drivers());
+  }
+  /** In every engine, or in none. Resolves to its number in each. */
+  async attachDriver(name: string): Promise<number[]> {
+    const links = this.#links;
+    const results = await Promise.allSettled(links.map((link) => link.attachDriver(name)));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed === undefined)
+      return results.map((result) => (result as PromiseFulfilledResult<number>).value);
+    await Promise.allSettled(
+      results.map((result, i) =>
+        result.status === 'fulfilled' ? links[i]!.withdrawDriver(result.value, null, 0) : undefined,
+      ),
+    );
+    throw failed.reason;
+  }
+  /**
+   * `numbers`: what attachDriver() gave. Engines that have it no more are content; rejects when none had what is to be
+   * withdrawn.
+   */
+  async withdrawDriver(
+    numbers: readonly number[],
+    algorithm: number | null,
+    deadlineMs: number,
+  ): Promise<void> {
+    const results = await Promise.allSettled(
+      this.#links.map((link, i) => link.withdrawDriver(numbers[i]!, algorithm, deadlineMs)),
+    );
+    if (results.some(({ status }) => status === 'fulfilled')) return;
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   #onRequest(link: EngineLink, token: number, request: RequestHead): void {

@@ -30,6 +30,13 @@ export function acceleratorOf(settings: OffloadSettings): AcceleratorOptions | n
   };
 }
 
+function engineOf(drivers: readonly string[], always: boolean): string {
+  const help = always
+    ? `when ${drivers.length > 1 ? 'they are' : 'it is'} full or gone`
+    : 'whenever that is predicted to be faster';
+  return `${drivers.join(' and ')}, ${native.crypto.softDriverName()} ${help}`;
+}
+
 // What the machine could do is said by `doctor`; to advise it here would not change the path.
 const NO_KERNEL = { path: 'kernel', why: 'this version hands the kernel no keys' } as const;
 const NO_NIC = { path: 'nic', why: 'no inline-crypto NIC is attached' } as const;
@@ -41,11 +48,9 @@ export function chooseOffload(settings: OffloadSettings): OffloadReport {
   }
   const accelerator = acceleratorOf(settings);
   if (accelerator !== null) {
-    const { driver, always } = accelerator;
-    const help = always ? 'when it is full or gone' : 'whenever that is predicted to be faster';
     return {
       path: 'accelerator',
-      engine: `${driver}, ${engine} ${help}`,
+      engine: engineOf([accelerator.driver], accelerator.always),
       reason: 'asked for by the option offload',
       others: [NO_KERNEL, NO_NIC],
     };
@@ -59,17 +64,28 @@ export function chooseOffload(settings: OffloadSettings): OffloadReport {
   };
 }
 
-/** The report as it is now: of `engines` engines, `running` drivers are left. */
-export function offloadNow(report: OffloadReport, running: number, engines: number): OffloadReport {
-  if (report.path !== 'accelerator' || engines === 0 || running > 0) return report;
-  if (report.engine.startsWith('soft')) return report;
+/** The report as it is now; null: of this server's records none are for drivers. */
+export function offloadNow(
+  report: OffloadReport,
+  running: number,
+  now: { readonly drivers: readonly string[]; readonly always: boolean } | null,
+): OffloadReport {
+  if (report.path !== 'accelerator' || now === null) return report;
+  const { drivers, always } = now;
+  if (running > 0) return { ...report, engine: engineOf(drivers, always) };
+  const withdrawn = drivers.length === 0;
   return {
     path: 'software',
     engine: native.crypto.softDriverName(),
-    reason: 'the accelerator is gone, and its sessions have moved',
+    reason: withdrawn
+      ? 'every driver was withdrawn, and their sessions have moved'
+      : 'the accelerator is gone, and its sessions have moved',
     others: [
       ...report.others,
-      { path: 'accelerator', why: `no driver is left of ${report.engine.split(',')[0]}` },
+      {
+        path: 'accelerator',
+        why: withdrawn ? 'no driver is attached' : `no driver is left of ${drivers.join(', ')}`,
+      },
     ],
   };
 }

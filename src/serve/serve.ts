@@ -25,12 +25,15 @@ import { CounterLayout, EngineCounters } from '../observe/engine-counters.ts';
 import type { Snapshot } from '../observe/families.ts';
 import { listenError, refuseSharedPort } from '../observe/listener.ts';
 import { createLog, describeError, type Log } from '../observe/log.ts';
+import { OperatorSocket } from '../observe/operator-socket.ts';
 import { type MetricRegistry, registerFamilies } from '../observe/registry.ts';
 import { driverInfo } from '../ocf/driver-info.ts';
 import { Plane } from '../plane/plane.ts';
 import { numericAddress, urlOf } from './address.ts';
+import { answerOperator } from './control.ts';
 import { type LoadedCredentials, loadCredentials } from './credentials.ts';
 import { CurrentHandler } from './current-handler.ts';
+import { type ServedDriver, ServerDrivers, type WithdrawOptions } from './drivers.ts';
 import { errnoName, UsageError } from './errors.ts';
 import { openFileLimit, shareFileLimit } from './file-limit.ts';
 import { missingPages } from './named-pages.ts';
@@ -136,6 +139,8 @@ class RunningServer implements Server {
   #plane: Plane | undefined;
   #redirect: RedirectListener | undefined;
   #admin: AdminListener | undefined;
+  #control: OperatorSocket | undefined;
+  readonly #drivers: ServerDrivers;
   #unregister: (() => void) | undefined;
   #watch: NodeJS.Timeout | undefined;
   #reload = { successful: true, lastSuccess: new Date() };
@@ -151,12 +156,23 @@ class RunningServer implements Server {
     this.#log = log;
     this.credentials = loadCredentials(settings);
     this.#offload = chooseOffload(settings);
+    this.#drivers = new ServerDrivers(() => this.#plane, acceleratorOf(settings), log);
   }
 
   get offload(): OffloadReport {
     const engines = this.#plane?.counters() ?? [];
     const running = new EngineCounters(this.#layout, engines).value('accelerators_running');
-    return offloadNow(this.#offload, running, engines.length);
+    return engines.length === 0 ? this.#offload : offloadNow(this.#offload, running, this.#drivers.names());
+  }
+
+  attachDriver(name: string): Promise<number> {
+    return this.#drivers.attach(name);
+  }
+  withdrawDriver(driver: number | string, options?: WithdrawOptions): Promise<void> {
+    return this.#drivers.withdraw(driver, options);
+  }
+  drivers(): ServedDriver[] {
+    return this.#drivers.list();
   }
 
   get adminAddress() {
@@ -186,6 +202,9 @@ class RunningServer implements Server {
     }
     this.#attachNic();
     await refuseSharedPort('HTTPS', host, settings.port);
+    const { control } = settings;
+    if (control !== null)
+      this.#control = await OperatorSocket.listen(control, (question) => answerOperator(this, question));
     const bound = await this.#listen(host);
     this.address = { ...bound, url: urlOf(bound.host, bound.port) };
     this.#watch = setInterval(() => {
@@ -393,7 +412,7 @@ class RunningServer implements Server {
         })),
       ),
       offload: this.offload,
-      drivers: [...native.ocf.reports(), ...(this.#plane?.drivers() ?? [])].map(driverInfo),
+      drivers: [...native.ocf.reports(), ...(this.#plane?.drivers().flat() ?? [])].map(driverInfo),
       nic: this.#nicSnapshot(),
       build: {
         version: VERSION,
@@ -529,6 +548,7 @@ class RunningServer implements Server {
     clearInterval(this.#watch);
     const steps: (() => unknown)[] = [
       () => this.#redirect?.close(),
+      () => this.#control?.close(),
       () => this.#plane?.close(),
       () => this.#nic?.detach(),
       () => this.#workers?.close(),

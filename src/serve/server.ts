@@ -4,6 +4,7 @@ import type { BoundAddress } from '../observe/listener.ts';
 import type { Log } from '../observe/log.ts';
 import type { MetricRegistry } from '../observe/registry.ts';
 import type { LoadedCredentials } from './credentials.ts';
+import type { ServedDriver, WithdrawOptions } from './drivers.ts';
 import type { OffloadReport } from './offload.ts';
 import type { OptionKey, ServeSettings, Settings } from './options.ts';
 
@@ -49,6 +50,19 @@ export interface Server {
    */
   reload(options?: ServeSettings | (() => ServeSettings)): Promise<ReloadReport>;
   stats(): ServerStats;
+  /**
+   * Gives records to another driver of the crypto framework (`'thread'`, `'model:FILE'`, …): in every engine, once it has
+   * given its known answers in each, or in none. Open connections follow. Resolves to its number. Rejects with
+   * ERR_SOCRYPT_DRIVER, and with ERR_SOCRYPT_NO_ACCELERATOR unless the option offload is `accelerator`.
+   */
+  attachDriver(name: string): Promise<number>;
+  /**
+   * Takes a driver back, by its number or name, or one algorithm of it. Records that it has begun may end within the deadline;
+   * everything else goes elsewhere at once, to software if there is nobody. Peers notice nothing.
+   */
+  withdrawDriver(driver: number | string, options?: WithdrawOptions): Promise<void>;
+  /** Those that records are given to, and the engines' own software. */
+  drivers(): ServedDriver[];
   /**
    * Stops accepting and waits for open transfers, at most `deadlineMs` (default: the option drainTimeout). Called
    * again it cuts the wait to the new deadline's. Resolves when everything is closed.

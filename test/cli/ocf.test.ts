@@ -44,7 +44,7 @@ describe('socrypt ocf bench', () => {
 
   it('says what it did not understand', async () => {
     for (const [args, status, said] of [
-      [[], 2, 'expects list or bench'],
+      [[], 2, 'expects list, bench, attach or withdraw'],
       [['lst'], 2, 'got "lst"'],
       [['list', '--diver', 'soft'], 2, "'--diver'"],
       [['bench', '--sizes', '64,x'], 2, '--sizes expects a whole number from 1 to 16777216, but got "x"'],

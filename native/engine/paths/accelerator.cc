@@ -15,6 +15,17 @@ constexpr size_t kDispatchAt = 16;
 // Two bursts per connection: one is sealed while the next is built.
 constexpr uint32_t kBurstsInFlight = 2;
 constexpr uint32_t kNeeds = ocf::Caps::OutOfPlace | ocf::Caps::Verify;
+// For review(): whatever was looked at a moment ago.
+constexpr uint64_t kNow = UINT64_MAX;
+
+uint32_t bitOf(ocf::AlgId alg) noexcept {
+  switch (alg) {
+    case ocf::AlgId::Aes128Gcm: return 1;
+    case ocf::AlgId::Aes256Gcm: return 2;
+    case ocf::AlgId::ChaCha20Poly1305: return 4;
+    default: return 0;
+  }
+}
 
 }  // namespace
 
@@ -27,10 +38,8 @@ AcceleratorPath::AcceleratorPath(ocf::Framework& framework, std::vector<uint32_t
       pool_(counters, perBurst_, options.memory),
       counters_(counters),
       inThread_(options.inThread),
-      running_(drivers_.size()),
       report_(report) {
-  counters_.set(Counter::accelerators_running, running_);
-  report_.publish(framework_.drivers());
+  [[maybe_unused]] const bool any = review(kNow);
 }
 
 AcceleratorPath::~AcceleratorPath() {
@@ -84,6 +93,38 @@ void AcceleratorPath::forget(Connection& c, Direction direction) noexcept {
     if (burst->done()) pool_.release(burst);
   }
   if (direction == Direction::Tx) c.making = 0;
+}
+
+bool AcceleratorPath::serves(record::Suite suite) const noexcept {
+  const auto facts = record::factsOf(suite);
+  return inThread_ || (facts.known && (served_ & bitOf(facts.alg)) != 0);
+}
+
+bool AcceleratorPath::adopt(Connection& c, Direction direction) {
+  return (direction == Direction::Tx ? c.tx.move(kNeeds) : c.rx.move(kNeeds)) == ocf::Status::Ok;
+}
+
+// ── drivers ──
+
+bool AcceleratorPath::ours(uint32_t driver) const noexcept { return std::find(drivers_.begin(), drivers_.end(), driver) != drivers_.end(); }
+
+void AcceleratorPath::add(uint32_t driver) {
+  drivers_.push_back(driver);
+  reviewedAt_ = 0;
+}
+
+ocf::Status AcceleratorPath::withdraw(uint32_t driver, uint64_t deadlineNs) noexcept {
+  if (!ours(driver)) return ocf::Status::NoDriver;
+  reviewedAt_ = 0;
+  touched_ = true;
+  return framework_.detach(driver, deadlineNs);
+}
+
+ocf::Status AcceleratorPath::withdraw(uint32_t driver, ocf::AlgId alg) noexcept {
+  if (!ours(driver)) return ocf::Status::NoDriver;
+  reviewedAt_ = 0;
+  touched_ = true;
+  return framework_.withdraw(driver, alg);
 }
 
 // ── sealing ──
@@ -265,28 +306,43 @@ void AcceleratorPath::takeStarved(std::vector<uint64_t>& ids) noexcept {
 
 bool AcceleratorPath::review(uint64_t now) noexcept {
   constexpr uint64_t kReviewNs = kReviewMs * uint64_t{1'000'000};
-  if (now - reviewedAt_ < kReviewNs) return false;
-  reviewedAt_ = now;
+  if (reviewedAt_ != 0 && now - reviewedAt_ < kReviewNs) return false;
+  reviewedAt_ = now == kNow ? 0 : now;
   touched_ = false;
   size_t running = 0;
-  uint64_t ops = 0, rescued = 0, wrong = 0;
+  uint32_t served = 0;
+  std::vector<std::pair<uint32_t, Done>> done;
   std::vector<ocf::DriverInfo> drivers = framework_.drivers();
   for (const ocf::DriverInfo& driver : drivers) {
-    if (std::find(drivers_.begin(), drivers_.end(), driver.id) == drivers_.end()) continue;
-    if (driver.state == ocf::UnitState::Running) ++running;
-    ops += driver.stats.ops;
-    rescued += driver.stats.rescued;
-    wrong += driver.stats.wrong;
+    if (!ours(driver.id)) continue;
+    done.push_back({driver.id, {driver.stats.ops, driver.stats.rescued, driver.stats.wrong}});
+    if (driver.state != ocf::UnitState::Running) continue;
+    ++running;
+    for (const auto& offer : driver.offers)
+      if (!offer.withdrawn && offer.mac == ocf::AlgId::Null) served |= bitOf(offer.alg);
   }
   report_.publish(std::move(drivers));
-  // Those of a driver that is gone stay counted.
-  const auto keep = [this](Counter counter, uint64_t n) { counters_.set(counter, std::max(n, counters_.get(counter))); };
-  keep(Counter::accelerator_ops, ops);
-  keep(Counter::accelerator_rescued, rescued);
-  keep(Counter::accelerator_wrong, wrong);
+  // What those did that are gone stays counted.
+  const auto add = [](Done& to, const Done& from) {
+    to.ops += from.ops;
+    to.rescued += from.rescued;
+    to.wrong += from.wrong;
+  };
+  for (const auto& [id, before] : done_) {
+    if (std::any_of(done.begin(), done.end(), [id = id](const auto& each) { return each.first == id; })) continue;
+    add(gone_, before);
+    std::erase(drivers_, id);
+  }
+  done_ = std::move(done);
+  Done all = gone_;
+  for (const auto& [id, each] : done_) add(all, each);
+  counters_.set(Counter::accelerator_ops, all.ops);
+  counters_.set(Counter::accelerator_rescued, all.rescued);
+  counters_.set(Counter::accelerator_wrong, all.wrong);
   counters_.set(Counter::accelerators_running, running);
-  const bool changed = (running == 0) != (running_ == 0);
+  const bool changed = (running == 0) != (running_ == 0) || served != served_;
   running_ = running;
+  served_ = served;
   return changed;
 }
 

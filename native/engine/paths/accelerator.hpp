@@ -16,6 +16,7 @@
 
 #include "engine/connection.hpp"
 #include "engine/paths/burst.hpp"
+#include "engine/driver_admission.hpp"
 #include "engine/paths/path.hpp"
 #include "ocf/driver_report.hpp"
 
@@ -26,6 +27,8 @@ struct AcceleratorOptions {
   /// Makes one driver; called in the engine's thread. nullptr, and `why`: there is none.
   using Maker = std::function<std::unique_ptr<ocf::Driver>(std::string& why)>;
   std::vector<Maker> drivers;
+  /// Makes those that are attached later, by name; called in a thread of its own.
+  DriverAdmission::Maker byName;
   ocf::Policy policy;
   /// Records of one connection and direction that are under way, at most.
   uint32_t recordsInFlight = 32;
@@ -65,13 +68,25 @@ class AcceleratorPath final : public OffloadPath {
   /// Ops are under way, or wait for a driver that takes them.
   [[nodiscard]] bool busy() const noexcept { return waiting() != 0 || framework_.pending() != 0; }
   [[nodiscard]] int wakeFd() noexcept { return framework_.wakeFd(); }
-  /// Looks after the drivers, a few times a second: counts what they did, and says whether there are any now and were
-  /// none before, or the other way round.
+  /// Drivers come and go while connections are open; the next review() says what that means for them. Those that
+  /// withdraw() takes back are gone some time after, see has().
+  void add(uint32_t driver);
+  ocf::Status withdraw(uint32_t driver, uint64_t deadlineNs) noexcept;
+  ocf::Status withdraw(uint32_t driver, ocf::AlgId alg) noexcept;
+  [[nodiscard]] bool has(uint32_t driver) const noexcept { return !framework_.driverName(driver).empty(); }
+
+  /// Looks after the drivers, a few times a second: counts what they did, and says whether some suite has a driver now and
+  /// had none before, or the other way round.
   [[nodiscard]] bool review(uint64_t now) noexcept;
   /// Something was done since; it will be told of by a review, after at most so many milliseconds.
   [[nodiscard]] bool unreviewed() const noexcept { return touched_; }
   static constexpr int kReviewMs = 50;
   [[nodiscard]] bool anybody() const noexcept { return running_ != 0 || inThread_; }
+  /// As of the last review.
+  [[nodiscard]] bool serves(record::Suite suite) const noexcept;
+  /// A direction of a connection whose records software made, one by one, goes on here under the same keys. False: no
+  /// driver took them, and nothing has changed.
+  [[nodiscard]] bool adopt(Connection& c, Direction direction);
   /// The same path for as long as no accelerator is left, and software does all of it.
   [[nodiscard]] OffloadPath& bypass() noexcept { return bypass_; }
   /// The end of the engine: takes the drivers back, and returns when no op is under way. Nothing is to be dispatched
@@ -106,9 +121,10 @@ class AcceleratorPath final : public OffloadPath {
   void list(Burst& burst) noexcept;
   void unlist(Burst& burst) noexcept;
   void starve(Connection& c);
+  [[nodiscard]] bool ours(uint32_t driver) const noexcept;
 
   ocf::Framework& framework_;
-  const std::vector<uint32_t> drivers_;
+  std::vector<uint32_t> drivers_;
   const uint32_t inFlight_;     // records per connection and direction
   const uint32_t perBurst_;
   BurstPool pool_;
@@ -121,7 +137,13 @@ class AcceleratorPath final : public OffloadPath {
   std::vector<uint64_t> starved_;
   Counters& counters_;
   const bool inThread_;
-  size_t running_;
+  struct Done {
+    uint64_t ops = 0, rescued = 0, wrong = 0;
+  };
+  std::vector<std::pair<uint32_t, Done>> done_;  // by driver, as of the last review
+  Done gone_;                                    // of those that are no more
+  size_t running_ = 0;
+  uint32_t served_ = 0;  // a bit for each algorithm of records
   uint64_t reviewedAt_ = 0;
   bool touched_ = false;
   ocf::DriverReport& report_;

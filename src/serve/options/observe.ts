@@ -36,6 +36,15 @@ export const OBSERVE = {
     },
     { ...FILE, example: './keys.log' },
   ),
+  /** Unix socket for `socrypt ocf attach` and the like; null for none. */
+  control: optionalText(
+    {
+      group: 'observe',
+      help: 'Unix socket for `socrypt ocf attach`, `withdraw` and `list`, of this user alone',
+      default: null,
+    },
+    { placeholder: 'PATH', expected: 'a path', example: '/run/socrypt.sock' },
+  ),
   /** Form of the access log's lines. */
   accessLogFormat: choice({ group: 'observe', help: "Form of the access log's lines", default: 'combined' }, [
     'combined',

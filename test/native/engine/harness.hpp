@@ -244,7 +244,23 @@ class Server {
   }
   Engine& engine() { return *engine_; }
 
+  /// What the engine says to AttachDriver or WithdrawDriver: a driver, or 0 and why not.
+  using DriverAnswer = std::pair<uint32_t, std::string>;
+  DriverAnswer attachDriver(std::string_view name) { return answered(Message(Down::AttachDriver, ++lastToken_).string(name)); }
+  DriverAnswer withdrawDriver(uint32_t driver, uint32_t deadlineMs = 1000, uint16_t alg = engine::kWholeDriver) {
+    return answered(Message(Down::WithdrawDriver, ++lastToken_).number(driver).number(alg).number(deadlineMs));
+  }
+
  private:
+  DriverAnswer answered(Message& message) {
+    submit(message);
+    REQUIRE(eventually([this] {
+      const std::lock_guard lock(mutex_);
+      return driverAnswers_.count(lastToken_) != 0;
+    }));
+    const std::lock_guard lock(mutex_);
+    return driverAnswers_[lastToken_];
+  }
   void run() {
     std::vector<uint8_t> batch(256 * 1024);
     for (;;) {
@@ -287,6 +303,10 @@ class Server {
       fillKeys(tx, static_cast<uint8_t>(2 + rekeys_++));
       tx.epoch = static_cast<uint32_t>(rekeys_);
       submit(Message(Down::TxUpdate, header.id).number<uint8_t>(1).string(std::string_view("\x18\0\0\1\0", 5)).keys(tx).string("blob"));
+    } else if (static_cast<Up>(header.type) == Up::DriverAnswer) {
+      const auto driver = reader.number<uint32_t>();
+      const std::lock_guard lock(mutex_);
+      driverAnswers_[header.id] = {driver, std::string(reader.string())};
     } else if (static_cast<Up>(header.type) == Up::Request) {
       reader.string();
       reader.string();
@@ -301,6 +321,8 @@ class Server {
   bool woken_ = false, stopping_ = false;
   int rekeys_ = 0;
   std::map<uint64_t, uint32_t> receiveEpochs_;
+  std::map<uint64_t, std::pair<uint32_t, std::string>> driverAnswers_;
+  uint64_t lastToken_ = 0;
   std::thread control_;
 };
 
