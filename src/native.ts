@@ -338,8 +338,10 @@ export declare class NativeAccessLog {
 // ── the inline NIC (native/addon/nic_binding.cc) ────────────────────────────────────────────────────
 
 export interface NicOptions {
-  /** The interface that is taken over. */
-  readonly wire: string;
+  /** The interface that is taken over; null: none, or the one that the DPDK device is on. */
+  readonly wire: string | null;
+  /** 'af_xdp', or 'dpdk:' and a device as DPDK calls it. */
+  readonly portDriver: string;
   /** Name of the interface that is made. */
   readonly hostPort: string;
   readonly hostDriver: 'tap' | 'veth';

@@ -45,7 +45,12 @@ std::vector<nic::Cidr> addresses(Arguments& arguments, const Napi::Object& given
 
 nic::NicOptions read(Arguments& arguments, const Napi::Object& given) {
   nic::NicOptions options;
-  options.wire = given.Get("wire").ToString().Utf8Value();
+  if (given.Get("wire").IsString()) options.wire.interface = given.Get("wire").As<Napi::String>().Utf8Value();
+  constexpr std::string_view kDpdk = "dpdk:";
+  if (const std::string driver = given.Get("portDriver").ToString().Utf8Value(); driver.starts_with(kDpdk))
+    options.wire.dpdk = driver.substr(kDpdk.size());
+  else if (driver != "af_xdp")
+    arguments.refuse("portDriver", "af_xdp or dpdk:DEVICE", driver);
   options.host.name = given.Get("hostPort").ToString().Utf8Value();
   options.host.driver = static_cast<nic::HostDriver>(choice(arguments, given, "hostDriver", {"tap", "veth"}));
   options.host.addresses = addresses(arguments, given, "addresses");

@@ -38,14 +38,14 @@ const DpdkPortPlugin* load(std::string& why) {
 
 }  // namespace
 
-std::unique_ptr<Port> openDpdkPort(const std::string& device, std::string& why) {
+std::unique_ptr<Port> openDpdkPort(const std::string& device, DpdkPortFacts& facts, std::string& why) {
   static std::string reason;
   static const DpdkPortPlugin* const plugin = load(reason);
   if (plugin == nullptr) {
     why = reason;
     return nullptr;
   }
-  return std::unique_ptr<Port>(plugin->open(device.c_str(), why));
+  return std::unique_ptr<Port>(plugin->open(device.c_str(), facts, why));
 }
 
 }  // namespace socrypt::nic

@@ -1,15 +1,11 @@
 #include "nic/runtime/inline_nic.hpp"
 
-#include <linux/if_packet.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include <array>
 #include <exception>
-
-#include "nic/port/af_xdp.hpp"
 
 namespace socrypt::nic {
 namespace {
@@ -17,24 +13,12 @@ namespace {
 // A device that always has frames looks up now and then.
 constexpr int kTurnsPerLook = 64;
 
-// Multicast is for us too (neighbour discovery), for as long as the descriptor is open: packet(7).
-Descriptor allMulticast(unsigned interface) {
-  Descriptor fd(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  packet_mreq request{};
-  request.mr_ifindex = static_cast<int>(interface);
-  request.mr_type = PACKET_MR_ALLMULTI;
-  if (fd && setsockopt(fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) != 0) return {};
-  return fd;
-}
-
 }  // namespace
 
 struct InlineNic::Ports {
   LinkMonitor monitor;
   Descriptor events;
-  unsigned wireInterface = 0;
-  Descriptor multicast;
-  std::unique_ptr<Port> wire;
+  std::unique_ptr<WirePort> wire;
   std::unique_ptr<HostInterface> host;
   std::unique_ptr<EgressGuard> guard;
   std::optional<Bridge> bridge;
@@ -60,24 +44,18 @@ bool InlineNic::start(std::string& why) {
       epoll_ctl(ports->events.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0)
     return why = systemError("interfaces cannot be watched"), false;
 
-  const auto wire = netlink.link(options_.wire);
-  if (!wire) return why = systemError("interface \"" + options_.wire + "\""), false;
-  if (!wire->up) return why = "interface \"" + options_.wire + "\" is down; ip link set " + options_.wire + " up", false;
-  ports->wireInterface = wire->index;
-  ports->multicast = allMulticast(wire->index);
-  if (!ports->multicast) return why = systemError("no packet socket (CAP_NET_RAW is needed)"), false;
-  auto port = AfXdpPort::open(options_.wire, {.queues = options_.queues}, why);
-  if (port == nullptr) return false;
+  ports->wire = WirePort::open(options_.wire, netlink, why);
+  if (ports->wire == nullptr) return false;
   Status status{.alive = true};
-  status.wirePort = options_.wire + ", AF_XDP, " + (port->zeroCopy() ? "zero-copy" : "copy") + (port->native() ? ", native" : ", generic");
-  ports->wire = options_.wrapWire ? options_.wrapWire(std::move(port)) : std::move(port);
-  ports->host = HostInterface::create(options_.host, *wire, why);
+  status.wirePort = ports->wire->words();
+  if (options_.wrapWire) ports->wire->port() = options_.wrapWire(std::move(ports->wire->port()));
+  ports->host = HostInterface::create(options_.host, ports->wire->link(), why);
   if (ports->host == nullptr) return false;
   status.hostPort = options_.host.name + (options_.host.driver == HostDriver::Tap ? ", tap with TSO" : ", veth with AF_XDP");
   std::string without;
   ports->guard = EgressGuard::attach(ports->host->index(), without);
   status.guard = ports->guard != nullptr ? "bound to the host port, and watched at IP's way out" : "bound to the host port alone: " + without;
-  ports->bridge.emplace(device_, ports->host->port(), *ports->wire);
+  ports->bridge.emplace(device_, ports->host->port(), *ports->wire->port());
 
   {
     const std::lock_guard lock(mutex_);
@@ -126,14 +104,14 @@ std::string InlineNic::look(Ports& ports, std::span<const unsigned> watched) {
   uint64_t ignored;
   [[maybe_unused]] const auto n = read(wake_.get(), &ignored, sizeof ignored);
   if (const unsigned lost = ports.monitor.gone(watched); lost != 0)
-    return "the interface \"" + (lost == ports.wireInterface ? options_.wire : options_.host.name) + "\" is gone";
+    return "the interface \"" + (lost == ports.wire->link().index ? ports.wire->name() : options_.host.name) + "\" is gone";
   const std::lock_guard lock(mutex_);
   return killed_;
 }
 
 void InlineNic::run(Ports& ports) {
   pthread_setname_np(pthread_self(), "socrypt-nic");
-  const std::array<unsigned, 2> watched{ports.wireInterface, ports.host->index()};
+  const std::array<unsigned, 2> watched{ports.wire->link().index, ports.host->index()};
   std::string reason;
   try {
     while (!stop_.load(std::memory_order_acquire) && reason.empty()) {

@@ -15,15 +15,15 @@
 #include "nic/runtime/host_interface.hpp"
 #include "nic/runtime/nic.hpp"
 #include "nic/runtime/watchers.hpp"
+#include "nic/runtime/wire_port.hpp"
 
 namespace socrypt::nic {
 
 struct NicOptions {
-  /// The interface that is taken over. It has to be there and up; nothing of it is changed.
-  std::string wire;
+  /// What is taken over; nothing of an interface is changed.
+  WireOptions wire;
   HostInterfaceOptions host;
   DeviceOptions device{};
-  uint32_t queues = 1;
   /// Puts something around the wire port, for tests.
   std::function<std::unique_ptr<Port>(std::unique_ptr<Port>)> wrapWire{};
 };

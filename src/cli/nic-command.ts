@@ -9,7 +9,7 @@ import { NIC } from '../serve/options/nic.ts';
 import { nearest } from '../serve/suggest.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Io } from './io.ts';
 
-export const NIC_HELP = `Usage: socrypt nic up --wire IFACE --address CIDR [OPTIONS]
+export const NIC_HELP = `Usage: socrypt nic up --wire IFACE|--port-driver dpdk:DEVICE --address CIDR [OPTIONS]
        socrypt nic down|status|flows [NAME] [--json]
        socrypt nic trace FLOW [NAME] [--json]
 
@@ -18,6 +18,7 @@ to other processes (\`socrypt serve --offload nic --nic NAME\`) until it is told
 What it makes goes with it, however it ends. It needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF.
 
   up       --wire IFACE        interface to take over
+           --port-driver P     af_xdp, or dpdk:DEVICE, for which --wire may be left out (default: af_xdp)
            --host NAME         name of the host port, and of the NIC (default: socrypt0)
            --address CIDR      of the host port; once per address
            --gateway ADDRESS   router for a default route through it; once for each of IPv4 and IPv6
@@ -58,6 +59,7 @@ export async function nicCommand(args: readonly string[], io: Io): Promise<numbe
 /** Flags of `up` that take an option of `serve`, by its key. */
 const SHARED = {
   wire: 'wire',
+  'port-driver': 'portDriver',
   host: 'hostPort',
   address: 'address',
   gateway: 'gateway',
@@ -75,6 +77,7 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
       args: [...args],
       options: {
         wire: text,
+        'port-driver': text,
         host: text,
         address: many,
         gateway: many,
@@ -103,8 +106,10 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
     return n;
   };
   const wire = read<string | null>('wire');
+  const portDriver = read<string>('port-driver');
   const options = {
-    wire: wire ?? '',
+    wire,
+    portDriver,
     hostPort: read<string>('host'),
     hostDriver: read<'tap' | 'veth'>('host-driver'),
     addresses: read<readonly string[]>('address'),
@@ -113,8 +118,11 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
     users: ((values.user ?? []) as readonly string[]).map((user) => whole('user', user, 2 ** 32 - 2)),
     traceRecords: values.trace === undefined ? 64 : whole('trace', values.trace, MAX_TRACE),
   };
-  if (wire === null)
-    problems.push('`socrypt nic up` expects the interface to take over; give --wire (--wire eth0).');
+  // One that cannot be read is told of above.
+  if (wire === null && !String(values['port-driver'] ?? '').startsWith('dpdk:'))
+    problems.push(
+      '`socrypt nic up` expects the interface to take over, or a DPDK device; give --wire (--wire eth0) or --port-driver (--port-driver dpdk:0000:03:00.0).',
+    );
   if (options.addresses.length === 0)
     problems.push(
       '`socrypt nic up` expects an address for the host port; give --address (--address 192.0.2.10/24).',
@@ -197,7 +205,7 @@ const SHOWN: Readonly<Record<Exclude<Action, 'up'>, (answer: unknown) => string>
   down: () => 'it ends\n',
   status(answer) {
     const { alive, reason, counters, ...rest } = answer as NicDaemonStatus;
-    const facts = Object.entries(rest).map(([key, value]) => [key, String(value)]);
+    const facts = Object.entries(rest).map(([key, value]) => [key, value === null ? 'none' : String(value)]);
     return aligned([
       ['alive', alive ? 'yes' : `no: ${reason}`],
       ...facts,

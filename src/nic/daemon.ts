@@ -22,7 +22,8 @@ export interface NicDaemonOptions extends NicOptions {
 
 export interface NicDaemonStatus {
   readonly pid: number;
-  readonly wire: string;
+  readonly wire: string | null;
+  readonly portDriver: string;
   readonly resync: string;
   readonly alive: boolean;
   readonly reason: string;
@@ -159,8 +160,18 @@ export class NicDaemon {
     const counts = this.nic.counters();
     const named = counterFacts.map(({ name }, i) => [name, counts[i] ?? 0] as const);
     const counters = Object.fromEntries(named.filter(([, n]) => n !== 0));
-    const { wire, resync } = this.#options;
-    return { pid: process.pid, wire, resync, ...this.nic.status(), clients, refused, violations, counters };
+    const { wire, portDriver, resync } = this.#options;
+    return {
+      pid: process.pid,
+      wire,
+      portDriver,
+      resync,
+      ...this.nic.status(),
+      clients,
+      refused,
+      violations,
+      counters,
+    };
   }
 
   /** Ends the flows, and removes what was made. */

@@ -95,6 +95,12 @@ export abstract class Nic {
   }
 }
 
+function wireOf({ wire, portDriver }: NicOptions): string {
+  const dpdk = portDriver.startsWith('dpdk:') ? `the DPDK device ${portDriver.slice('dpdk:'.length)}` : null;
+  const taken = wire === null ? null : `the interface ${wire}`;
+  return taken !== null && dpdk !== null ? `${taken} with ${dpdk}` : (taken ?? dpdk ?? 'no wire');
+}
+
 /** Host port, device and wire port in this process. */
 export class OwnNic extends Nic {
   readonly options: NicOptions;
@@ -102,7 +108,7 @@ export class OwnNic extends Nic {
 
   /** Throws ERR_SOCRYPT_NIC_RIGHTS, or ERR_SOCRYPT_NIC with what is missing. */
   constructor(options: NicOptions, log: NicLog) {
-    super(options.wire, log);
+    super(options.wire ?? options.portDriver, log);
     requireRights();
     this.options = options;
     try {
@@ -110,7 +116,7 @@ export class OwnNic extends Nic {
     } catch (error) {
       throw new SocryptError(
         NIC_ERROR,
-        `Expected to take over the interface ${options.wire}, with the host port ${options.hostPort}, but ${(error as Error).message}.`,
+        `Expected to take over ${wireOf(options)}, with the host port ${options.hostPort}, but ${(error as Error).message}.`,
         { cause: error },
       );
     }

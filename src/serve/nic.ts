@@ -36,9 +36,9 @@ export function nicProblems(settings: Settings, isDefault: (key: OptionKey) => b
         );
     return problems;
   }
-  if (settings.wire === null)
+  if (settings.wire === null && !settings.portDriver.startsWith('dpdk:'))
     problems.push(
-      'offload nic expects the interface that the NIC takes over, or the NIC of `socrypt nic up`; give wire (--wire eth0) or nic (--nic socrypt0).',
+      'offload nic expects the interface that the NIC takes over, a DPDK device, or the NIC of `socrypt nic up`; give wire (--wire eth0), portDriver (--port-driver dpdk:0000:03:00.0) or nic (--nic socrypt0).',
     );
   if (settings.address.length === 0)
     problems.push(
@@ -59,7 +59,8 @@ export function attachNic(settings: Settings, log: NicLog): Nic {
   if (settings.nic !== null) return new LentNic(flowsSocket(settings.nic), log);
   return new OwnNic(
     {
-      wire: settings.wire!,
+      wire: settings.wire,
+      portDriver: settings.portDriver,
       hostPort: settings.hostPort,
       hostDriver: settings.hostDriver,
       addresses: settings.address,

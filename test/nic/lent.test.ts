@@ -1,5 +1,4 @@
 /** `socrypt nic up` lends its NIC to a server of another process, between network namespaces. */
-import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,23 +6,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { NicFlow, NicRecordTrace } from '../../src/native.ts';
 import { Command, compile, removeCompiled } from '../cli/support.ts';
 import { Folder, until } from '../serve/support.ts';
-import { buildTools, Network, whyNot } from './network.ts';
+import { buildTools, Network, run, whyNot } from './network.ts';
 
 const reason = whyNot();
 const seed = Number(process.env.SOCRYPT_SEED ?? (Math.random() * 2 ** 31) >>> 0);
 const CANARY = 'this-is-plaintext-and-must-not-be-on-the-wire';
-/** A program on one side. */
-function run(
-  side: string,
-  command: readonly string[],
-): Promise<{ code: number; out: Buffer; errors: string }> {
-  const [file, ...rest] = [...Network.inside(side), ...command];
-  return new Promise((resolve) => {
-    execFile(file!, rest, { encoding: 'buffer', maxBuffer: 1 << 26 }, (error, out, errors) =>
-      resolve({ code: error === null ? 0 : 1, out, errors: errors.toString() }),
-    );
-  });
-}
 
 const LARGE = Buffer.from(`${CANARY}\n`.repeat(200_000)).subarray(0, 8_000_000);
 

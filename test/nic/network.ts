@@ -4,7 +4,9 @@
  *
  *   host [w0] ── [x0] wire [x1] ── [w1] peer
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -34,6 +36,27 @@ export function whyNot(): string | null {
   if (spawnSync('ip', ['netns', 'add', trial]).status !== 0) return 'network namespaces cannot be made';
   spawnSync('ip', ['netns', 'delete', trial]);
   return null;
+}
+
+/** Why no wire can be had by DPDK; null: it can. */
+export function whyNoDpdk(): string | null {
+  if (!existsSync(`${repository}build/native/socrypt-nic-dpdk.so`)) return 'libdpdk-dev is not installed';
+  const [major, minor] = release().split('.').map(Number);
+  // What keeps the kernel's stack off an interface that DPDK has by packet sockets.
+  return major! > 6 || (major === 6 && minor! >= 6) ? null : 'Linux 6.6 is needed (tcx)';
+}
+
+/** Runs a program on one side to its end. */
+export function run(
+  side: string,
+  command: readonly string[],
+): Promise<{ code: number; out: Buffer; errors: string }> {
+  const [file, ...rest] = [...Network.inside(side), ...command];
+  return new Promise((resolve) => {
+    execFile(file!, rest, { encoding: 'buffer', maxBuffer: 1 << 26 }, (error, out, errors) =>
+      resolve({ code: error === null ? 0 : 1, out, errors: errors.toString() }),
+    );
+  });
 }
 
 /** A tool that answers each line of its input with one of JSON. */

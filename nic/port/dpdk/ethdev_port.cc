@@ -17,6 +17,8 @@ constexpr uint16_t kDescriptors = 512;
 constexpr size_t kMostWaiting = 512;
 // Frames of one port: enough for both rings and what waits. 5 MiB, with jumbo frames 20.
 constexpr unsigned kFrames = 2047;
+// net_af_xdp takes 2048 to receive into at its start, and as many when it sends what it cannot send from where it lies.
+constexpr unsigned kXdpFrames = 8191;
 // A frame is in one buffer. net_af_xdp takes none above a page.
 constexpr uint16_t kFrame = 2048, kJumboFrame = 9216;
 
@@ -33,7 +35,8 @@ std::unique_ptr<EthdevPort> EthdevPort::open(const std::string& device, std::str
   std::unique_ptr<EthdevPort> port(new EthdevPort);
   if (!dpdk::isPciAddress(name)) {
     const int result = rte_vdev_init(name.c_str(), arguments.c_str());
-    if (result != 0) return why = dpdkError("DPDK cannot make the device " + device, result), nullptr;
+    if (result != 0)
+      return why = dpdkError("DPDK cannot make the device " + device, result) + " (DPDK has said above what it missed; its drivers' names begin with net_)", nullptr;
     port->virtualName_ = name;
   }
   return port->start(name, why) ? std::move(port) : nullptr;
@@ -42,12 +45,13 @@ std::unique_ptr<EthdevPort> EthdevPort::open(const std::string& device, std::str
 bool EthdevPort::start(const std::string& name, std::string& why) {
   if (rte_eth_dev_get_port_by_name(name.c_str(), &id_) != 0) {
     id_ = RTE_MAX_ETHPORTS;
-    return why = name + ": DPDK finds no network device of this name", false;
+    return why = "DPDK finds no network device " + name + (dpdk::isPciAddress(name) ? "; it has to be bound to a driver that DPDK takes (dpdk-devbind.py -b vfio-pci " + name + ")" : ""), false;
   }
   uint16_t mtu = 0;
-  frame_ = rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu > RTE_ETHER_MTU ? kJumboFrame : kFrame;
+  const bool xdp = name.starts_with("net_af_xdp");
+  frame_ = rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu > RTE_ETHER_MTU && !xdp ? kJumboFrame : kFrame;
   static std::atomic<unsigned> pools{0};
-  frames_ = rte_pktmbuf_pool_create(("socrypt-nic-" + std::to_string(pools++)).c_str(), kFrames, 0, 0,
+  frames_ = rte_pktmbuf_pool_create(("socrypt-nic-" + std::to_string(pools++)).c_str(), xdp ? kXdpFrames : kFrames, 0, 0,
                                     static_cast<uint16_t>(frame_ + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
   if (frames_ == nullptr) return why = dpdkError("no memory for the frames of " + name, rte_errno), false;
   rte_eth_conf configuration{};
@@ -63,6 +67,17 @@ bool EthdevPort::start(const std::string& name, std::string& why) {
   static_cast<void>(rte_eth_promiscuous_enable(id_));
   waiting_.reserve(kMostWaiting);
   return true;
+}
+
+DpdkPortFacts EthdevPort::facts() const noexcept {
+  DpdkPortFacts facts;
+  rte_ether_addr address{};
+  if (rte_eth_macaddr_get(id_, &address) == 0) std::copy_n(address.addr_bytes, facts.mac.size(), facts.mac.begin());
+  // What fits into a frame here: header and one VLAN tag beside it.
+  const auto most = static_cast<uint16_t>(frame_ - RTE_ETHER_HDR_LEN - RTE_VLAN_HLEN);
+  uint16_t mtu = 0;
+  facts.mtu = rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != 0 ? std::min(mtu, most) : RTE_ETHER_MTU;
+  return facts;
 }
 
 EthdevPort::~EthdevPort() {

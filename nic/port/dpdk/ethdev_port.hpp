@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "nic/port/port.hpp"
+#include "nic/port/dpdk.hpp"
 
 namespace socrypt::nic {
 
@@ -16,6 +16,7 @@ class EthdevPort final : public Port {
   [[nodiscard]] static std::unique_ptr<EthdevPort> open(const std::string& device, std::string& why);
   ~EthdevPort() override;
 
+  [[nodiscard]] DpdkPortFacts facts() const noexcept;
   /// DPDK polls.
   [[nodiscard]] int descriptor() const noexcept override { return -1; }
   size_t receive(FrameReceiver& receiver, size_t most) override;

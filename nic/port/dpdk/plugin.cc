@@ -5,7 +5,11 @@
 namespace socrypt::nic {
 namespace {
 
-Port* open(const char* device, std::string& why) { return EthdevPort::open(device, why).release(); }
+Port* open(const char* device, DpdkPortFacts& facts, std::string& why) {
+  auto port = EthdevPort::open(device, why);
+  if (port != nullptr) facts = port->facts();
+  return port.release();
+}
 
 constexpr DpdkPortPlugin kPlugin{kDpdkPortAbi, &open};
 

@@ -29,9 +29,20 @@ export const NIC = {
     INTERFACE,
   ),
   /** Driver of the wire port. */
-  portDriver: choice(
-    { group: 'nic', help: 'How frames come from the wire and go to it', default: 'af_xdp' },
-    ['af_xdp'],
+  portDriver: text(
+    {
+      group: 'nic',
+      help: "How frames come from the wire and go to it: by AF_XDP, or by a DPDK device; without `wire` its address and MTU are the host port's, too",
+      default: 'af_xdp',
+    },
+    {
+      placeholder: 'af_xdp|dpdk:DEVICE',
+      expected:
+        'af_xdp, or dpdk: with the name and the arguments of a DPDK device or a PCI address (dpdk:net_af_packet0,iface=eth0, dpdk:0000:03:00.0)',
+      example: 'af_xdp',
+      pattern:
+        /^(?:af_xdp|dpdk:[A-Za-z][\w.-]*(?:,[\w-]+=[^,\s]+)*|dpdk:(?:[\da-fA-F]{4}:)?[\da-fA-F]{2}:[\da-fA-F]{2}\.[0-7](?:,[\w-]+=[^,\s]+)*)$/,
+    },
   ),
   /** Name of the interface that connections go through. */
   hostPort: text(

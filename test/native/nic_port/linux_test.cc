@@ -95,7 +95,8 @@ class Network {
       if (setup.dpdkWire.empty()) {
         wirePort_ = nic::AfXdpPort::open("w0", {}, why);
       } else {
-        wirePort_ = nic::openDpdkPort(setup.dpdkWire, why);
+        nic::DpdkPortFacts facts;
+        wirePort_ = nic::openDpdkPort(setup.dpdkWire, facts, why);
       }
     });
     INFO(why);
@@ -404,7 +405,8 @@ TEST_CASE("jumbo frames, which come and go in several buffers") {
 }
 TEST_CASE("DPDK devices: packet sockets on the wire") {
   std::string why;
-  if (nic::openDpdkPort("net_null0", why) == nullptr) {
+  nic::DpdkPortFacts facts;
+  if (nic::openDpdkPort("net_null0", facts, why) == nullptr) {
     MESSAGE("skipped: ", why);
     return;
   }
@@ -413,7 +415,8 @@ TEST_CASE("DPDK devices: packet sockets on the wire") {
 }
 TEST_CASE("DPDK devices: a ring, files of packets") {
   std::string why;
-  if (nic::openDpdkPort("net_null0", why) == nullptr) {
+  nic::DpdkPortFacts facts;
+  if (nic::openDpdkPort("net_null0", facts, why) == nullptr) {
     MESSAGE("skipped: ", why);
     return;
   }
@@ -442,7 +445,7 @@ TEST_CASE("DPDK devices: a ring, files of packets") {
     CHECK(taken.frames == sent);
   };
   const auto open = [&](const std::string& device) {
-    auto port = nic::openDpdkPort(device, why);
+    auto port = nic::openDpdkPort(device, facts, why);
     INFO(device, ": ", why);
     REQUIRE(port != nullptr);
     return port;

@@ -64,7 +64,7 @@ class Laboratory {
     REQUIRE(peer.checksumsOn("w1"));
     std::string why;
     host.in([&] {
-      device = nic::InlineNic::open({.wire = "w0",
+      device = nic::InlineNic::open({.wire = {.interface = "w0"},
                                      .host = {.name = "h0", .driver = driver, .addresses = {*nic::parseCidr("10.9.0.1/24")}},
                                      .wrapWire = [this](std::unique_ptr<nic::Port> port) { return std::make_unique<WatchedPort>(std::move(port), wire); }},
                                     why);

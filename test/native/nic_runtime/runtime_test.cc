@@ -20,7 +20,7 @@ struct Host {
   }
   std::shared_ptr<nic::InlineNic> open(nic::HostDriver driver, std::string& why) const {
     std::shared_ptr<nic::InlineNic> made;
-    space.in([&] { made = nic::InlineNic::open({.wire = "w0", .host = {.name = "h0", .driver = driver, .addresses = {*nic::parseCidr("10.9.0.1/24"), *nic::parseCidr("fd09::1/64")}, .gateways = {*nic::parseCidr("10.9.0.2")}}}, why); });
+    space.in([&] { made = nic::InlineNic::open({.wire = {.interface = "w0"}, .host = {.name = "h0", .driver = driver, .addresses = {*nic::parseCidr("10.9.0.1/24"), *nic::parseCidr("fd09::1/64")}, .gateways = {*nic::parseCidr("10.9.0.2")}}}, why); });
     return made;
   }
   Namespace space;
