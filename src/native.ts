@@ -750,7 +750,10 @@ export interface NativeOcf {
   /** Bytes; -1: never. */
   crossover(accelerator: number, software: number, algorithm: number, burst: number): number;
   drivers(): NativeDriverInfo[];
-  /** Of all threads of this process; of other threads not younger than the last call. */
+  /**
+   * Of all frameworks of this process but those of engines: of threads, devices and daemons; id 0: of those that are gone. Of
+   * other threads not younger than the last call, of devices of other threads not younger than 50 ms before their last op.
+   */
   reports(): NativeDriverInfo[];
   open(chain: readonly NativeChainPart[], place: number, driver: number, ordered: boolean): number;
   close(session: number): number;

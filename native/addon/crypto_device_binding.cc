@@ -3,9 +3,11 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "addon/arguments.hpp"
+#include "addon/driver_reports.hpp"
 #include "addon/registry.hpp"
 #include "ocf/crypto_device.hpp"
 #include "ocf/drivers/by_name.hpp"
@@ -35,9 +37,14 @@ class NativeCryptoDevice final : public Napi::ObjectWrap<NativeCryptoDevice> {
     const auto list = info[0].As<Napi::Array>();
     for (uint32_t i = 0; i < list.Length(); ++i) names.push_back(list.Get(i).ToString().Utf8Value());
     framework_ = std::make_unique<ocf::Framework>();
+    listed_ = std::make_unique<ListedReport>([this] {
+      if (std::this_thread::get_id() == thread_) publish();
+    });
     std::string why;
     if (!ocf::attachByName(*framework_, names, why)) {
       raise(info.Env(), "ERR_SOCRYPT_DRIVER", why);
+      listed_.reset();
+      framework_.reset();
       return;
     }
     device_ = std::make_unique<ocf::CryptoDevice>(*framework_, info[1].ToBoolean().Value(), ocf::CryptoDevice::Limits{.sessions = sessions, .pending = pending});
@@ -130,7 +137,10 @@ class NativeCryptoDevice final : public Napi::ObjectWrap<NativeCryptoDevice> {
     ocf::CryptOp op;
     if (!read(info, "crypt", op) || !open(info)) return info.Env().Undefined();
     const ocf::Status wrong = tagFits(op, tagRoom(info));
-    return status(info, wrong != ocf::Status::Ok ? wrong : device_->crypt(op));
+    if (wrong != ocf::Status::Ok) return status(info, wrong);
+    const ocf::Status outcome = device_->crypt(op);
+    publishNowAndThen();
+    return status(info, outcome);
   }
 
   // (…crypt, cookie): 1 when taken, 0 when fetch() comes first, or a negative status
@@ -155,6 +165,7 @@ class NativeCryptoDevice final : public Napi::ObjectWrap<NativeCryptoDevice> {
   Napi::Value fetch(const Napi::CallbackInfo& info) {
     ocf::CryptOp* done[64];
     const size_t n = device_ == nullptr ? 0 : device_->fetch(done, 64);
+    if (n != 0) publishNowAndThen();
     Napi::Float64Array result = Napi::Float64Array::New(info.Env(), 2 * n);
     for (size_t i = 0; i < n; ++i) {
       const std::unique_ptr<Pending> pending(static_cast<Pending*>(done[i]->opaque));
@@ -182,6 +193,7 @@ class NativeCryptoDevice final : public Napi::ObjectWrap<NativeCryptoDevice> {
     op.in = inputs;
     op.out = {const_cast<uint8_t*>(out.data()), out.size()};
     const ocf::Status outcome = device_->key(op);
+    publishNowAndThen();
     return outcome == ocf::Status::Ok ? Napi::Number::New(info.Env(), op.produced) : status(info, outcome);
   }
 
@@ -200,7 +212,19 @@ class NativeCryptoDevice final : public Napi::ObjectWrap<NativeCryptoDevice> {
     for (size_t n; (n = device_->fetch(done, 64)) != 0;)
       for (size_t i = 0; i < n; ++i) delete static_cast<Pending*>(done[i]->opaque);
     device_.reset();
+    publish();
+    listed_.reset();
     framework_.reset();
+  }
+
+  void publish() {
+    publishedAt_ = ocf::steadyClock().now();
+    listed_->report().publish(framework_->drivers());
+  }
+  // For those who look from other threads: the framework is this one's.
+  void publishNowAndThen() {
+    constexpr uint64_t kEveryNs = 50'000'000;
+    if (ocf::steadyClock().now() - publishedAt_ > kEveryNs) publish();
   }
   void close(const Napi::CallbackInfo&) { end(); }
 
@@ -208,7 +232,10 @@ class NativeCryptoDevice final : public Napi::ObjectWrap<NativeCryptoDevice> {
   ~NativeCryptoDevice() override { end(); }
 
  private:
+  const std::thread::id thread_ = std::this_thread::get_id();
+  uint64_t publishedAt_ = 0;
   std::unique_ptr<ocf::Framework> framework_;
+  std::unique_ptr<ListedReport> listed_;
   std::unique_ptr<ocf::CryptoDevice> device_;
 };
 

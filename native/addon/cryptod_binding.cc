@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "addon/arguments.hpp"
+#include "addon/driver_reports.hpp"
 #include "addon/registry.hpp"
 #include "cryptod/client.hpp"
 #include "cryptod/server.hpp"
@@ -76,6 +77,8 @@ class NativeCryptod final : public Napi::ObjectWrap<NativeCryptod> {
     options.limits.pending = static_cast<uint32_t>(arguments.integer(7, "maxPending", 1, 65'536));
     options.limits.arenaBytes = arguments.integer(8, "maxArenaBytes", 4096, uint64_t{1} << 32);
     if (!arguments.good()) return;
+    listed_ = std::make_unique<ListedReport>();
+    options.report = &listed_->report();
     server_ = std::make_unique<cryptod::Server>(std::move(options));
   }
 
@@ -85,7 +88,10 @@ class NativeCryptod final : public Napi::ObjectWrap<NativeCryptod> {
     if (server_ == nullptr || !server_->start(why)) raise(info.Env(), "ERR_SOCRYPT_CRYPTOD", "cryptod: " + why);
   }
   void stop(const Napi::CallbackInfo&) {
-    if (server_ != nullptr) server_->stop();
+    if (server_ == nullptr) return;
+    server_->stop();
+    // None is running; what they did stays counted.
+    listed_->report().publish({});
   }
   Napi::Value counters(const Napi::CallbackInfo& info) {
     Napi::Float64Array result = Napi::Float64Array::New(info.Env(), std::size(kCounters));
@@ -99,6 +105,7 @@ class NativeCryptod final : public Napi::ObjectWrap<NativeCryptod> {
     return list;
   }
 
+  std::unique_ptr<ListedReport> listed_;
   std::unique_ptr<cryptod::Server> server_;
 };
 

@@ -127,8 +127,8 @@ Napi::Value drivers(const Napi::CallbackInfo& info) {
   return loop == nullptr ? info.Env().Undefined() : describeDrivers(info.Env(), loop->framework().drivers());
 }
 
-// reports(): drivers of the frameworks of all threads; makes none.
-Napi::Value reports(const Napi::CallbackInfo& info) { return describeDrivers(info.Env(), OcfLoop::reports(info.Env())); }
+// reports(): drivers of all frameworks but those of engines; makes none.
+Napi::Value reports(const Napi::CallbackInfo& info) { return describeDrivers(info.Env(), listedDrivers()); }
 
 // open(chain, place, driver, ordered): the session's number, or a status.
 Napi::Value open(const Napi::CallbackInfo& info) {

@@ -51,26 +51,14 @@ bool OcfLoop::exists(Napi::Env env) {
   return loops().byEnvironment.contains(env);
 }
 
-std::vector<ocf::DriverInfo> OcfLoop::reports(Napi::Env env) {
-  std::vector<ocf::DriverInfo> all;
-  const std::lock_guard lock(loops().mutex);
-  for (auto& [of, loop] : loops().byEnvironment) {
-    if (of == napi_env(env)) {
-      loop->report();
-    } else if (!loop->reportWanted_.exchange(true)) {
-      loop->call_();
-    }
-    for (ocf::DriverInfo& driver : loop->report_.read()) all.push_back(std::move(driver));
-  }
-  return all;
-}
-
 OcfLoop::OcfLoop(Napi::Env env) : env_(env), owned_(std::make_unique<ocf::Framework>()), framework_(*owned_) {}
 
 OcfLoop::~OcfLoop() { end(); }
 
 // Drivers let go of the waiters' memory before the waiters go.
 void OcfLoop::end() noexcept {
+  if (listed_ != nullptr) report();
+  listed_.reset();
   for (ocf::SessionHandle* session : sessions_) session->reset();
   sessions_.clear();
   owned_.reset();
@@ -93,6 +81,11 @@ bool OcfLoop::start() {
     wake_->close();
     return false;
   }
+  // Of this environment drivers are told as they are; of another as they were when it was asked last.
+  listed_ = std::make_unique<ListedReport>([this] {
+    if (std::this_thread::get_id() == thread_) report();
+    else if (!reportWanted_.exchange(true)) call_();
+  });
   return true;
 }
 
@@ -100,7 +93,7 @@ bool OcfLoop::start() {
 void OcfLoop::report() {
   reportWanted_.store(false);
   reportedAt_ = ocf::steadyClock().now();
-  report_.publish(framework_.drivers());
+  listed_->report().publish(framework_.drivers());
 }
 
 void OcfLoop::keep(std::unique_ptr<Waiter> waiter) {

@@ -7,13 +7,14 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "addon/driver_reports.hpp"
 #include "addon/wake.hpp"
-#include "ocf/driver_report.hpp"
 #include "ocf/ocf.hpp"
 
 namespace socrypt::addon {
@@ -23,9 +24,6 @@ class OcfLoop {
   /// The environment's, made when first asked for. nullptr, with an exception pending, when it could not be.
   static std::shared_ptr<OcfLoop> of(Napi::Env env);
   [[nodiscard]] static bool exists(Napi::Env env);
-  /// Drivers of all environments: of this one as they are; of the others as they were last told of, at the latest when this
-  /// was asked before.
-  [[nodiscard]] static std::vector<ocf::DriverInfo> reports(Napi::Env env);
   ~OcfLoop();
   OcfLoop(const OcfLoop&) = delete;
   OcfLoop& operator=(const OcfLoop&) = delete;
@@ -63,13 +61,14 @@ class OcfLoop {
   std::unique_ptr<Wake> wake_;
   std::function<void()> call_;
   std::function<void(Napi::Env)> afterPoll_;
-  ocf::DriverReport report_;
+  std::thread::id thread_ = std::this_thread::get_id();
   std::atomic<bool> reportWanted_{false};
   uint64_t reportedAt_ = 0;
   std::unordered_map<Waiter*, std::unique_ptr<Waiter>> waiters_;
   std::unordered_set<ocf::SessionHandle*> sessions_;
   std::unique_ptr<ocf::Framework> owned_;
   ocf::Framework& framework_;
+  std::unique_ptr<ListedReport> listed_;
 };
 
 }  // namespace socrypt::addon

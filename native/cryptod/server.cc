@@ -95,7 +95,13 @@ struct Server::Loop {
   std::unordered_map<int, std::unique_ptr<Connection>> connections;
   std::vector<std::unique_ptr<Connection>> leaving;  // gone, but drivers still use their memory
   bool accepting = true;
+  static constexpr int kTellMs = 50;
+  bool untold = false;
+  uint64_t toldAt = 0;
 
+  void tell() const {
+    if (server.options_.report != nullptr) server.options_.report->publish(framework.drivers());
+  }
   void watch(int fd, uint32_t events, int operation) const noexcept {
     epoll_event event{};
     event.events = events;
@@ -174,7 +180,8 @@ struct Server::Loop {
     epoll_event events[64];
     bool more = false;
     for (;;) {
-      const int n = epoll_wait(epoll.get(), events, 64, more ? 0 : -1);
+      const int n = epoll_wait(epoll.get(), events, 64, more ? 0 : untold ? kTellMs : -1);
+      untold = untold || n > 0 || more;
       bool completions = false;
       for (int i = 0; i < n; ++i) {
         const int fd = events[i].data.fd;
@@ -205,6 +212,11 @@ struct Server::Loop {
         connection->harvest();
         return connection->idle();
       });
+      if (const uint64_t now = ocf::steadyClock().now(); untold && now - toldAt >= kTellMs * uint64_t{1'000'000}) {
+        toldAt = now;
+        untold = false;
+        tell();
+      }
     }
   }
 };
@@ -218,9 +230,11 @@ void Server::serve(std::promise<std::string>& started) {
   }
   drivers_ = framework.drivers();
   Loop loop(*this, framework);
+  loop.tell();
   started.set_value({});
   loop.run();
   for (auto& [fd, connection] : loop.connections) connection->hangUp();
+  loop.tell();
 }
 
 }  // namespace socrypt::cryptod

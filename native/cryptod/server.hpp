@@ -13,6 +13,7 @@
 
 #include "cryptod/connection.hpp"
 #include "cryptod/limits.hpp"
+#include "ocf/driver_report.hpp"
 
 namespace socrypt::cryptod {
 
@@ -22,6 +23,8 @@ struct ServerOptions {
   std::vector<uid_t> users;  // by SO_PEERCRED; empty: this process's own
   bool allowSoftware = false;
   Limits limits;
+  /// Told of the drivers, some times a second while there is work; may be nullptr.
+  ocf::DriverReport* report = nullptr;
   /// Attaches the drivers, in the daemon's thread. False, with the reason: the daemon does not start.
   std::function<bool(ocf::Framework&, std::string& why)> attach;
 };

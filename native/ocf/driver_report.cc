@@ -28,15 +28,24 @@ void add(DriverInfo& to, const DriverInfo& from) {
 void DriverReport::publish(std::vector<DriverInfo> drivers) {
   const std::lock_guard lock(mutex_);
   for (const DriverInfo& before : drivers_) {
-    if (std::any_of(drivers.begin(), drivers.end(), [&](const auto& each) { return each.id == before.id; })) continue;
-    auto at = std::find_if(gone_.begin(), gone_.end(), [&](const auto& each) { return each.name == before.name; });
-    if (at == gone_.end()) {
-      at = gone_.insert(at, DriverInfo{});
-      at->name = before.name;
-    }
-    add(*at, before);
+    if (std::none_of(drivers.begin(), drivers.end(), [&](const auto& each) { return each.id == before.id; })) leave(before);
   }
   drivers_ = std::move(drivers);
+}
+
+void DriverReport::leave(const DriverInfo& driver) {
+  auto at = std::find_if(gone_.begin(), gone_.end(), [&](const auto& each) { return each.name == driver.name; });
+  if (at == gone_.end()) {
+    at = gone_.insert(at, DriverInfo{});
+    at->name = driver.name;
+  }
+  add(*at, driver);
+}
+
+void DriverReport::absorb(const DriverReport& other) {
+  const std::vector<DriverInfo> all = other.read();
+  const std::lock_guard lock(mutex_);
+  for (const DriverInfo& driver : all) leave(driver);
 }
 
 std::vector<DriverInfo> DriverReport::read() const {

@@ -2,9 +2,14 @@
 import { parseArgs } from 'node:util';
 import type { CryptodDaemonOptions } from '../cryptod/daemon.ts';
 import { DEFAULTS } from '../cryptod/defaults.ts';
+import type { AdminListener } from '../observe/admin.ts';
+import { hostPort } from '../observe/listener.ts';
 import { createLog } from '../observe/log.ts';
 import { driverHelp } from '../ocf/driver-names.ts';
 import { UsageError } from '../serve/errors.ts';
+import { INVALID } from '../serve/option.ts';
+import { OBSERVE } from '../serve/options/observe.ts';
+import type { Settings } from '../serve/options.ts';
 import { EXIT_OK, type Io } from './io.ts';
 
 export const CRYPTOD_HELP = `Usage: socrypt cryptod --socket PATH [OPTIONS]
@@ -22,11 +27,16 @@ shared memory. Clients: src/cryptod/client.ts, and OpenSSL's by the provider bui
   --max-sessions N       per connection (default: ${DEFAULTS.maxSessions})
   --max-pending N        operations per connection (default: ${DEFAULTS.maxPending})
   --max-memory MIB       shared memory per connection (default: ${DEFAULTS.maxArenaBytes / 2 ** 20})
+  --metrics-port PORT    of an admin listener (plain HTTP): /metrics, /healthz, /readyz (default: none)
+  --metrics-host HOST    its address (default: ${OBSERVE.metricsHost.default as string})
 
 Drivers:
 ${driverHelp(2)}`;
 
-export function cryptodOptions(args: readonly string[]): CryptodDaemonOptions {
+/** Where /metrics is; null: nowhere. */
+export type Admin = { readonly host: string; readonly port: number } | null;
+
+export function cryptodOptions(args: readonly string[]): CryptodDaemonOptions & { readonly admin: Admin } {
   const text = { type: 'string' } as const;
   const { values, tokens } = parseArgs({
     args: [...args],
@@ -42,6 +52,8 @@ export function cryptodOptions(args: readonly string[]): CryptodDaemonOptions {
       'max-sessions': text,
       'max-pending': text,
       'max-memory': text,
+      'metrics-port': text,
+      'metrics-host': text,
     },
   });
   const problems: string[] = [];
@@ -55,6 +67,8 @@ export function cryptodOptions(args: readonly string[]): CryptodDaemonOptions {
     'max-sessions',
     'max-pending',
     'max-memory',
+    'metrics-port',
+    'metrics-host',
   ]);
   for (const token of tokens) {
     if (token.kind === 'positional')
@@ -93,9 +107,23 @@ export function cryptodOptions(args: readonly string[]): CryptodDaemonOptions {
     maxPending: number('max-pending', values['max-pending'], 65_536),
     maxArenaBytes: memory === undefined ? undefined : memory * 2 ** 20,
   };
+  const shared = <K extends 'metricsPort' | 'metricsHost'>(flag: string, key: K) => {
+    const given = values[flag];
+    if (given === undefined) return OBSERVE[key].default as Settings[K];
+    const value = OBSERVE[key].read(given);
+    if (value === INVALID)
+      problems.push(`--${flag} expects ${OBSERVE[key].expected}, but got ${JSON.stringify(given)}.`);
+    return value as Settings[K];
+  };
+  const port = shared('metrics-port', 'metricsPort');
+  const host = shared('metrics-host', 'metricsHost');
   if (problems.length > 0) throw new UsageError(problems);
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-    path: string;
+  const admin = port === null ? null : { host, port };
+  return {
+    ...(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+      path: string;
+    }),
+    admin,
   };
 }
 
@@ -105,6 +133,7 @@ export async function cryptodCommand(args: readonly string[], io: Io): Promise<n
   // Late: the help must be had where the native part is not.
   const { CryptodDaemon } = await import('../cryptod/daemon.ts');
   const daemon = new CryptodDaemon(options);
+  let admin: AdminListener | undefined;
   let stop: (signal: string) => void = () => {};
   const stopping = new Promise<string>((resolve) => {
     stop = resolve;
@@ -114,14 +143,23 @@ export async function cryptodCommand(args: readonly string[], io: Io): Promise<n
   const alive = setInterval(() => {}, 2 ** 30);
   try {
     daemon.start();
+    if (options.admin !== null) {
+      const { startCryptodAdmin } = await import('../cryptod/metrics.ts');
+      admin = await startCryptodAdmin(daemon, options.admin.host, options.admin.port, log);
+    }
+    const metrics =
+      admin === undefined
+        ? ''
+        : `  metrics   http://${hostPort(admin.address.host, admin.address.port)}/metrics\n`;
     io.out(
-      `socrypt cryptod listens\n  socket    ${daemon.path}\n  drivers   ${daemon.drivers().join(', ')}\n  software  ${options.allowSoftware ? 'lent' : 'not lent: clients are told EINVAL and do it themselves (--allow-software lends it)'}\n`,
+      `socrypt cryptod listens\n  socket    ${daemon.path}\n  drivers   ${daemon.drivers().join(', ')}\n  software  ${options.allowSoftware ? 'lent' : 'not lent: clients are told EINVAL and do it themselves (--allow-software lends it)'}\n${metrics}`,
     );
     const signal = await stopping;
     log.info({ signal, ...daemon.counters() }, 'ending');
     return EXIT_OK;
   } finally {
     clearInterval(alive);
+    await admin?.close();
     daemon.stop();
     for (const one of off) one();
   }

@@ -16,11 +16,12 @@ export interface Sample {
   /** '_bucket', '_sum' or '_count' of a histogram. */
   readonly suffix?: string;
 }
-export interface Family {
+/** `S`: what of a snapshot it is made of. */
+export interface Family<S = Snapshot> {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
-  samples(snapshot: Snapshot): readonly Sample[];
+  readonly samples: (snapshot: S) => readonly Sample[];
 }
 
 /** What control counted about handshakes. */

@@ -1,6 +1,10 @@
 /** The crypto framework's metrics: what each driver did, by class of session. */
 import type { DriverInfo, OfferInfo } from '../ocf/driver-info.ts';
-import type { Family, Sample, Snapshot } from './families.ts';
+import type { Family, Sample } from './families.ts';
+
+export interface OcfSnapshot {
+  readonly drivers: readonly DriverInfo[];
+}
 
 const STATES = ['running', 'draining', 'quarantined'] as const;
 const EVENTS = ['refused', 'rescued', 'checks', 'wrong'] as const;
@@ -20,7 +24,7 @@ function summed(samples: readonly Sample[]): readonly Sample[] {
 
 const each =
   (samples: (driver: DriverInfo) => readonly Sample[]) =>
-  ({ drivers }: Snapshot): readonly Sample[] =>
+  ({ drivers }: OcfSnapshot): readonly Sample[] =>
     summed(drivers.flatMap(samples));
 
 /** Classes that nobody has asked for are left out. */
@@ -31,7 +35,7 @@ const byClass = (of: 'ops' | 'bytes' | 'failed' | 'sessions') =>
       .map((offer) => ({ labels: { driver: name, class: classOf(offer) }, value: offer[of] })),
   );
 
-export const ocfFamilies: readonly Family[] = [
+export const ocfFamilies: readonly Family<OcfSnapshot>[] = [
   {
     name: 'socrypt_ocf_drivers',
     type: 'gauge',

@@ -1,6 +1,6 @@
 /** Puts the families into a registry of prom-client, or of anything with its shape. */
 import { type ErrorCode, SocryptError } from '../errors.ts';
-import { type Family, families, type Labels, type Snapshot } from './families.ts';
+import type { Family, Labels } from './families.ts';
 
 /** What both prom-client 15 and @prometheus-io/client offer. */
 export interface MetricRegistry {
@@ -19,16 +19,16 @@ interface CollectedValue {
 }
 
 /** A metric as prom-client's registry reads it; values come from the snapshot, nothing is observed twice. */
-class FamilyMetric {
+class FamilyMetric<S> {
   // Not readonly: a registry with the OpenMetrics content type cuts `_total` off.
   name: string;
   readonly help: string;
-  readonly type: Family['type'];
+  readonly type: Family<S>['type'];
   readonly aggregator: string;
-  readonly #family: Family;
-  readonly #snapshot: () => Snapshot;
+  readonly #family: Family<S>;
+  readonly #snapshot: () => S;
 
-  constructor(family: Family, snapshot: () => Snapshot) {
+  constructor(family: Family<S>, snapshot: () => S) {
     this.name = family.name;
     this.help = family.help;
     this.type = family.type;
@@ -55,10 +55,14 @@ class FamilyMetric {
 }
 
 /** Registers every family; the result takes them out again. Throws ERR_SOCRYPT_METRIC_TAKEN, leaving nothing behind. */
-export function registerFamilies(registry: MetricRegistry, take: () => Snapshot): () => void {
-  let current: Snapshot | undefined;
+export function registerFamilies<S>(
+  registry: MetricRegistry,
+  families: readonly Family<S>[],
+  take: () => S,
+): () => void {
+  let current: S | undefined;
   // A scrape asks every metric in one turn of the event loop: one snapshot for all.
-  const snapshot = (): Snapshot => {
+  const snapshot = (): S => {
     if (current === undefined) {
       current = take();
       queueMicrotask(() => {
@@ -81,7 +85,7 @@ export function registerFamilies(registry: MetricRegistry, take: () => Snapshot)
     remove();
     throw new SocryptError(
       METRIC_ERROR,
-      `The metrics could not be registered: ${(error as Error).message} Give each serve() a registry of its own.`,
+      `The metrics could not be registered: ${(error as Error).message} Give each server, and whatever else has metrics of the same names, a registry of its own.`,
       { cause: error },
     );
   }

@@ -11,6 +11,7 @@ export type {
   Offer,
   OfferName,
 } from './js-driver.ts';
+export { registerMetrics } from './metrics.ts';
 export { Ocf, ocf } from './ocf.ts';
 export type {
   AeadName,

@@ -22,7 +22,7 @@ import { type NativeAccessLog, native } from '../native.ts';
 import type { Nic } from '../nic/nic.ts';
 import { type AdminListener, startAdmin } from '../observe/admin.ts';
 import { CounterLayout, EngineCounters } from '../observe/engine-counters.ts';
-import type { Snapshot } from '../observe/families.ts';
+import { families, type Snapshot } from '../observe/families.ts';
 import { listenError, refuseSharedPort } from '../observe/listener.ts';
 import { createLog, describeError, type Log } from '../observe/log.ts';
 import { OperatorSocket } from '../observe/operator-socket.ts';
@@ -382,7 +382,7 @@ class RunningServer implements Server {
       registry = own;
     }
     if (registry === undefined) return;
-    this.#unregister = registerFamilies(registry, () => this.#snapshot());
+    this.#unregister = registerFamilies(registry, families, () => this.#snapshot());
     if (metricsPort === null) return;
     this.#admin = await startAdmin({
       host: metricsHost,

@@ -132,7 +132,14 @@ describe('socrypt cryptod', () => {
   it('reads its options', () => {
     expect(
       cryptodOptions(['--socket', '/s', '--mode', '660', '--user', '0', '--user', '33', '--max-memory', '8']),
-    ).toEqual({ path: '/s', allowSoftware: false, mode: 0o660, users: [0, 33], maxArenaBytes: 8 << 20 });
+    ).toEqual({
+      path: '/s',
+      allowSoftware: false,
+      mode: 0o660,
+      users: [0, 33],
+      maxArenaBytes: 8 << 20,
+      admin: null,
+    });
     expect(cryptodOptions(['--socket=/s', '--allow-software', '--driver', 'soft'])).toMatchObject({
       allowSoftware: true,
       drivers: ['soft'],

@@ -49,7 +49,7 @@ function snapshotOf(engines: readonly Readonly<Record<string, number>>[]): Snaps
 
 async function exposed(snapshot: Snapshot) {
   const registry = new Registry();
-  registerFamilies(registry, () => snapshot);
+  registerFamilies(registry, families, () => snapshot);
   return parseExposition(await registry.metrics());
 }
 const find = (
@@ -212,7 +212,7 @@ describe('metrics', () => {
   it('take one snapshot per scrape', async () => {
     const registry = new Registry();
     let taken = 0;
-    registerFamilies(registry, () => {
+    registerFamilies(registry, families, () => {
       taken += 1;
       return snapshotOf([{}]);
     });
@@ -224,8 +224,8 @@ describe('metrics', () => {
 
   it('leave an injected registry as it was', async () => {
     const registry = new Registry();
-    const remove = registerFamilies(registry, () => snapshotOf([{}]));
-    expect(() => registerFamilies(registry, () => snapshotOf([{}]))).toThrow(
+    const remove = registerFamilies(registry, families, () => snapshotOf([{}]));
+    expect(() => registerFamilies(registry, families, () => snapshotOf([{}]))).toThrow(
       expect.objectContaining({ code: 'ERR_SOCRYPT_METRIC_TAKEN' }),
     );
     expect(parseExposition(await registry.metrics())).toHaveLength(families.length);
@@ -236,7 +236,7 @@ describe('metrics', () => {
   it('work with the OpenMetrics content type', async () => {
     const registry = new Registry();
     registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never);
-    registerFamilies(registry, () => snapshotOf([{ connections_accepted: 5 }]));
+    registerFamilies(registry, families, () => snapshotOf([{ connections_accepted: 5 }]));
     for (let scrape = 0; scrape < 2; scrape++) {
       const text = await registry.metrics();
       expect(text).toMatch(/^# TYPE socrypt_connections_accepted counter$/m);

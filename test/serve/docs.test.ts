@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { cryptodFamilies } from '../../src/observe/cryptod-families.ts';
 import { CounterLayout, EngineCounters } from '../../src/observe/engine-counters.ts';
-import { families, type Snapshot } from '../../src/observe/families.ts';
+import { type Family, families, type Snapshot } from '../../src/observe/families.ts';
 import { optionTables } from '../../src/serve/option-help.ts';
 import { optionKeys } from '../../src/serve/options.ts';
 import { driverNamed } from '../observe/driver.ts';
@@ -48,7 +49,11 @@ function metricTable(): string {
       [503, 0],
     ]),
   };
-  const rows = families.map((family) => {
+  return rowsOf(families, snapshot);
+}
+
+function rowsOf<S>(of: readonly Family<S>[], snapshot: S): string {
+  const rows = of.map((family) => {
     const values = new Map<string, Set<string>>();
     for (const { labels, suffix } of family.samples(snapshot)) {
       if (suffix !== undefined) continue;
@@ -62,6 +67,12 @@ function metricTable(): string {
   });
   return `| metric | type | labels | meaning |\n|---|---|---|---|\n${rows.join('\n')}`;
 }
+
+const cryptodTable = (): string =>
+  rowsOf(
+    cryptodFamilies.filter((family) => !(families as readonly unknown[]).includes(family)),
+    { counters: {}, drivers: [driverNamed('…')], version: '…' },
+  );
 
 describe('the documentation', () => {
   it('names commands in the README that work on a fresh clone', () => {
@@ -86,5 +97,6 @@ describe('the documentation', () => {
   });
   it('has every metric as it is', () => {
     expect(section('metrics.md', 'metrics', metricTable())).toBe(metricTable());
+    expect(section('metrics.md', 'cryptod', cryptodTable())).toBe(cryptodTable());
   });
 });
