@@ -141,7 +141,7 @@ void softDriver() {
 
 // Nanoseconds from dispatch to the last completion.
 double burstNs(Framework& framework, Batch& batch) {
-  return bestNs(12, 1, [&] {
+  return bestNs(4, 1, [&] {
     size_t given = 0, back = 0;
     while (back < batch.list.size()) {
       const size_t accepted = framework.dispatch(batch.list.data() + given, batch.list.size() - given);
@@ -154,7 +154,7 @@ double burstNs(Framework& framework, Batch& batch) {
 }
 
 void policy() {
-  std::printf("\npolicy: a simulated card and soft (libcrypto), AES-256-CBC: time of a burst, against the better of the two alone\n"
+  std::printf("\npolicy: a simulated card and software, time of a burst against the better of the two alone\n"
               "  (target: never more than 10 %% worse)\n");
   ModelCard card;
   card.name = "card";
@@ -196,31 +196,87 @@ void policy() {
     }
     std::printf("\n");
   }
-  std::printf("  both in virtual time: worst %.2f  %s\n", worst, verdict(worst <= 1.10));
-  // The same with the real software driver and a card in real time.
-  worst = 0;
-  ModelCard real = card;
-  real.algorithms = {"aes-256-cbc"};
-  for (const size_t burst : {size_t{1}, size_t{8}}) {
-    std::printf("  burst %2zu, real:", burst);
+  std::printf("  in virtual time: worst %.2f  %s\n", worst, verdict(worst <= 1.10));
+}
+
+// Any algorithm, at once, without an answer: of a card whose answers this processor does not compute.
+class Silicon final : public Driver {
+ public:
+  [[nodiscard]] std::string_view name() const noexcept override { return "silicon"; }
+  [[nodiscard]] const Caps& caps() const noexcept override {
+    static constexpr Caps caps{.flags = Caps::Sync, .maxLen = 1 << 20};
+    return caps;
+  }
+  [[nodiscard]] int probe(const SessionParams&, Cost&) const noexcept override { return 400; }
+  [[nodiscard]] size_t sessionBytes(const SessionParams&) const noexcept override { return 0; }
+  [[nodiscard]] Status newSession(const SessionParams&, std::span<std::byte>) noexcept override { return Status::Ok; }
+  void freeSession(std::span<std::byte>) noexcept override {}
+  size_t submit(Op* const* ops, size_t n, bool) noexcept override {
+    for (size_t i = 0; i < n; ++i) ops[i]->status = Status::Ok;
+    return n;
+  }
+};
+
+// A framework with one of the two, or both, and the best that it made of a burst.
+struct Contender {
+  Framework framework;
+  SessionHandle session;
+  double best = 0;
+  Contender(const ModelCard* card, bool silicon, bool software) {
+    Status status = Status::Ok;
+    if (card != nullptr && silicon) {
+      // It does not know the answers, so it is taken at its word.
+      const DriverInfo::Offer offer{.alg = AlgId::Aes256Cbc, .mac = AlgId::Null, .cost = card->cost};
+      (void)framework.attachExamined(makeModelDriver(*card, steadyClock(), nullptr, nullptr, std::make_unique<Silicon>()), {&offer, 1}, &status);
+    } else if (card != nullptr) {
+      (void)framework.attach(makeModelDriver(*card, steadyClock()), &status);
+    }
+    if (software) (void)framework.attach(makeSoftDriver(SoftBackend::Libcrypto), &status);
+    session = openOn(framework, AlgId::Aes256Cbc);
+  }
+};
+
+// The worst ratio of both to the better of the two. They take turns, so that all see the same machine; software a second time
+// says what the measurement itself is worth.
+void inRealTime(const ModelCard& card, bool silicon) {
+  double worst = 0, noise = 0;
+  for (const size_t burst : {size_t{1}, size_t{8}, size_t{32}}) {
+    std::printf("  burst %2zu:", burst);
     for (uint32_t length = 16; length <= 262144; length *= 4) {
-      const auto run = [&](bool accelerator, bool software) {
-        Framework framework;
-        Status status = Status::Ok;
-        if (accelerator) (void)framework.attach(makeModelDriver(real, steadyClock()), &status);
-        if (software) (void)framework.attach(makeSoftDriver(SoftBackend::Libcrypto), &status);
-        const SessionHandle session = openOn(framework, AlgId::Aes256Cbc);
-        Batch batch(session.get(), Kind::Cipher, burst, length);
-        return burstNs(framework, batch);
-      };
-      const double best = std::min(run(true, false), run(false, true));
-      const double ratio = run(true, true) / best;
+      Contender alone(&card, silicon, false), software(nullptr, false, true), again(nullptr, false, true), both(&card, silicon, true);
+      Contender* const all[] = {&alone, &software, &again, &both};
+      // One batch: where memory lies in the caches is the same for all.
+      Batch batch(nullptr, Kind::Cipher, burst, length);
+      const size_t bytes = burst * (length + size_t{2000});
+      const int turns = static_cast<int>(std::clamp<size_t>(8'000'000 / bytes, 8, 200));
+      for (int turn = 0; turn < turns; ++turn) {
+        for (Contender* const each : all) {
+          for (Op& op : batch.ops) op.ses = each->session.get();
+          const double took = burstNs(each->framework, batch);
+          if (turn == 0 || took < each->best) each->best = took;
+        }
+      }
+      const double ratio = both.best / std::min({alone.best, software.best, again.best});
       worst = std::max(worst, ratio);
+      noise = std::max(noise, std::max(software.best, again.best) / std::min(software.best, again.best));
       std::printf(" %u B %.2f", length, ratio);
     }
     std::printf("\n");
   }
-  std::printf("  real time: worst %.2f  %s\n", worst, verdict(worst <= 1.10));
+  std::printf("  worst %.2f  %s   (software against itself: %.2f)\n", worst, verdict(worst <= 1.10), noise);
+}
+
+void policyInRealTime() {
+  ModelCard card;
+  card.name = "card";
+  card.algorithms = {"aes-256-cbc"};
+  card.cost = {.batchNs = 2000, .opNs = 3000, .byteNs = 0.25F, .lanes = 1};
+  card.queueDepth = 256;
+  card.maxLen = 1 << 20;
+  std::printf("\npolicy in real time: the card, and soft (libcrypto), AES-256-CBC\n");
+  inRealTime(card, true);
+  std::printf("  the same card, its answers computed by this thread on top of its time, which no policy knows beforehand:\n");
+  inRealTime(card, false);
 }
 
 double megabits(std::vector<ModelCard> cards, uint32_t length) {
@@ -267,6 +323,7 @@ int main() {
   nullDriver();
   softDriver();
   policy();
+  policyInRealTime();
   balance();
   std::printf("\n%d missed\n", missed);
   return 0;

@@ -87,18 +87,29 @@ void Framework::aim(Session& session) noexcept {
   if (session.inFlight_ != 0 || session.moved_) return;
   session.aimed_ = true;
   if (candidates.empty()) return;
-  const bool allSync = std::all_of(candidates.begin(), candidates.end(), [](const auto& each) { return each.unit->sync; });
-  if (!allSync || (candidates.size() > 1 && policy_.balance != Policy::Balance::LeastTime)) return;
-  // The best rank; among equals the cheapest for a kilobyte.
-  const auto& best = *std::min_element(candidates.begin(), candidates.end(), [last = policy_.lastResort](const auto& a, const auto& b) {
-    if ((a.unit->id == last) != (b.unit->id == last)) return b.unit->id == last;
-    return a.rank != b.rank ? a.rank > b.rank : a.cost.predict(1, 1024) < b.cost.predict(1, 1024);
-  });
+  const auto isSync = [](const Candidate& each) { return each.unit->sync; };
+  const auto sync = std::count_if(candidates.begin(), candidates.end(), isSync);
+  const bool byTime = policy_.balance == Policy::Balance::LeastTime;
+  const bool all = sync == static_cast<std::ptrdiff_t>(candidates.size());
+  auto best = candidates.begin();
+  if (all && (byTime || sync == 1)) {
+    // The best rank; among equals the cheapest for a kilobyte.
+    best = std::min_element(candidates.begin(), candidates.end(), [last = policy_.lastResort](const auto& a, const auto& b) {
+      if ((a.unit->id == last) != (b.unit->id == last)) return b.unit->id == last;
+      return a.rank != b.rank ? a.rank > b.rank : a.cost.predict(1, 1024) < b.cost.predict(1, 1024);
+    });
+  } else if (sync == 1 && byTime && policy_.smallMax < 0 && policy_.lastResort == 0 && policy_.replicate) {
+    best = std::find_if(candidates.begin(), candidates.end(), isSync);
+    session.class_->here = static_cast<size_t>(best - candidates.begin());
+  } else {
+    return;
+  }
   Status status;
-  const Binding* binding = bind(session, *best.unit, &status);
+  const Binding* binding = bind(session, *best->unit, &status);
   if (binding == nullptr) return;
-  session.direct_ = best.unit;
+  session.direct_ = best->unit;
   session.directPriv_ = binding->priv;
+  session.shared_ = !all;
 }
 
 Binding* Framework::bind(Session& session, Unit& unit, Status* status) noexcept {

@@ -215,9 +215,9 @@ Status Framework::call(Op& op) noexcept {
   now_ = 0;
   if (!belongs(op)) return op.status;
   if (!op.ses->aimed_) aim(*op.ses);
-  if (Unit* unit = op.ses->direct_; unit != nullptr && op.flags == 0) {
+  Op* list[] = {&op};
+  if (Unit* unit = op.ses->direct_; unit != nullptr && op.flags == 0 && (!op.ses->shared_ || straight(list) == 1)) {
     op.fw.priv = op.ses->directPriv_;
-    Op* list[] = {&op};
     if (unit->driver->submit(list, 1, false) == 1) {
       count(*unit, list);
       return op.status;

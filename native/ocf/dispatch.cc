@@ -15,11 +15,16 @@ size_t Framework::dispatch(Op* const* ops, size_t n) noexcept {
     // The straight way: a run of ops that one synchronous driver takes as they are.
     Session* session = ops[placed]->ses;
     Unit* unit = session != nullptr && session->framework_ == this && !session->closed_ ? session->direct_ : nullptr;
+    size_t limit = n;
+    if (unit != nullptr && session->shared_) {
+      limit = queued ? placed : placed + straight({ops + placed, n - placed});
+      if (limit == placed) unit = nullptr;
+    }
     if (unit != nullptr) {
       size_t end = placed;
       uint64_t bytes = 0;
       bool several = false;
-      for (; end < n; ++end) {
+      for (; end < limit; ++end) {
         Op& op = *ops[end];
         if (op.ses != session) {
           Session* other = op.ses;
@@ -44,7 +49,7 @@ size_t Framework::dispatch(Op* const* ops, size_t n) noexcept {
     if (belongs(op)) {
       if (unit == nullptr && !op.ses->aimed_) {
         aim(*op.ses);
-        if (op.ses->direct_ != nullptr) continue;
+        if (op.ses->direct_ != nullptr && !queued) continue;
       }
       const Placed where = begin(op, kUser, true);
       if (where == Placed::NoRoom) break;
@@ -55,6 +60,30 @@ size_t Framework::dispatch(Op* const* ops, size_t n) noexcept {
   if (queued) kickAll();
   ++call_;  // what completes from here on is reported by poll()
   return placed;
+}
+
+// How many of these ops go straight to their session's synchronous driver, though others are in question: all that are
+// left, or none. They do when the last of them is done there before the first of them could be done elsewhere, whatever is
+// queued there: choosing one by one would come to the same, and takes as long as a short op does.
+size_t Framework::straight(std::span<Op* const> ops) const noexcept {
+  const Session& session = *ops[0]->ses;
+  const SessionClass& of = *session.class_;
+  const Unit& unit = *session.direct_;
+  if (of.stale || !unit.queue.empty() || (session.ordered_ && session.inFlight_ != 0)) return 0;
+  double elsewhereNs = 1e18;
+  for (const Candidate& each : of.candidates) {
+    if (!each.unit->sync) elsewhereNs = std::min<double>(elsewhereNs, each.offer->scale * ((each.unit->dirty ? 0 : each.cost.batchNs) + each.cost.opNs));
+  }
+  const Candidate& here = of.candidates[of.here];
+  double hereNs = here.offer->scale * here.cost.batchNs;
+  for (const Op* op : ops) {
+    if (op->ses != &session && (op->ses == nullptr || op->ses->framework_ != this || op->ses->class_ != &of || op->ses->direct_ != &unit ||
+                                op->ses->closed_ || (op->ses->ordered_ && op->ses->inFlight_ != 0)))
+      return 0;
+    hereNs += here.offer->scale * (here.cost.opNs + static_cast<float>(op->len) * here.cost.byteNs);
+    if (op->flags != 0 || op->done != nullptr || hereNs > elsewhereNs) return 0;
+  }
+  return ops.size();
 }
 
 // Ops that went straight to their driver.

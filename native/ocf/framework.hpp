@@ -186,6 +186,7 @@ class Framework {
   enum class Placed : uint8_t { Yes, Settled, NoRoom };
   static void count(Unit& unit, std::span<Op* const> ops) noexcept;
   static void count(Unit& unit, const Session& session, size_t ops, uint64_t bytes) noexcept;
+  [[nodiscard]] size_t straight(std::span<Op* const> ops) const noexcept;
   [[nodiscard]] bool belongs(Op& op) noexcept;
   [[nodiscard]] Placed begin(Op& op, uint8_t role, bool mayRefuse) noexcept;
   static void append(Session& session, Op& op) noexcept;

@@ -33,7 +33,8 @@ class Session {
   friend class SessionHandle;
   Session() = default;
 
-  // Set while exactly one driver is in question, and synchronous: ops go straight there.
+  // Set while exactly one driver is in question, and synchronous: ops go straight there. With `shared_`, those do that are
+  // few and short enough, see Framework::straight().
   Unit* direct_ = nullptr;
   Framework* framework_ = nullptr;  // not first: of a slot that is free all but the first word is zero, hence Closed
   std::byte* directPriv_ = nullptr;
@@ -48,6 +49,7 @@ class Session {
   bool closed_ = false;
   bool aimed_ = false;  // direct_ is what it should be
   bool moved_ = false;  // its driver went away, and nobody was told yet
+  bool shared_ = false;  // with drivers that work elsewhere
   uint8_t algs_ = 1;
   uint16_t keyBytes_[2] = {};
   uint32_t slotBytes_ = 0;

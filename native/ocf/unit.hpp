@@ -125,6 +125,8 @@ struct SessionClass {
   Key key;
   std::vector<Candidate> candidates;
   bool stale = true;
+  /// The index of the one that is synchronous, where there is one of these, and others besides.
+  size_t here = 0;
 };
 
 /// Params of a session, or of what was asked for; the algorithms lie in `algs`.

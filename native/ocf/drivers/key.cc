@@ -15,6 +15,10 @@ namespace {
 // The longest big integer is 2,048 bytes; a message to be signed may be longer.
 constexpr uint32_t kMaxLength = 1u << 20;
 
+using Clock = std::chrono::steady_clock;
+// How long an op may be done before its owner is told, if others are done meanwhile.
+constexpr std::chrono::microseconds kCoalesce{1000};
+
 KeySession& sessionAt(std::byte* priv) noexcept { return *std::launder(reinterpret_cast<KeySession*>(priv)); }
 
 // What does not depend on where the work is done.
@@ -115,10 +119,12 @@ class KeyDriver final : public KeyDriverBase, private KeyPool::Owner {
       done[count]->fw.serviceNs = slots_[index].serviceNs;
       free_.push_back(index);
     }
+    if (doneCount_ == 0) told_ = false;
     return count;
   }
 
   size_t cancel(Op** back, size_t max) noexcept override {
+    tell();  // those whose completion was to tell of the others may never begin
     size_t count = 0;
     for (; count < max; ++count) {
       KeyPool::Job* job = pool_->takeBackFirst(*this);
@@ -155,17 +161,31 @@ class KeyDriver final : public KeyDriverBase, private KeyPool::Owner {
   // In a thread of the pool.
   void run(size_t index, unsigned lane) noexcept override {
     Slot& slot = slots_[index];
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     slot.status = sessionAt(slot.op->fw.priv).run(*slot.op, lane);
-    slot.serviceNs = std::chrono::duration<float, std::nano>(std::chrono::steady_clock::now() - start).count();
-    bool first = false;
+    const auto end = Clock::now();
+    slot.serviceNs = std::chrono::duration<float, std::nano>(end - start).count();
+    const bool goesOn = pool_->goesOnWith(*this, pool_->lanes());
     {
       const std::lock_guard lock(mutex_);
       done_[(doneFirst_ + doneCount_) % done_.size()] = index;
-      first = doneCount_++ == 0;
+      if (doneCount_++ == 0) oldest_ = end;
+      // The next op is in time to tell of this one.
+      if (goesOn && end - oldest_ + (end - start) < kCoalesce) return;
     }
-    // Whoever was told of the first finds the others as well.
-    if (first && waker_ != nullptr) waker_->ready(this);
+    tell();
+  }
+
+  // Waking an event loop costs it some 10 microseconds, and the thread whose processor it takes its caches: one is
+  // not woken for each op while there are many. It is before threads have nothing left to do.
+  void tell() noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      // Whoever was told of the first finds the others as well.
+      if (doneCount_ == 0 || told_) return;
+      told_ = true;
+    }
+    if (waker_ != nullptr) waker_->ready(this);
   }
 
   std::shared_ptr<KeyPool> pool_;
@@ -176,6 +196,8 @@ class KeyDriver final : public KeyDriverBase, private KeyPool::Owner {
   std::mutex mutex_;
   std::vector<size_t> done_;  // a ring; no more jobs than slots
   size_t doneFirst_ = 0, doneCount_ = 0;
+  Clock::time_point oldest_;  // when the first of them was done
+  bool told_ = false;
 };
 
 }  // namespace

@@ -106,6 +106,11 @@ size_t KeyPool::queued() const noexcept {
   return queued_;
 }
 
+bool KeyPool::goesOnWith(const Owner& owner, size_t others) const noexcept {
+  const std::lock_guard lock(mutex_);
+  return queued_ > others && first_->owner == &owner;
+}
+
 void KeyPool::work(unsigned lane) noexcept {
   pthread_setname_np(pthread_self(), "socrypt-key");
   // Whoever waits for a signature is in no hurry beside whoever serves all connections: these threads use what the

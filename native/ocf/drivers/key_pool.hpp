@@ -52,6 +52,8 @@ class KeyPool {
   void awaitIdle(const Owner& owner) noexcept;
   /// Jobs that wait for a thread.
   [[nodiscard]] size_t queued() const noexcept;
+  /// Whether there are more than `others` jobs that wait, of which `owner` has the first.
+  [[nodiscard]] bool goesOnWith(const Owner& owner, size_t others) const noexcept;
 
  private:
   KeyPool() = default;

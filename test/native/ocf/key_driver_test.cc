@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -347,6 +348,40 @@ TEST_CASE("a queue has a bound; every op comes back once, to whoever was woken")
     CHECK(request->op.fw.serviceNs > 0);
     CHECK(key::verify(known.scheme, known.verifyKey, request->values[0], request->result()) == key::Verdict::Good);
   }
+}
+
+TEST_CASE("many completions are told together, and none is left untold") {
+  const std::unique_ptr<Driver> driver = makeKeyDriver({.queueDepth = 64, .pool = KeyPool::make(2)});
+  Counter waker;
+  driver->attach(&waker);
+  const KeyKnownAnswer& known = knownOf(AlgId::EcdsaP256, Kind::Sign);
+  const Bound session(*driver, known.alg, known.key);
+  constexpr size_t kCount = 400;
+  std::vector<std::unique_ptr<Request>> requests;
+  std::vector<Op*> ops;
+  for (size_t i = 0; i < kCount; ++i) {
+    requests.push_back(std::make_unique<Request>(session, Kind::Sign, known.scheme, std::vector<Bytes>{Bytes{static_cast<uint8_t>(i)}}, std::vector<size_t>{80}));
+    ops.push_back(&requests.back()->op);
+  }
+  // Harvests when it was told to, and at no other time.
+  size_t next = driver->submit(ops.data(), ops.size(), false), back = 0, canceled = 0;
+  int told = 0;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (back + canceled < next && std::chrono::steady_clock::now() < deadline) {
+    if (waker.times == told) {
+      std::this_thread::yield();
+      continue;
+    }
+    told = waker.times;
+    std::array<Op*, 16> some{};
+    for (size_t n = some.size(); n == some.size();) back += n = driver->poll(some.data(), some.size(), true);
+    // Some are taken back now and then: they are not there to tell of those before them.
+    if (told % 8 == 0) canceled += driver->cancel(some.data(), some.size());
+    next += driver->submit(ops.data() + next, ops.size() - next, false);
+  }
+  CHECK(next == kCount);
+  CHECK(back + canceled == kCount);
+  CHECK(static_cast<size_t>(waker.times) < back);
 }
 
 TEST_CASE("what has not begun is given back untouched, in order; what is queued dies with its driver") {
