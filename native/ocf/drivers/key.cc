@@ -124,7 +124,6 @@ class KeyDriver final : public KeyDriverBase, private KeyPool::Owner {
   }
 
   size_t cancel(Op** back, size_t max) noexcept override {
-    tell();  // those whose completion was to tell of the others may never begin
     size_t count = 0;
     for (; count < max; ++count) {
       KeyPool::Job* job = pool_->takeBackFirst(*this);
@@ -136,6 +135,7 @@ class KeyDriver final : public KeyDriverBase, private KeyPool::Owner {
       back[count] = slots_[job->index].op;
       free_.push_back(job->index);
     }
+    tell();  // these were to tell of those before them
     return count;
   }
 
@@ -165,13 +165,12 @@ class KeyDriver final : public KeyDriverBase, private KeyPool::Owner {
     slot.status = sessionAt(slot.op->fw.priv).run(*slot.op, lane);
     const auto end = Clock::now();
     slot.serviceNs = std::chrono::duration<float, std::nano>(end - start).count();
-    const bool goesOn = pool_->goesOnWith(*this, pool_->lanes());
     {
       const std::lock_guard lock(mutex_);
       done_[(doneFirst_ + doneCount_) % done_.size()] = index;
       if (doneCount_++ == 0) oldest_ = end;
-      // The next op is in time to tell of this one.
-      if (goesOn && end - oldest_ + (end - start) < kCoalesce) return;
+      // The next op is in time to tell of this one. It is asked under the lock: cancel() tells afterwards.
+      if (end - oldest_ + (end - start) < kCoalesce && pool_->goesOnWith(*this, pool_->lanes())) return;
     }
     tell();
   }
