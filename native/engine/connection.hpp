@@ -156,6 +156,7 @@ struct Connection : DeadlineNode {
   bool renegotiationRefused : 1 = false;
   bool opening : 1 = false;          // rxPath has records to open, or no memory for them; `in` is what is behind them
   bool starved : 1 = false;          // told by a path that it has no memory now
+  bool nicWaiting : 1 = false;       // software seals for it until the NIC can
 
   uint8_t warningAlerts = 0;          // without application data between them
   uint8_t controlCredit = kControlCredit;  // handshake records that the peer may still have looked at

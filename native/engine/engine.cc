@@ -212,7 +212,7 @@ void Engine::loopOnce() {
   if (!ready_.empty() || (accelerator_ && accelerator_->hasNext())) {
     timeout = 0;
   } else {
-    const uint64_t next = std::min({deadlines_.nearest(), drainUntil_, acceptAgainAt_, nicTickAt_});
+    const uint64_t next = std::min({deadlines_.nearest(), drainUntil_, acceptAgainAt_, nicTickAt_, nicJoinAt_});
     if (next != UINT64_MAX) {
       const uint64_t now = clockNs(CLOCK_MONOTONIC);
       timeout = next <= now ? 0 : static_cast<int>(std::min<uint64_t>((next - now) / 1'000'000 + 1, 60'000));

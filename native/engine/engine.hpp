@@ -234,6 +234,10 @@ class Engine {
   void pauseNic(bool pause);
   void movePath(Connection& c);
   void leaveNic(Connection& c);
+  void joinLater(Connection& c, WhyNot why);
+  void joinNow();
+  void joinWaiting();
+  bool mayJoin(Connection& c);
   void watchFlow(Connection& c);
   bool lookAtFlow(Connection& c);
   bool owesAcknowledgement(Connection& c);
@@ -311,6 +315,13 @@ class Engine {
   std::unique_ptr<NicPath> nic_;
   std::vector<uint64_t> nicWatched_;  // something of theirs is not acknowledged
   uint64_t nicTickAt_ = UINT64_MAX;
+  struct NicWaiting {
+    uint64_t id;
+    uint64_t at;     // when the NIC is asked again
+    uint64_t pause;  // and how long after that, if it refuses
+  };
+  std::vector<NicWaiting> nicWaiting_;  // connections that software seals for, since the NIC could not take them
+  uint64_t nicJoinAt_ = UINT64_MAX;  // the earliest of them
   std::shared_ptr<std::atomic<bool>> nicChanged_;
   std::shared_ptr<void> nicWatch_;
   std::string keyScratch_;

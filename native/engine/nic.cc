@@ -21,6 +21,9 @@ namespace {
 
 constexpr uint64_t kTickNs = 100'000'000;
 constexpr uint64_t kWaitingTickNs = 2'000'000;
+// When a connection that software seals for is offered to the NIC again; each takes some ten system calls.
+constexpr uint64_t kFirstJoinNs = 250'000'000, kLastJoinNs = 32'000'000'000;
+constexpr size_t kJoinsPerTurn = 64;
 // A shorter rest is copied with what else there is to send.
 constexpr uint64_t kLeastPages = 64 * 1024;
 constexpr uint64_t kReservedRecords = 16;
@@ -78,6 +81,7 @@ bool Engine::owesAcknowledgement(Connection& c) { return c.nic && !nic_->acknowl
 
 void Engine::nicTurn() {
   if (nicChanged_->exchange(false, std::memory_order_acquire)) onNicChanged();
+  if (now_ >= nicJoinAt_) joinWaiting();
   if (now_ < nicTickAt_) return;
   nicTickAt_ = UINT64_MAX;
   std::vector<uint64_t> all;
@@ -119,6 +123,7 @@ bool Engine::lookAtFlow(Connection& c) {
 void Engine::leaveNic(Connection& c) {
   setPath(c, Direction::Tx, &software_);
   nic_->leave(c);
+  c.txWhyNot = WhyNot::device_dead;
 }
 
 void Engine::movePath(Connection& c) {
@@ -148,6 +153,57 @@ void Engine::onNicChanged() {
     watchFlow(c);
     enqueue(c);
   }
+  if (nic_->usable()) joinNow();
+}
+
+// ── connections that came while the NIC could not take them ──
+
+/// Software seals for `c` for now: other connections end, and so do markers of those that ended before. For a device that
+/// is dead or paused nobody waits here, since it tells; what routes, suites and sockets are is asked with the next keys.
+void Engine::joinLater(Connection& c, WhyNot why) {
+  if (c.nicWaiting || (why != WhyNot::no_room && why != WhyNot::key_in_use)) return;
+  c.nicWaiting = true;
+  nicWaiting_.push_back({c.id, now_ + kFirstJoinNs, kFirstJoinNs});
+  nicJoinAt_ = std::min(nicJoinAt_, now_ + kFirstJoinNs);
+}
+
+void Engine::joinNow() {
+  for (NicWaiting& each : nicWaiting_) each.at = now_;
+  for (auto& slot : connections_) {
+    if (!slot || slot->dead || slot->nic || slot->nicWaiting || slot->txPath != &software_) continue;
+    if (slot->txWhyNot != WhyNot::device_dead && slot->txWhyNot != WhyNot::paused) continue;
+    slot->nicWaiting = true;
+    nicWaiting_.push_back({slot->id, now_, kFirstJoinNs});
+  }
+  if (!nicWaiting_.empty()) nicJoinAt_ = now_;
+}
+
+void Engine::joinWaiting() {
+  nicJoinAt_ = UINT64_MAX;
+  size_t asked = 0;
+  std::erase_if(nicWaiting_, [&](NicWaiting& each) {
+    Connection* const c = find(each.id);
+    if (c == nullptr) return true;
+    if (each.at <= now_ && asked < kJoinsPerTurn) {
+      ++asked;
+      each.at = now_ + each.pause;
+      each.pause = std::min(2 * each.pause, kLastJoinNs);
+      if (!mayJoin(*c)) return c->nicWaiting = false, true;
+    }
+    nicJoinAt_ = std::min(nicJoinAt_, each.at);
+    return false;
+  });
+}
+
+/// False: it is on the NIC now, or there is no point in asking again soon.
+bool Engine::mayJoin(Connection& c) {
+  if (c.dead || c.closing || c.nic || c.phase != Phase::Open || c.txPath != &software_) return false;
+  c.txWhyNot = nic_->join(c);
+  if (c.txWhyNot == WhyNot::Taken) {
+    setPath(c, Direction::Tx, nic_.get());
+    counters_.add(Counter::path_moves);
+  }
+  return c.txWhyNot == WhyNot::no_room || c.txWhyNot == WhyNot::key_in_use;
 }
 
 void Engine::pauseNic(bool pause) {
@@ -155,6 +211,7 @@ void Engine::pauseNic(bool pause) {
   nic_->setPaused(pause);
   for (auto& slot : connections_)
     if (slot && slot->nic && !slot->dead) movePath(*slot);
+  if (nic_->usable()) joinNow();
 }
 
 /// What is left of the response is sent without copying it, if it can be.

@@ -18,6 +18,7 @@ bool Engine::takeKeys(Connection& c, Direction direction, const record::TrafficK
     if (path != &software_ && answer != WhyNot::Elsewhere) {
       if (direction == Direction::Tx) counters_.addNotTaken(answer);
       if (path == paths_.front()) why = answer;
+      if (path == nic_.get() && direction == Direction::Tx) joinLater(c, answer);
     }
   }
   return false;

@@ -305,6 +305,13 @@ SessionHandle Framework::openLike(const Session& session, uint32_t needs, Status
   return open(own.params, status);
 }
 
+size_t Framework::copyKey(const Session& session, std::span<uint8_t> to) const noexcept {
+  const size_t length = session.keyBytes_[0];
+  if (length > to.size()) return 0;
+  std::copy_n(const_cast<Session&>(session).keys(), length, to.begin());
+  return length;
+}
+
 void Framework::close(Session* session) noexcept {
   session->closed_ = true;
   --openSessions_;

@@ -123,6 +123,10 @@ class Framework {
   /// Another session with the algorithms and keys of this one, for drivers with the Caps flags `needs`.
   [[nodiscard]] SessionHandle openLike(const Session& session, uint32_t needs, Status* status) noexcept;
 
+  /// Copies the key of the session's first algorithm, for somebody else who is to go on with it; the caller wipes it. How
+  /// long it is; 0: `to` has no room for it.
+  [[nodiscard]] size_t copyKey(const Session& session, std::span<uint8_t> to) const noexcept;
+
   /// Hands ops to drivers. Accepts a prefix and returns its length; the rest was not touched. It never
   /// waits. An accepted op whose status is not Pending on return, and which has no done(), is complete
   /// and not reported again; any other is reported once by poll().

@@ -114,6 +114,16 @@ ocf::Status RecordWriter::install(const TrafficKeys& keys, uint32_t needs) {
   return ocf::Status::Ok;
 }
 
+bool RecordWriter::copyKeys(TrafficKeys& keys) const noexcept {
+  if (session_ == nullptr || framework_->copyKey(*session_.get(), keys.key) == 0) return false;
+  keys.suite = suite_;
+  keys.iv = iv_;
+  keys.recordSeq = recordSeq_;
+  keys.epoch = epoch_;
+  keys.streamOffset = streamOffset_;
+  return true;
+}
+
 ocf::Status RecordWriter::move(uint32_t needs) { return moveSession(*framework_, session_, needs); }
 
 uint64_t RecordWriter::recordsLeft() const noexcept {

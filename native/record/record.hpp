@@ -118,6 +118,9 @@ class RecordWriter {
   [[nodiscard]] uint32_t epoch() const noexcept { return epoch_; }
   /// TCP stream position of the next record.
   [[nodiscard]] uint64_t streamOffset() const noexcept { return streamOffset_; }
+  /// What install() would take to go on at the next record, for a path that is to take this one's place there. False: there
+  /// are no keys.
+  [[nodiscard]] bool copyKeys(TrafficKeys& keys) const noexcept;
   /// The keys move to drivers with the Caps flags `needs`; nothing changes when there is none.
   [[nodiscard]] ocf::Status move(uint32_t needs);
   [[nodiscard]] Suite suite() const noexcept { return suite_; }

@@ -80,6 +80,20 @@ WhyNot NicPath::take(Connection& c, Direction direction, const record::TrafficKe
   if (direction == Direction::Rx) return WhyNot::Elsewhere;
   if (!usable()) return dead() ? WhyNot::device_dead : WhyNot::paused;
   if (c.nic) return rekey(c, keys);
+  if (const WhyNot why = enter(c, keys); why != WhyNot::Taken) return why;
+  if (c.tx.install(keys) == ocf::Status::Ok) return WhyNot::Taken;
+  leave(c);
+  return WhyNot::failed;
+}
+
+WhyNot NicPath::join(Connection& c) {
+  if (!usable()) return dead() ? WhyNot::device_dead : WhyNot::paused;
+  record::TrafficKeys keys;
+  return c.tx.copyKeys(keys) ? enter(c, keys) : WhyNot::failed;
+}
+
+/// Gives the connection a flow that begins with the record that `keys` are for next.
+WhyNot NicPath::enter(Connection& c, const record::TrafficKeys& keys) {
   const auto key = nic::flowKeyOf(c.fd);
   if (!key) return WhyNot::other_route;
   if (const WhyNot way = routed(c, *key); way != WhyNot::Taken) return way;
@@ -95,18 +109,13 @@ WhyNot NicPath::take(Connection& c, Direction direction, const record::TrafficKe
   flow->key = *key;
   flow->generation = host_.generation;
   flow->acknowledged = flow->plainEnd = keys.streamOffset;
-  // What the socket did not take yet of the handshake comes first.
+  // What the socket did not take yet, of the handshake or of records that software has sealed, comes first.
   const auto first = static_cast<uint32_t>(*sequence + (keys.streamOffset - c.bytesOut));
   switch (nic_->device().add(*key, keys, first, &flow->flow)) {
     case ocf::Status::Ok: break;
     case ocf::Status::Full: return refused(WhyNot::no_room);
     case ocf::Status::Invalid: return refused(WhyNot::key_in_use);
     default: return refused(WhyNot::suite);
-  }
-  if (c.tx.install(keys) != ocf::Status::Ok) {
-    nic_->device().remove(flow->flow);
-    nic_->device().release(*key);
-    return refused(WhyNot::failed);
   }
   c.nic = std::move(flow);
   return WhyNot::Taken;

@@ -1,6 +1,6 @@
 // Records framed here, and sealed by an inline NIC inside the packets: the driver's part of nic/README.md.
 //
-// A connection comes here when its keys do and all of this holds: the way to the peer passes the host port, nothing but
+// A connection comes here when its keys do, or at a later record, when all of this holds: the way to the peer passes the host port, nothing but
 // TCP itself covers its payload, and the device takes the flow. Its socket is bound to the host port first. From then on
 // it keeps its flow to its end, also while its records are sealed by software (the device is dead, or the operator wants
 // it): those are announced as sealed, so that it can come back at any record.
@@ -26,6 +26,9 @@ class NicPath final : public OffloadPath {
   ~NicPath() override;
 
   WhyNot take(Connection& c, Direction direction, const record::TrafficKeys& keys) override;
+  /// Takes over a connection whose records software has sealed so far, at the next one. Otherwise the reason, and nothing
+  /// has changed.
+  [[nodiscard]] WhyNot join(Connection& c);
   void forget(Connection& c, Direction direction) noexcept override;
   Room room(Connection& c) override;
   uint8_t* controlRoom(Connection& c, size_t bytes) override;
@@ -75,6 +78,7 @@ class NicPath final : public OffloadPath {
     NicPath& path_;
   };
 
+  [[nodiscard]] WhyNot enter(Connection& c, const record::TrafficKeys& keys);
   [[nodiscard]] WhyNot routed(Connection& c, const nic::FlowKey& key);
   [[nodiscard]] WhyNot rekey(Connection& c, const record::TrafficKeys& keys);
   [[nodiscard]] std::span<const uint8_t> announce(Connection& c, std::span<record::NewRecord> records, std::span<const uint8_t> wire);

@@ -82,6 +82,52 @@ TEST_CASE("connections move between NIC and software at any record") {
   }
 }
 
+TEST_CASE("a connection that began in software comes to the NIC at a record, without new keys") {
+  for (const auto zeroCopy : {engine::ZeroCopy::Copy, engine::ZeroCopy::Guard}) {
+    Laboratory lab([&](EngineOptions& options) { options.zeroCopy = zeroCopy; });
+    lab.wire.nth = 70;
+    lab.server->root.write("large", content(kLarge));
+    lab.pause(true);
+    lab.onPeer([&] {
+      Client client(*lab.server);
+      client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+      for (int i = 0; i < 40; ++i) REQUIRE(client.more());
+      CHECK(of(lab, Counter::tls_active, engine::PathKind::Software) == 1);
+      CHECK(lab.device->device().flows() == 0);
+      lab.pause(false);
+      REQUIRE(eventually([&] { return of(lab, Counter::tls_active, engine::PathKind::Nic) == 1; }));
+      CHECK(client.receive().body == content(kLarge));
+    });
+    CHECK(lab.server->counter(Counter::path_moves) == 1);
+    CHECK(lab.server->counter(Counter::rekeys_tx) == 0);
+    CHECK(of(lab, Counter::records_sealed, engine::PathKind::Software) > 10);
+    CHECK(of(lab, Counter::records_sealed, engine::PathKind::Nic) > 100);
+    CHECK((lab.server->counter(Counter::zero_copy_bytes) > 0) == (zeroCopy == engine::ZeroCopy::Guard));
+    CHECK(lab.wire.canaries == 0);
+  }
+}
+
+TEST_CASE("a connection for which the NIC has no room comes to it when there is") {
+  Laboratory lab({}, nic::HostDriver::Tap, {.maxFlows = 1});
+  lab.server->root.write("small", content(700));
+  lab.onPeer([&] {
+    auto first = std::make_unique<Client>(*lab.server);
+    CHECK(first->get("/small").body == content(700));
+    Client second(*lab.server);
+    CHECK(second.get("/small").body == content(700));
+    CHECK(of(lab, Counter::tls_active, engine::PathKind::Nic) == 1);
+    CHECK(of(lab, Counter::tls_active, engine::PathKind::Software) == 1);
+    CHECK(lab.server->counter(Counter::not_taken_no_room) == 1);
+    first.reset();
+    REQUIRE(eventually([&] { return of(lab, Counter::tls_active, engine::PathKind::Software) == 0; }));
+    CHECK(of(lab, Counter::tls_active, engine::PathKind::Nic) == 1);
+    const uint64_t before = of(lab, Counter::records_sealed, engine::PathKind::Nic);
+    CHECK(second.get("/small").body == content(700));
+    CHECK(of(lab, Counter::records_sealed, engine::PathKind::Nic) > before);
+  });
+  CHECK(lab.wire.canaries == 0);
+}
+
 TEST_CASE("a device that dies in mid-transfer: another seals the same bytes, and meanwhile nothing leaves") {
   for (const auto driver : {nic::HostDriver::Tap, nic::HostDriver::Veth}) {
     Laboratory lab({}, driver);
@@ -130,10 +176,15 @@ TEST_CASE("an idle connection goes on in software when the device dies, and back
   lab.onPeer([&] {
     Client client(*lab.server);
     CHECK(client.get("/small").status == 200);
-    REQUIRE(eventually([&] { return lab.device->device().retainedBytes() == 0; }));
+    REQUIRE(eventually([&] { return lab.device->device().list().front().usage.records == 0; }));
     lab.device->kill("for a test");
     REQUIRE(eventually([&] { return of(lab, Counter::tls_active, engine::PathKind::Software) == 1; }));
+    // It has left the NIC altogether.
+    REQUIRE(eventually([&] { return lab.device->device().flows() == 0; }));
     lab.restart();
+    CHECK(client.get("/small").body == content(700));
+    // Once the device has seen off what it had of the connection before.
+    REQUIRE(eventually([&] { return of(lab, Counter::tls_active, engine::PathKind::Nic) == 1; }));
     CHECK(client.get("/small").body == content(700));
   });
   CHECK(lab.wire.canaries == 0);

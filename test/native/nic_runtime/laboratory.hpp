@@ -56,7 +56,7 @@ inline std::string content(size_t size) {
 
 class Laboratory {
  public:
-  explicit Laboratory(const std::function<void(engine::EngineOptions&)>& adjust = {}, nic::HostDriver driver = nic::HostDriver::Tap) {
+  explicit Laboratory(const std::function<void(engine::EngineOptions&)>& adjust = {}, nic::HostDriver driver = nic::HostDriver::Tap, const nic::DeviceOptions& limits = {}) {
     REQUIRE(host.there());
     REQUIRE(peer.there());
     REQUIRE(host.sh("ip link add w0 type veth peer name w1 netns " + peer.path() + " && ip link set w0 up"));
@@ -66,6 +66,7 @@ class Laboratory {
     host.in([&] {
       device = nic::InlineNic::open({.wire = {.interface = "w0"},
                                      .host = {.name = "h0", .driver = driver, .addresses = {*nic::parseCidr("10.9.0.1/24")}},
+                                     .device = limits,
                                      .wrapWire = [this](std::unique_ptr<nic::Port> port) { return std::make_unique<WatchedPort>(std::move(port), wire); }},
                                     why);
     });

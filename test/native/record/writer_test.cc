@@ -217,6 +217,31 @@ TEST_CASE("TLS 1.2: the type is on the outside, and the explicit nonce is the nu
   });
 }
 
+TEST_CASE("with the keys that a writer gives another one goes on at the next record") {
+  std::mt19937_64 random(seed());
+  forAll([&](ocf::Framework& framework, record::Suite suite) {
+    RecordWriter first(framework), second(framework);
+    record::TrafficKeys given;
+    CHECK_FALSE(first.copyKeys(given));
+    auto keys = randomKeys(random, suite);
+    keys.recordSeq = random() >> 1;
+    keys.epoch = 3;
+    REQUIRE(first.install(keys) == ocf::Status::Ok);
+    first.setRecordLimit(UINT64_MAX);
+    second.setRecordLimit(UINT64_MAX);
+    const Bytes payload = randomBytes(random, 300);
+    Burst before(suite, {payload, payload});
+    REQUIRE(first.seal(ContentType::ApplicationData, before.slots) == 2);
+    REQUIRE(first.copyKeys(given));
+    REQUIRE(second.install(given) == ocf::Status::Ok);
+    CHECK(second.epoch() == 3);
+    CHECK(second.streamOffset() == before.memory.size());
+    Burst next(suite, {payload});
+    REQUIRE(second.seal(ContentType::ApplicationData, next.slots) == 1);
+    CHECK(next.memory == sealContent(keys, keys.recordSeq + 2, 23, payload));
+  });
+}
+
 TEST_CASE("a suite that is none of ours is refused, and the old keys stay") {
   ocf::Framework framework;
   ocf::Status status = ocf::Status::Ok;
