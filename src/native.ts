@@ -745,6 +745,8 @@ export interface NativeOcf {
   withdraw(driver: number, algorithm: number): number;
   detach(driver: number, deadlineMs: number): number;
   check(driver: number): number;
+  /** The bytes, or a status. */
+  random(bytes: number): Uint8Array | number;
   /** What nobody is woken for, such as the end of a detach. */
   poll(): void;
   /** Bytes; -1: never. */

@@ -97,6 +97,17 @@ Napi::Value check(const Napi::CallbackInfo& info) {
   return loop == nullptr ? info.Env().Undefined() : status(info, loop->framework().check(driver));
 }
 
+// random(bytes): a Uint8Array, or a status.
+Napi::Value random(const Napi::CallbackInfo& info) {
+  Arguments arguments(info, "random");
+  const size_t bytes = arguments.integer(0, "bytes", 0, 65'536);
+  const std::shared_ptr<OcfLoop> loop = arguments.good() ? stateOf(info).use(info.Env()) : nullptr;
+  if (loop == nullptr) return info.Env().Undefined();
+  Napi::Uint8Array out = Napi::Uint8Array::New(info.Env(), bytes);
+  const ocf::Status outcome = loop->framework().random({out.Data(), bytes});
+  return outcome == ocf::Status::Ok ? Napi::Value(out) : status(info, outcome);
+}
+
 // poll(): what nobody was woken for, such as the end of a detach.
 Napi::Value poll(const Napi::CallbackInfo& info) {
   const std::shared_ptr<OcfLoop> loop = stateOf(info).use(info.Env());
@@ -245,6 +256,7 @@ void registerOcf(Napi::Env env, Napi::Object exports) {
   add("withdraw", withdraw);
   add("detach", detach);
   add("check", check);
+  add("random", random);
   add("poll", poll);
   add("crossover", crossover);
   add("drivers", drivers);

@@ -132,8 +132,8 @@ Napi::Value measure(const Napi::CallbackInfo& info) {
   if (keys && known == nullptr) return because("there is nothing to do for it");
   const std::vector<uint8_t> zeros(std::max<size_t>({ocf::keyLength(alg), ocf::keyLength(mac), 32}));
   const auto keyOf = [&](ocf::AlgId id) {
-    const ocf::Family family = ocf::factsOf(id).family;
-    return std::span(zeros).first(family == ocf::Family::Null ? 0 : family == ocf::Family::Mac ? 32 : ocf::keyLength(id));
+    const ocf::AlgFacts& facts = ocf::factsOf(id);
+    return std::span(zeros).first(facts.family == ocf::Family::Mac && !facts.keyless ? 32 : facts.keyBytes);
   };
   const ocf::Alg algs[2] = {known != nullptr ? ocf::algOf(alg, known->key) : ocf::algOf(alg, keyOf(alg)), ocf::algOf(mac, keyOf(mac))};
   const ocf::SessionHandle session = framework.open({.chain = {algs, mac == ocf::AlgId::Null ? 1U : 2U}}, &status);

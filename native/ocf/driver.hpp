@@ -103,7 +103,8 @@ class Driver {
   virtual void stop() noexcept {}
   /// Asynchronous drivers keep the waker until they are destroyed.
   virtual void attach(Waker* /*waker*/) noexcept {}
-  /// Random bytes from the device (Caps::Rng); returns how many there were.
+  /// Random bytes (Caps::Rng), as many as there are now; returns how many. They are tested by the framework, at the start and
+  /// always.
   virtual size_t random(std::span<uint8_t> /*out*/) noexcept { return 0; }
 };
 

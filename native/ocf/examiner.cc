@@ -218,6 +218,19 @@ Cost Examiner::measure(Unit& unit, Session* session, const KnownAnswer& known, C
   return cost;
 }
 
+// A source that is stuck, or gives nothing at all.
+bool Examiner::admitRandom(Unit& unit) noexcept {
+  if ((unit.caps().flags & Caps::Rng) == 0) return true;
+  const uint64_t start = clock_.now();
+  for (size_t left = RandomHealth::kAtStart; left != 0;) {
+    const size_t got = unit.driver->random({memory_.get(), left});
+    if (got > left || !unit.random.take({memory_.get(), got})) return false;
+    left -= got;
+    if (left != 0 && (!clock_.wait() || clock_.now() - start > kPatienceNs)) return false;
+  }
+  return true;
+}
+
 Status Examiner::admit(Unit& unit) noexcept {
   if (!makeBuffers()) return Status::NoMemory;
   Status outcome = Status::Ok;
@@ -226,7 +239,9 @@ Status Examiner::admit(Unit& unit) noexcept {
     return outcome == Status::Ok;
   });
   if (outcome == Status::Ok) outcome = admitKeys(unit);
-  return outcome == Status::Ok && unit.offers.empty() ? Status::NoDriver : outcome;
+  if (outcome == Status::Ok && !admitRandom(unit)) outcome = Status::Invalid;
+  const bool nothing = unit.offers.empty() && (unit.caps().flags & Caps::Rng) == 0;
+  return outcome == Status::Ok && nothing ? Status::NoDriver : outcome;
 }
 
 Status Examiner::admitOne(Unit& unit, const KnownAnswer& known) noexcept {

@@ -32,6 +32,7 @@ class Examiner {
   [[nodiscard]] bool runAll(Unit& unit, Op* const* ops, size_t n) noexcept;
   [[nodiscard]] Status runOne(Unit& unit, Session* session, Kind kind, const KnownAnswer& known, std::span<uint8_t> in,
                               std::span<uint8_t> out) noexcept;
+  [[nodiscard]] bool admitRandom(Unit& unit) noexcept;
   [[nodiscard]] bool makeBuffers() noexcept;
 
   Framework& framework_;

@@ -136,6 +136,10 @@ class Framework {
   /// Dispatches one op and waits for it. Other ops that complete meanwhile are left to poll().
   Status call(Op& op) noexcept;
 
+  /// Random bytes of all drivers that have a source (Caps::Rng), mixed: as good as the best of them. NoDriver: none has one;
+  /// Full: none has so many now. A source that fails its health tests (SP 800-90B 4.4) puts its driver in quarantine.
+  [[nodiscard]] Status random(std::span<uint8_t> out) noexcept;
+
   void setPolicy(const Policy& policy) noexcept;
   [[nodiscard]] const Policy& policy() const noexcept { return policy_; }
   /// Becomes readable when poll() has something to do; an eventfd, made when first asked for. -1: none.

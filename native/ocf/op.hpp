@@ -47,6 +47,11 @@ enum class AlgId : uint16_t {
   HmacSha256 = 33,
   HmacSha384 = 34,
   HmacSha512 = 35,
+  // Hashes: MACs without a key.
+  Sha1 = 36,
+  Sha256 = 37,
+  Sha384 = 38,
+  Sha512 = 39,
   Null = 48,  // data comes back unprocessed: what the framework itself costs
   // Key operations. A session's key: PKCS#8 for Sign, SubjectPublicKeyInfo for VerifySig; the raw scalar
   // (X25519: 32 bytes) for Derive, or none for an ephemeral one; none for the modular exponentiations.
@@ -69,10 +74,11 @@ enum class Family : uint8_t { Unknown, Aead, Cipher, Mac, Null, Key };
 struct AlgFacts {
   std::string_view name;  // OpenSSL's, where it has one; lower case
   Family family = Family::Unknown;
-  uint8_t keyBytes = 0;  // 0: any length
+  uint8_t keyBytes = 0;  // 0: any length; of a hash, none
   uint8_t ivBytes = 0;
   uint8_t tagBytes = 0;  // the full tag; a MAC's may be cut
   uint8_t blockBytes = 1;
+  bool keyless = false;  // a hash
 };
 [[nodiscard]] const AlgFacts& factsOf(AlgId id) noexcept;
 /// AlgId of a name that factsOf() gives; false when there is none.

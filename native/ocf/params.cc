@@ -21,6 +21,8 @@ Status checkAlg(const Alg& alg) noexcept {
     case Family::Null: return alg.key.empty() ? Status::Ok : Status::BadKey;
     case Family::Key: return alg.key.size() <= kMaxKey ? Status::Ok : Status::BadKey;
     case Family::Mac:
+      if (facts.keyless && !alg.key.empty()) return Status::BadKey;
+      if (facts.keyless) return alg.tagLen == facts.tagBytes ? Status::Ok : Status::BadTagLength;
       if (alg.key.empty() || alg.key.size() > kMaxMacKey) return Status::BadKey;
       return alg.tagLen >= kMinMacTag && alg.tagLen <= facts.tagBytes ? Status::Ok : Status::BadTagLength;
     case Family::Aead:
@@ -131,8 +133,10 @@ Status checkParams(const SessionParams& params) noexcept {
     if (const Status status = checkAlg(alg); status != Status::Ok) return status;
   }
   // The one order there is: encrypt, then authenticate. The other was broken often enough (RFC 7366).
-  if (chain.size() == 2 && (factsOf(chain[0].id).family != Family::Cipher || factsOf(chain[1].id).family != Family::Mac))
-    return Status::UnknownAlg;
+  // And a hash authenticates nothing.
+  if (chain.size() != 2) return Status::Ok;
+  const AlgFacts& mac = factsOf(chain[1].id);
+  if (factsOf(chain[0].id).family != Family::Cipher || mac.family != Family::Mac || mac.keyless) return Status::UnknownAlg;
   return Status::Ok;
 }
 

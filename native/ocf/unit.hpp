@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ocf/framework.hpp"
+#include "ocf/random.hpp"
 #include "ocf/regions.hpp"
 
 namespace socrypt::ocf {
@@ -72,6 +73,7 @@ struct Unit {
   uint64_t deadline = 0;     // of a detach
   uint64_t checkedAt = 0;
   uint32_t sinceSpot = 0;
+  RandomHealth random;
   Binding* bindings = nullptr;
   uint32_t bound = 0;
   DriverStats stats;

@@ -163,6 +163,7 @@ function describe(driver: Omit<DriverInfo, 'id'>): string {
   const facts = [
     driver.kind,
     driver.synchronous ? 'at once' : 'asynchronous',
+    ...(driver.random ? ['random numbers'] : []),
     ...(driver.queueDepth === null ? [] : [`queue of ${round(driver.queueDepth)}`]),
     ...(driver.maxLength === null ? [] : [`at most ${round(driver.maxLength)} bytes`]),
     ...(driver.maxSessions === null ? [] : [`at most ${round(driver.maxSessions)} sessions`]),

@@ -14,6 +14,10 @@ export const ALGORITHMS = {
   'hmac-sha256': { id: 33, iv: 0, tag: 32 },
   'hmac-sha384': { id: 34, iv: 0, tag: 48 },
   'hmac-sha512': { id: 35, iv: 0, tag: 64 },
+  sha1: { id: 36, iv: 0, tag: 20 },
+  sha256: { id: 37, iv: 0, tag: 32 },
+  sha384: { id: 38, iv: 0, tag: 48 },
+  sha512: { id: 39, iv: 0, tag: 64 },
   null: { id: 48, iv: 0, tag: 0 },
 } as const;
 export type Algorithm = keyof typeof ALGORITHMS;

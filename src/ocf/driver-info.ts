@@ -34,6 +34,8 @@ export interface DriverInfo
   readonly kind: 'hardware' | 'accelerator' | 'software';
   /** Ops are done within the call that hands them down. */
   readonly synchronous: boolean;
+  /** It has a source of random numbers. */
+  readonly random: boolean;
   readonly state: 'running' | 'draining' | 'quarantined';
   /** Bytes per op; null: any. */
   readonly maxLength: number | null;
@@ -47,6 +49,7 @@ const STATES = ['running', 'draining', 'quarantined'] as const;
 const HARDWARE = 1;
 const ACCELERATOR = 2;
 const SYNCHRONOUS = 8;
+const RANDOM = 1024;
 
 export function driverInfo(native: NativeDriverInfo): DriverInfo {
   const { id, flags, state, maxLength, queueDepth, maxSessions, offers, ...rest } = native;
@@ -55,6 +58,7 @@ export function driverInfo(native: NativeDriverInfo): DriverInfo {
     id: id as DriverId,
     kind: (flags & HARDWARE) !== 0 ? 'hardware' : (flags & ACCELERATOR) !== 0 ? 'accelerator' : 'software',
     synchronous: (flags & SYNCHRONOUS) !== 0,
+    random: (flags & RANDOM) !== 0,
     state: STATES[state]!,
     maxLength: maxLength || null,
     queueDepth: queueDepth || null,

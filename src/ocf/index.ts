@@ -18,6 +18,7 @@ export type {
   AgreementName,
   CipherName,
   DriverId,
+  HashName,
   MacName,
   Placement,
   SessionParams,

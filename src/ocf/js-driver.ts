@@ -2,13 +2,14 @@
  * Drivers written in TypeScript: what one implements, and what it is given. It sees copies and gives copies, so nothing that
  * it does too late, twice or not at all can touch the memory of an op. docs/ocf.md has one on a page.
  */
-import type { AeadName, AgreementName, CipherName, MacName, SignatureName } from './params.ts';
+import type { AeadName, AgreementName, CipherName, HashName, MacName, SignatureName } from './params.ts';
 
 /** Which algorithms a driver has. Each of them has to give the known answers before the driver gets any work. */
 export type OfferName =
   | AeadName
   | CipherName
   | MacName
+  | HashName
   | SignatureName
   | AgreementName
   | 'null'

@@ -1,7 +1,7 @@
 /** The crypto framework of this thread: drivers come and go, sessions are opened, ops go where they are done soonest. */
 import { SocryptError } from '../errors.ts';
 import { type NativeOcf, native } from '../native.ts';
-import { ALGORITHM_IDS, type Algorithm, type KeyAlgorithm, statusError } from './crypto-names.ts';
+import { ALGORITHM_IDS, ALGORITHMS, type Algorithm, type KeyAlgorithm, statusError } from './crypto-names.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { DriverHost } from './driver-host.ts';
 import { type DriverInfo, driverInfo } from './driver-info.ts';
@@ -15,6 +15,7 @@ import {
   chainOf,
   type DriverId,
   type EphemeralParams,
+  type HashParams,
   type MacParams,
   type NullParams,
   placeOf,
@@ -28,6 +29,7 @@ import {
   CipherSession,
   DiffieHellmanSession,
   EphemeralSession,
+  HashSession,
   MacSession,
   ModExpCrtSession,
   ModExpSession,
@@ -65,6 +67,7 @@ export class Ocf {
   open(params: AeadParams | ChainParams): SealingSession;
   open(params: CipherParams): CipherSession;
   open(params: MacParams): MacSession;
+  open(params: HashParams): HashSession;
   open(params: NullParams): NullSession;
   open(params: SignParams): SigningSession;
   open(params: VerifyParams): VerifyingSession;
@@ -79,6 +82,7 @@ export class Ocf {
     if (number < 0) throw statusError('open', number);
     const host = this.#host;
     if ('nothing' in params) return new NullSession(host, number, params.inPlace ?? false);
+    if ('hash' in params) return new HashSession(host, number, ALGORITHMS[params.hash].tag);
     if ('sign' in params) return new SigningSession(host, number);
     if ('verify' in params) return new VerifyingSession(host, number);
     if ('agree' in params) {
@@ -135,6 +139,16 @@ export class Ocf {
   check(driver: DriverId): void {
     const status = this.#native.check(driver);
     if (status !== 0) throw statusError('check', status);
+  }
+
+  /**
+   * Random bytes of all drivers that have a source, mixed: as good as the best of them. Throws ERR_SOCRYPT_OCF_NO_DRIVER, or
+   * ERR_SOCRYPT_OCF_FULL when none has so many now. At most 64 KiB.
+   */
+  random(bytes: number): Uint8Array {
+    const result = this.#native.random(bytes);
+    if (typeof result === 'number') throw statusError('random', result);
+    return result;
   }
 
   /** Bytes from which the one is predicted to beat the other in bursts of this size; null: never. */

@@ -4,6 +4,7 @@ import { ALGORITHMS, KEY_ALGORITHMS } from './crypto-names.ts';
 export type AeadName = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305';
 export type CipherName = 'aes-128-cbc' | 'aes-256-cbc' | 'aes-128-ctr' | 'aes-256-ctr';
 export type MacName = 'hmac-sha1' | 'hmac-sha256' | 'hmac-sha384' | 'hmac-sha512';
+export type HashName = 'sha1' | 'sha256' | 'sha384' | 'sha512';
 export type SignatureName = 'rsa' | 'ecdsa-p256' | 'ecdsa-p384' | 'ed25519';
 export type AgreementName = 'x25519' | 'ecdh-p256' | 'ecdh-p384';
 
@@ -48,6 +49,7 @@ export type MacParams = Placement &
     readonly cipher?: undefined;
     readonly tagLength?: number;
   };
+export type HashParams = Placement & Data & { readonly hash: HashName };
 /** Data comes back as it is: what the framework itself costs. */
 export type NullParams = Placement & Data & { readonly nothing: true };
 /** PKCS#8, DER. */
@@ -69,6 +71,7 @@ export type SessionParams =
   | ChainParams
   | CipherParams
   | MacParams
+  | HashParams
   | NullParams
   | SignParams
   | VerifyParams
@@ -87,6 +90,7 @@ const NO_KEY = new Uint8Array(0);
 export function chainOf(params: SessionParams): NativePart[] {
   const part = (id: number, key: Uint8Array, tagLength = 0): NativePart => ({ id, tagLength, key });
   if ('aead' in params) return [part(ALGORITHMS[params.aead].id, params.key)];
+  if ('hash' in params) return [part(ALGORITHMS[params.hash].id, NO_KEY)];
   if ('nothing' in params) return [part(ALGORITHMS.null.id, NO_KEY)];
   if ('sign' in params) return [part(KEY_ALGORITHMS[params.sign], params.privateKey)];
   if ('verify' in params) return [part(KEY_ALGORITHMS[params.verify], params.publicKey)];

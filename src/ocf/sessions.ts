@@ -201,6 +201,22 @@ export class MacSession extends Session {
   }
 }
 
+export class HashSession extends Session {
+  readonly #bytes: number;
+  constructor(host: SessionHost, number: number, bytes: number) {
+    super(host, number);
+    this.#bytes = bytes;
+  }
+
+  digest(data: Uint8Array): Promise<Uint8Array>;
+  digest(data: Uint8Array, done: Callback<Uint8Array>): void;
+  digest(data: Uint8Array, done?: Callback<Uint8Array>): Promise<Uint8Array> {
+    const { length } = data;
+    const op = { session: this.number, kind: KINDS.mac, iv: NOTHING, aad: NOTHING, input: data, length };
+    return this.run('digest', { ...op, resultLength: this.#bytes, inPlace: false }, only, done);
+  }
+}
+
 export class NullSession extends Session {
   readonly #inPlace: boolean;
   constructor(host: SessionHost, number: number, inPlace: boolean) {

@@ -9,6 +9,7 @@ export function driverNamed(name: string, id = 1): DriverInfo {
     name,
     kind: 'accelerator',
     synchronous: false,
+    random: false,
     state: 'running',
     maxLength: null,
     queueDepth: 256,

@@ -4,6 +4,7 @@ import {
   createCipheriv,
   createDiffieHellmanGroup,
   createECDH,
+  createHash,
   createHmac,
   createPublicKey,
   createSign,
@@ -137,6 +138,22 @@ describe('ciphers and MACs', () => {
       await expect(session.verify(data, expected.subarray(1))).rejects.toEqual(coded('BAD_TAG'));
     }
   });
+});
+
+it('hashes as node:crypto does, and has random numbers', async () => {
+  for (const hash of ['sha1', 'sha256', 'sha384', 'sha512'] as const) {
+    const session = use(ocf.open({ hash }));
+    for (const length of [0, 1, 64, 100_000]) {
+      const data = random.bytes(length);
+      const expected = createHash(hash).update(data).digest();
+      expect(Buffer.compare(await session.digest(data), expected)).toBe(0);
+    }
+  }
+  const some = ocf.random(32);
+  expect(some).toHaveLength(32);
+  expect(ocf.random(32)).not.toEqual(some);
+  expect(ocf.random(0)).toHaveLength(0);
+  expect(() => ocf.random(65_537)).toThrow(/bytes/);
 });
 
 describe('keys', () => {

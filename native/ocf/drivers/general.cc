@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 
 #include <cstring>
 #include <new>
@@ -34,10 +35,14 @@ const EVP_MD* hashOf(AlgId alg) noexcept {
   static EVP_MD* const sha384 = EVP_MD_fetch(nullptr, "SHA384", nullptr);
   static EVP_MD* const sha512 = EVP_MD_fetch(nullptr, "SHA512", nullptr);
   switch (alg) {
-    case AlgId::HmacSha1: return sha1;
-    case AlgId::HmacSha256: return sha256;
-    case AlgId::HmacSha384: return sha384;
-    case AlgId::HmacSha512: return sha512;
+    case AlgId::HmacSha1:
+    case AlgId::Sha1: return sha1;
+    case AlgId::HmacSha256:
+    case AlgId::Sha256: return sha256;
+    case AlgId::HmacSha384:
+    case AlgId::Sha384: return sha384;
+    case AlgId::HmacSha512:
+    case AlgId::Sha512: return sha512;
     default: return nullptr;
   }
 }
@@ -45,10 +50,16 @@ const EVP_MD* hashOf(AlgId alg) noexcept {
 // RFC 2104 2. The two blocks of the key are hashed once per session; an op copies the states.
 struct Private {
   EVP_CIPHER_CTX *cipher, *decipher;  // the key schedules of the two directions differ
-  EVP_MD_CTX *inner, *outer, *scratch;
+  EVP_MD_CTX *inner, *outer, *scratch;  // of a hash there is no outer one
 };
 
 Private& at(std::byte* priv) noexcept { return *reinterpret_cast<Private*>(priv); }
+
+bool startHash(Private& p, const EVP_MD* hash) noexcept {
+  p.inner = EVP_MD_CTX_new();
+  p.scratch = EVP_MD_CTX_new();
+  return p.inner != nullptr && p.scratch != nullptr && EVP_DigestInit_ex2(p.inner, hash, nullptr) == 1;
+}
 
 bool startHmac(Private& p, const EVP_MD* hash, std::span<const uint8_t> key) noexcept {
   uint8_t block[EVP_MAX_MD_SIZE * 2 + 32] = {};
@@ -69,12 +80,12 @@ bool startHmac(Private& p, const EVP_MD* hash, std::span<const uint8_t> key) noe
   return good;
 }
 
-bool hmac(Private& p, const Seg& aad, const uint8_t* data, size_t n, uint8_t* out) noexcept {
+bool authenticate(Private& p, const Seg& aad, const uint8_t* data, size_t n, uint8_t* out) noexcept {
   unsigned length = 0;
   return EVP_MD_CTX_copy_ex(p.scratch, p.inner) == 1 && (aad.n == 0 || EVP_DigestUpdate(p.scratch, aad.p, aad.n) == 1) &&
          (n == 0 || EVP_DigestUpdate(p.scratch, data, n) == 1) && EVP_DigestFinal_ex(p.scratch, out, &length) == 1 &&
-         EVP_MD_CTX_copy_ex(p.scratch, p.outer) == 1 && EVP_DigestUpdate(p.scratch, out, length) == 1 &&
-         EVP_DigestFinal_ex(p.scratch, out, &length) == 1;
+         (p.outer == nullptr || (EVP_MD_CTX_copy_ex(p.scratch, p.outer) == 1 && EVP_DigestUpdate(p.scratch, out, length) == 1 &&
+         EVP_DigestFinal_ex(p.scratch, out, &length) == 1));
 }
 
 bool crypt(Private& p, const Op& op, bool encrypt, const uint8_t* from, uint8_t* to) noexcept {
@@ -91,6 +102,10 @@ bool offers(const SessionParams& params) noexcept {
   return known(params.chain[0]) && (params.chain.size() == 1 || known(params.chain[1]));
 }
 
+size_t random(std::span<uint8_t> out) noexcept {
+  return RAND_bytes(out.data(), static_cast<int>(out.size())) == 1 ? out.size() : 0;
+}
+
 size_t sessionBytes() noexcept { return sizeof(Private); }
 
 Status newSession(const SessionParams& params, std::span<std::byte> priv) noexcept {
@@ -103,6 +118,8 @@ Status newSession(const SessionParams& params, std::span<std::byte> priv) noexce
       good = good && p.cipher != nullptr && p.decipher != nullptr &&
              EVP_CipherInit_ex2(p.cipher, cipher, alg.key.data(), nullptr, 1, nullptr) == 1 &&
              EVP_CipherInit_ex2(p.decipher, cipher, alg.key.data(), nullptr, 0, nullptr) == 1;
+    } else if (factsOf(alg.id).keyless) {
+      good = good && startHash(p, hashOf(alg.id));
     } else {
       good = good && startHmac(p, hashOf(alg.id), alg.key);
     }
@@ -136,9 +153,9 @@ Status run(Op& op) noexcept {
     case Kind::Cipher:
     case Kind::Decipher: good = crypt(p, op, op.kind == Kind::Cipher, from, to); break;
     case Kind::Seal:
-      good = crypt(p, op, true, from, to) && hmac(p, op.aad, to, op.len, computed);
+      good = crypt(p, op, true, from, to) && authenticate(p, op.aad, to, op.len, computed);
       break;
-    default: good = hmac(p, op.aad, from, op.len, computed);
+    default: good = authenticate(p, op.aad, from, op.len, computed);
   }
   Status status = Status::Ok;
   if (good && (op.kind == Kind::Seal || op.kind == Kind::Mac)) std::memcpy(op.out->p + op.tagAt, computed, tagLength);

@@ -126,6 +126,7 @@ class IpsecMbDriver final : public Driver {
     if (priv.size() == general::sessionBytes()) general::freeSession(priv);
   }
 
+  size_t random(std::span<uint8_t> out) noexcept override { return general::random(out); }
   size_t submit(Op* const* ops, size_t n, bool) noexcept override {
     for (size_t i = 0; i < n; ++i) ops[i]->status = run(*ops[i]);
     return n;
@@ -133,7 +134,7 @@ class IpsecMbDriver final : public Driver {
 
  private:
   static constexpr Caps kCaps{
-      .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::Sgl | Caps::OutOfPlace | Caps::Verify,
+      .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::Sgl | Caps::OutOfPlace | Caps::Verify | Caps::Rng,
       .maxLen = kSoftMaxLength,
   };
   static constexpr size_t kChaChaBytes = 64;  // more than its key, so that no other session is as large

@@ -59,6 +59,7 @@ class LibcryptoDriver final : public Driver {
     else EVP_CIPHER_CTX_free(at(priv).context);
   }
 
+  size_t random(std::span<uint8_t> out) noexcept override { return general::random(out); }
   size_t submit(Op* const* ops, size_t n, bool) noexcept override {
     for (size_t i = 0; i < n; ++i) ops[i]->status = run(*ops[i]);
     return n;
@@ -66,7 +67,7 @@ class LibcryptoDriver final : public Driver {
 
  private:
   static constexpr Caps kCaps{
-      .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::Sgl | Caps::OutOfPlace | Caps::Verify,
+      .flags = Caps::Soft | Caps::Sync | Caps::Ordered | Caps::Sgl | Caps::OutOfPlace | Caps::Verify | Caps::Rng,
       .maxLen = kSoftMaxLength,
   };
   static bool isAead(const SessionParams& params) noexcept {

@@ -37,7 +37,7 @@ class HelperDriver final : public ocf::Driver {
   HelperDriver(std::shared_ptr<Knobs> knobs, uint64_t seed, ocf::AlgId without = ocf::AlgId::Null)
       : knobs_(std::move(knobs)), soft_(ocf::makeSoftDriver()), random_(seed), without_(without) {
     caps_ = soft_->caps();
-    caps_.flags = (caps_.flags & ~(ocf::Caps::Sync | ocf::Caps::Soft)) | ocf::Caps::Accel | ocf::Caps::OutOfPlace | ocf::Caps::Verify;
+    caps_.flags = (caps_.flags & ~(ocf::Caps::Sync | ocf::Caps::Soft | ocf::Caps::Rng)) | ocf::Caps::Accel | ocf::Caps::OutOfPlace | ocf::Caps::Verify;
     thread_ = std::thread([this] { run(); });
   }
   ~HelperDriver() override {

@@ -23,7 +23,10 @@ using Bytes = std::vector<uint8_t>;
 namespace {
 
 const EVP_CIPHER* evpOf(AlgId id) { return EVP_get_cipherbyname(std::string(factsOf(id).name).c_str()); }
-const EVP_MD* hashOf(AlgId id) { return EVP_get_digestbyname(std::string(factsOf(id).name).substr(5).c_str()); }
+const EVP_MD* hashOf(AlgId id) {
+  const std::string name(factsOf(id).name);
+  return EVP_get_digestbyname(name.substr(factsOf(id).keyless ? 0 : 5).c_str());
+}
 
 Bytes encrypt(AlgId id, const Bytes& key, const uint8_t* iv, const Bytes& data) {
   Bytes out(data.size() + 16);
@@ -40,7 +43,8 @@ Bytes encrypt(AlgId id, const Bytes& key, const uint8_t* iv, const Bytes& data) 
 Bytes authenticate(AlgId id, const Bytes& key, const Bytes& aad, const Bytes& data, size_t length) {
   Bytes all = aad, out(EVP_MAX_MD_SIZE);
   all.insert(all.end(), data.begin(), data.end());
-  HMAC(hashOf(id), key.data(), static_cast<int>(key.size()), all.data(), all.size(), out.data(), nullptr);
+  if (factsOf(id).keyless) EVP_Digest(all.data(), all.size(), out.data(), nullptr, hashOf(id), nullptr);
+  else HMAC(hashOf(id), key.data(), static_cast<int>(key.size()), all.data(), all.size(), out.data(), nullptr);
   out.resize(length);
   return out;
 }
@@ -77,7 +81,8 @@ constexpr Suite kSuites[] = {
     {AlgId::Aes256Ctr, AlgId::Null},       {AlgId::TripleDesCbc, AlgId::Null},    {AlgId::HmacSha1, AlgId::Null},
     {AlgId::HmacSha256, AlgId::Null},      {AlgId::HmacSha384, AlgId::Null},      {AlgId::HmacSha512, AlgId::Null},
     {AlgId::Aes128Cbc, AlgId::HmacSha1},   {AlgId::Aes256Cbc, AlgId::HmacSha256}, {AlgId::Aes128Ctr, AlgId::HmacSha512},
-    {AlgId::TripleDesCbc, AlgId::HmacSha1},
+    {AlgId::TripleDesCbc, AlgId::HmacSha1}, {AlgId::Sha1, AlgId::Null},           {AlgId::Sha256, AlgId::Null},
+    {AlgId::Sha384, AlgId::Null},          {AlgId::Sha512, AlgId::Null},
 };
 
 // One random op of a suite, there and back, against the oracle.
@@ -86,10 +91,10 @@ void differential(Framework& framework, const Suite& suite, Random& random, bool
   const bool macOnly = facts.family == Family::Mac;
   const AlgId macId = macOnly ? suite.cipher : suite.mac;
   const bool tagged = macId != AlgId::Null;
-  const Bytes key = random.bytes(macOnly ? 1 + random.below(200) : facts.keyBytes);
+  const Bytes key = random.bytes(macOnly && !facts.keyless ? 1 + random.below(200) : facts.keyBytes);
   const Bytes macKey = macOnly ? key : random.bytes(1 + random.below(200));
   Alg algs[2] = {algOf(suite.cipher, key), algOf(suite.mac, macKey)};
-  const uint8_t tagLength = tagged ? static_cast<uint8_t>(10 + random.below(factsOf(macId).tagBytes - 9U)) : 0;
+  const uint8_t tagLength = facts.keyless ? facts.tagBytes : tagged ? static_cast<uint8_t>(10 + random.below(factsOf(macId).tagBytes - 9U)) : 0;
   algs[macOnly ? 0 : 1].tagLen = tagLength;
   Status status = Status::Ok;
   const SessionHandle session = framework.open({.chain = {algs, suite.mac == AlgId::Null ? 1U : 2U}}, &status);

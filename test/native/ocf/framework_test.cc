@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -78,6 +80,67 @@ TEST_CASE("attach measures, open binds by parameters") {
   CHECK(status == Status::BadKey);
   CHECK(framework.open({}, &status) == nullptr);
   CHECK(status == Status::Invalid);
+}
+
+TEST_CASE("balancing by sessions: a new one goes to the driver with the fewest, and stays") {
+  Framework framework;
+  Status status = Status::Ok;
+  std::vector<uint32_t> drivers;
+  for (int i = 0; i < 3; ++i) drivers.push_back(framework.attach(makeSoftDriver(SoftBackend::Libcrypto), &status));
+  Policy policy = framework.policy();
+  policy.balance = Policy::Balance::LeastSessions;
+  policy.replicate = false;
+  framework.setPolicy(policy);
+  const auto infoOf = [&](uint32_t id) {
+    const std::vector<DriverInfo> all = framework.drivers();
+    return *std::find_if(all.begin(), all.end(), [id](const DriverInfo& each) { return each.id == id; });
+  };
+  const auto sessionsOf = [&] {
+    std::vector<size_t> counts;
+    for (const uint32_t id : drivers) counts.push_back(infoOf(id).sessions);
+    return counts;
+  };
+  std::vector<SessionHandle> sessions;
+  const auto work = [&](const SessionHandle& session, uint32_t length) {
+    std::vector<uint8_t> bytes(length + 16);
+    Seg segment{bytes.data(), length + 16};
+    Op op{};
+    op.ses = session.get();
+    op.kind = Kind::Seal;
+    op.in = op.out = &segment;
+    op.nIn = op.nOut = 1;
+    op.len = op.tagAt = length;
+    return framework.call(op);
+  };
+  for (int i = 0; i < 9; ++i) {
+    sessions.push_back(openAny(framework, AlgId::Aes128Gcm, &status));
+    REQUIRE(sessions.back() != nullptr);
+    REQUIRE(work(sessions.back(), 1000) == Status::Ok);
+  }
+  CHECK(sessionsOf() == std::vector<size_t>{3, 3, 3});
+  // However much one of them has to do: sessions are counted, not their work.
+  const std::vector<uint64_t> before{infoOf(drivers[0]).stats.ops, infoOf(drivers[1]).stats.ops, infoOf(drivers[2]).stats.ops};
+  for (int i = 0; i < 50; ++i) REQUIRE(work(sessions[0], 4000) == Status::Ok);
+  size_t busy = 0;
+  for (size_t i = 0; i < drivers.size(); ++i) {
+    const uint64_t more = infoOf(drivers[i]).stats.ops - before[i];
+    CHECK((more == 0 || more == 50));
+    if (more == 50) ++busy;
+  }
+  CHECK(busy == 1);
+  CHECK(sessionsOf() == std::vector<size_t>{3, 3, 3});
+  // Two that end make room for two; a driver that goes shares its sessions out.
+  sessions.resize(7);
+  for (int i = 0; i < 2; ++i) {
+    sessions.push_back(openAny(framework, AlgId::Aes128Gcm, &status));
+    REQUIRE(work(sessions.back(), 1000) == Status::Ok);
+  }
+  CHECK(sessionsOf() == std::vector<size_t>{3, 3, 3});
+  REQUIRE(framework.detach(drivers[1]) == Status::Ok);
+  drivers.erase(drivers.begin() + 1);
+  for (const SessionHandle& session : sessions) REQUIRE(work(session, 1000) == Status::Ok);
+  CHECK(std::abs(static_cast<int>(sessionsOf()[0]) - static_cast<int>(sessionsOf()[1])) <= 1);
+  CHECK(sessionsOf()[0] + sessionsOf()[1] == 9);
 }
 
 TEST_CASE("regions that leave their segments are refused and touch nothing") {

@@ -21,6 +21,7 @@ class Only final : public socrypt::ocf::Driver {
     return inner_->newSession(params, priv);
   }
   void freeSession(std::span<std::byte> priv) noexcept override { inner_->freeSession(priv); }
+  size_t random(std::span<uint8_t> out) noexcept override { return inner_->random(out); }
   size_t submit(socrypt::ocf::Op* const* ops, size_t n, bool more) noexcept override { return inner_->submit(ops, n, more); }
 
  private:

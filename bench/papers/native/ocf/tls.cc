@@ -41,6 +41,7 @@ class Timed final : public Driver {
     seconds_ += secondsNow() - from;
     return got;
   }
+  size_t random(std::span<uint8_t> out) noexcept override { return inner_->random(out); }
   size_t cancel(Op** back, size_t max) noexcept override { return inner_->cancel(back, max); }
   void stop() noexcept override { inner_->stop(); }
   // A driver tells its waker who it is: itself, where the framework knows this one.
