@@ -15,7 +15,6 @@ namespace {
 // A daemon that is not there is not asked for with every op.
 constexpr uint64_t kRetryNs = 1'000'000'000;
 constexpr int kTimeoutMs = 2000;
-constexpr size_t kChannels = 8;
 // Source, destination, AAD and tag of the one op.
 constexpr uint32_t kSourceAt = 0, kDestinationAt = Channel::kMaxPayload, kAadAt = 2 * Channel::kMaxPayload, kTagAt = kAadAt + Channel::kMaxAad;
 constexpr size_t kArena = kTagAt + 64;
@@ -31,6 +30,7 @@ bool Channel::connected() {
   client_ = cryptod::Client::connect({.path = settings_.path, .arenaBytes = kArena, .timeoutMs = kTimeoutMs}, why);
   ++generation_;
   refused_.fill(false);
+  keyless_.fill(0);
   if (client_ == nullptr) retryAtNs_ = nowNs() + kRetryNs;
   return client_ != nullptr;
 }
@@ -48,6 +48,20 @@ uint32_t Channel::open(ocf::AlgId alg, Bytes key, uint8_t tagLength, uint64_t& g
   refused_[index] = static_cast<ocf::Status>(answer.status) == ocf::Status::Invalid;
   generation = generation_;
   return answer.status == 0 ? answer.session : 0;
+}
+
+uint32_t Channel::openKeyless(ocf::AlgId alg, uint8_t tagLength, uint64_t& generation) {
+  const auto index = static_cast<size_t>(alg) % keyless_.size();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!connected()) return 0;
+    generation = generation_;
+    if (keyless_[index] != 0) return keyless_[index];
+  }
+  const uint32_t session = open(alg, {}, tagLength, generation);
+  const std::lock_guard lock(mutex_);
+  if (session != 0 && generation == generation_) keyless_[index] = session;
+  return session;
 }
 
 void Channel::close(uint32_t session, uint64_t generation) {
@@ -74,26 +88,24 @@ Channel::Outcome Channel::run(const Cipher& op, uint64_t generation) {
   record.aad = kAadAt;
   record.aadLength = static_cast<uint32_t>(op.aad.size());
   record.mac = kTagAt;
+  record.scheme = op.scheme;
+  const bool signs = op.kind == ocf::Kind::Sign;
+  if (signs) record.room = static_cast<uint32_t>(std::min<size_t>(op.tag.size(), kMaxPayload));
   cryptod::DoneRecord done{};
   if (!client_->run(record, done)) return Outcome::Failed;
   const auto status = static_cast<ocf::Status>(done.status);
   if (status == ocf::Status::Ok) {
-    if (!op.in.empty()) std::memcpy(op.out, arena + kDestinationAt, op.in.size());
-    if (op.kind == ocf::Kind::Seal) std::copy_n(arena + kTagAt, op.tag.size(), op.tag.begin());
+    if (signs) {
+      *op.produced = std::min<size_t>(done.produced, op.tag.size());
+      std::memcpy(op.tag.data(), arena + kDestinationAt, *op.produced);
+    }
+    if (!op.in.empty() && op.out != nullptr) std::memcpy(op.out, arena + kDestinationAt, op.in.size());
+    if (op.kind == ocf::Kind::Seal || op.kind == ocf::Kind::Mac) std::copy_n(arena + kTagAt, op.tag.size(), op.tag.begin());
   }
   // Plaintext does not lie around in shared memory.
   explicit_bzero(arena + kSourceAt, op.in.size());
   explicit_bzero(arena + kDestinationAt, op.in.size());
   return status == ocf::Status::Ok ? Outcome::Ok : status == ocf::Status::BadTag ? Outcome::BadTag : Outcome::Failed;
-}
-
-bool Channel::key(const cryptod::KeyRequest& request, std::span<uint8_t> out, size_t& produced) {
-  const std::lock_guard lock(mutex_);
-  if (!connected()) return false;
-  cryptod::KeyAnswer answer{};
-  if (!client_->key(request, out, answer) || answer.status != 0) return false;
-  produced = answer.output.size();
-  return true;
 }
 
 void Channel::abandon() noexcept {
@@ -128,6 +140,20 @@ Channel::Outcome RemoteSession::run(ocf::AlgId alg, Bytes key, uint8_t tagLength
   return Channel::Outcome::Failed;
 }
 
+Channel::Outcome runKeyless(ocf::AlgId alg, Channel::Cipher op) {
+  if (op.in.size() < settings().digestMinBytes) return Channel::Outcome::Failed;
+  const std::shared_ptr<Channel> mine = channel();
+  Channel::Outcome outcome = Channel::Outcome::Failed;
+  // Another thread's op may have lost the connection, and with it the session: once more, over a new one.
+  for (int attempt = 0; attempt < 2 && outcome == Channel::Outcome::Failed; ++attempt) {
+    uint64_t generation = 0;
+    op.session = mine->openKeyless(alg, ocf::factsOf(alg).tagBytes, generation);
+    if (op.session == 0) break;
+    outcome = mine->run(op, generation);
+  }
+  return outcome;
+}
+
 // ── per process ──
 
 namespace {
@@ -156,6 +182,12 @@ void configure(Settings with) {
 
 const Settings& settings() { return chosen(); }
 
+size_t channelNumber() {
+  static std::atomic<size_t> threads{0};
+  thread_local const size_t mine = threads.fetch_add(1, std::memory_order_relaxed) % kChannels;
+  return mine;
+}
+
 std::shared_ptr<Channel> channel() {
   Pool* now = pool.load(std::memory_order_acquire);
   while (now == nullptr || now->owner != getpid()) {
@@ -167,9 +199,7 @@ std::shared_ptr<Channel> channel() {
     if (before != nullptr)
       for (const auto& one : before->channels) one->abandon();
   }
-  static std::atomic<size_t> threads{0};
-  thread_local const size_t mine = threads.fetch_add(1, std::memory_order_relaxed) % kChannels;
-  return now->channels[mine];
+  return now->channels[channelNumber()];
 }
 
 }  // namespace socrypt::provider

@@ -1,4 +1,4 @@
-// The OpenSSL 3 provider "socrypt": ciphers whose work cryptod does, and the default provider's software when it does
+// The OpenSSL 3 provider "socrypt": ciphers, digests, MACs and signatures whose work cryptod does, and the default provider's software when it does
 // not. See docs/cryptod.md.
 #include <openssl/core.h>
 #include <openssl/core_dispatch.h>
@@ -13,6 +13,7 @@
 
 #include "provider/aead.hpp"
 #include "provider/block.hpp"
+#include "provider/tables.hpp"
 
 namespace socrypt::provider {
 namespace {
@@ -106,16 +107,6 @@ struct BlockOf {
   }
 };
 
-// No exception of ours leaves through C.
-template <class Body>
-int guarded(Body body) noexcept {
-  try {
-    return body() ? 1 : 0;
-  } catch (...) {
-    return 0;
-  }
-}
-
 template <class Of, const typename Of::Facts& facts>
 struct Table {
   using Context = typename Of::Context;
@@ -123,11 +114,7 @@ struct Table {
   static void* newContext(void*) { return new (std::nothrow) Context(facts); }
   static void freeContext(void* context) { delete static_cast<Context*>(context); }
   static void* duplicate(void* context) {
-    try {
-      return at(context).duplicate().release();
-    } catch (...) {
-      return nullptr;
-    }
+    return made([&] { return at(context).duplicate().release(); });
   }
   template <bool forward>
   static int init(void* context, const unsigned char* key, size_t keyBytes, const unsigned char* iv, size_t ivBytes, const OSSL_PARAM params[]) {
@@ -149,7 +136,6 @@ struct Table {
   static int set(void* context, const OSSL_PARAM params[]) {
     return guarded([&] { return at(context).set(params); });
   }
-  using Function = void (*)();
   static const OSSL_DISPATCH* functions() {
     static const OSSL_DISPATCH list[] = {
         {OSSL_FUNC_CIPHER_NEWCTX, reinterpret_cast<Function>(&newContext)},
@@ -173,7 +159,6 @@ struct Table {
 
 // Names are those of the default provider, so that both are found by the same.
 const OSSL_ALGORITHM* ciphers() {
-  static const char* const kProperties = "provider=socrypt";
   static const OSSL_ALGORITHM list[] = {
       {"AES-128-GCM:id-aes128-GCM:2.16.840.1.101.3.4.1.6", kProperties, Table<AeadOf, kAes128Gcm>::functions(), nullptr},
       {"AES-256-GCM:id-aes256-GCM:2.16.840.1.101.3.4.1.46", kProperties, Table<AeadOf, kAes256Gcm>::functions(), nullptr},
@@ -190,7 +175,14 @@ const OSSL_ALGORITHM* ciphers() {
 
 const OSSL_ALGORITHM* query(void*, int operation, int* noCache) {
   *noCache = 0;
-  return operation == OSSL_OP_CIPHER ? ciphers() : nullptr;
+  switch (operation) {
+    case OSSL_OP_CIPHER: return ciphers();
+    case OSSL_OP_DIGEST: return digestAlgorithms();
+    case OSSL_OP_MAC: return macAlgorithms();
+    case OSSL_OP_KEYMGMT: return keyAlgorithms();
+    case OSSL_OP_SIGNATURE: return signatureAlgorithms();
+    default: return nullptr;
+  }
 }
 
 const OSSL_PARAM* gettableParams(void*) {
@@ -208,16 +200,22 @@ int getParams(void*, OSSL_PARAM params[]) {
   return p == nullptr || OSSL_PARAM_set_int(p, 1) == 1 ? 1 : 0;
 }
 
-// "socket" and "min-bytes" of the provider's section in openssl.cnf.
+// "socket", "min-bytes" and "digest-min-bytes" of the provider's section in openssl.cnf.
 void readSettings(const OSSL_CORE_HANDLE* handle, OSSL_FUNC_core_get_params_fn* getCoreParams) {
   Settings settings;
   char* path = nullptr;
   char* minBytes = nullptr;
+  char* digestMinBytes = nullptr;
   OSSL_PARAM wanted[] = {OSSL_PARAM_construct_utf8_ptr("socket", &path, 0), OSSL_PARAM_construct_utf8_ptr("min-bytes", &minBytes, 0),
+                         OSSL_PARAM_construct_utf8_ptr("digest-min-bytes", &digestMinBytes, 0),
                          OSSL_PARAM_construct_end()};
   if (getCoreParams != nullptr && getCoreParams(handle, wanted) == 1) {
     if (path != nullptr && *path != '\0') settings.path = path;
-    if (minBytes != nullptr) (void)std::from_chars(minBytes, minBytes + std::strlen(minBytes), settings.minBytes);
+    const auto number = [](const char* text, size_t& to) {
+      if (text != nullptr) (void)std::from_chars(text, text + std::strlen(text), to);
+    };
+    number(minBytes, settings.minBytes);
+    number(digestMinBytes, settings.digestMinBytes);
   }
   configure(std::move(settings));
 }
@@ -235,6 +233,7 @@ extern "C" __attribute__((visibility("default"))) int OSSL_provider_init(const O
       {OSSL_FUNC_PROVIDER_GETTABLE_PARAMS, reinterpret_cast<void (*)()>(&gettableParams)},
       {OSSL_FUNC_PROVIDER_GET_PARAMS, reinterpret_cast<void (*)()>(&getParams)},
       {OSSL_FUNC_PROVIDER_QUERY_OPERATION, reinterpret_cast<void (*)()>(&query)},
+      {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, reinterpret_cast<void (*)()>(&capabilities)},
       {0, nullptr}};
   // Nothing of this fails without a daemon: that is found out when there is something to do.
   try {
