@@ -618,9 +618,32 @@ export declare class NativeLabWire {
     counts: Record<string, number>;
     finding: { readonly invariant: string; readonly what: string; readonly frame: number } | null;
   };
+  /** False: it is not the wire that does this. */
+  act(deed: NativeDeed): boolean;
   /** The last captured frames, at most 20000. */
   pcap(): Uint8Array;
   /** Takes it down; what it has seen can be asked for still. Idempotent. */
+  close(): void;
+}
+/** Faults between the host's TCP and a NIC's host port, in a thread of its own (nic/lab/host_seam.hpp). */
+export declare class NativeLabHostSeam {
+  /** Throws ERR_SOCRYPT_LAB_PLAN, or ERR_SOCRYPT_NIC with what was missing. */
+  constructor(
+    plan: NativePlan,
+    where: {
+      /** A path, as in /run/netns. */
+      readonly namespace: string;
+      /** The host port; another of the same name is taken when there is one. */
+      readonly port: string;
+      /** A pair of interfaces: what goes out by the one comes in at the other. */
+      readonly via: string;
+      readonly from: string;
+      readonly canary: string;
+    },
+  );
+  /** Names of the counts as in nic/lab/host_counts.def; '' or why nothing is done. */
+  state(): { counts: Record<string, number>; problem: string };
+  /** Frames go their way again. Idempotent. */
   close(): void;
 }
 export interface NativeLab {
@@ -807,6 +830,7 @@ export interface NativeAddon {
   readonly NicServer: typeof NativeNicServer;
   readonly lab: NativeLab;
   readonly LabWire: typeof NativeLabWire;
+  readonly LabHostSeam: typeof NativeLabHostSeam;
 }
 
 export const ADDON_ERROR = 'ERR_SOCRYPT_ADDON';

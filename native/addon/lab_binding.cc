@@ -81,7 +81,7 @@ class Fields {
   bool good_ = true;
 };
 
-void readDeed(Fields& fields, nic::lab::Deed& deed) {
+void readDeedFields(Fields& fields, nic::lab::Deed& deed) {
   fields.name("action", nic::lab::kActions, deed.action);
   fields.number("at", deed.at);
   fields.number("every", deed.every);
@@ -89,6 +89,12 @@ void readDeed(Fields& fields, nic::lab::Deed& deed) {
 }
 
 }  // namespace
+
+bool readDeed(const Napi::Object& object, nic::lab::Deed& deed) {
+  Fields fields(object);
+  readDeedFields(fields, deed);
+  return fields.good();
+}
 
 bool readPlan(const Napi::Object& object, Plan& plan) {
   Fields fields(object);
@@ -123,7 +129,7 @@ bool readPlan(const Napi::Object& object, Plan& plan) {
     of.number("to", rule.to);
     plan.rules.push_back(rule);
   });
-  fields.list("deeds", [&](Fields& of) { readDeed(of, plan.deeds.emplace_back()); });
+  fields.list("deeds", [&](Fields& of) { readDeedFields(of, plan.deeds.emplace_back()); });
   if (!fields.good()) return false;
   const std::string why = nic::lab::problemOf(plan);
   if (!why.empty()) raise(object.Env(), "ERR_SOCRYPT_LAB_PLAN", "a plan of the laboratory: " + why);
@@ -161,9 +167,7 @@ class NativeSimulation final : public Napi::ObjectWrap<NativeSimulation> {
   void act(const Napi::CallbackInfo& info) {
     nic::lab::Deed deed;
     if (!info[0].IsObject()) return raise(info.Env(), "ERR_SOCRYPT_ARGUMENT", "act: expected a deed");
-    Fields fields(info[0].As<Napi::Object>());
-    readDeed(fields, deed);
-    if (fields.good()) world_->act(deed);
+    if (addon::readDeed(info[0].As<Napi::Object>(), deed)) world_->act(deed);
   }
   void capture(const Napi::CallbackInfo& info) { world_->capture(info[0].ToBoolean()); }
 

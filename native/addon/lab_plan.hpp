@@ -9,5 +9,7 @@ namespace socrypt::addon {
 
 /// False: an exception is pending.
 [[nodiscard]] bool readPlan(const Napi::Object& object, nic::lab::Plan& plan);
+/// False: an exception is pending.
+[[nodiscard]] bool readDeed(const Napi::Object& object, nic::lab::Deed& deed);
 
 }  // namespace socrypt::addon

@@ -34,6 +34,7 @@ class NativeLabWire final : public Napi::ObjectWrap<NativeLabWire> {
   static void announce(Napi::Env env, Napi::Object exports) {
     exports.Set("LabWire", DefineClass(env, "NativeLabWire",
                                        {InstanceMethod<&NativeLabWire::state>("state"), InstanceMethod<&NativeLabWire::pcap>("pcap"),
+                                        InstanceMethod<&NativeLabWire::act>("act"),
                                         InstanceMethod<&NativeLabWire::close>("close")}));
   }
 
@@ -123,6 +124,16 @@ class NativeLabWire final : public Napi::ObjectWrap<NativeLabWire> {
       result.Set("finding", finding);
     }
     return result;
+  }
+  Napi::Value act(const Napi::CallbackInfo& info) {
+    nic::lab::Deed deed;
+    if (!info[0].IsObject()) {
+      raise(info.Env(), "ERR_SOCRYPT_ARGUMENT", "act: expected a deed");
+      return info.Env().Undefined();
+    }
+    if (!readDeed(info[0].As<Napi::Object>(), deed)) return info.Env().Undefined();
+    const std::lock_guard lock(mutex_);
+    return Napi::Boolean::New(info.Env(), wire_->act(deed, microseconds()));
   }
   Napi::Value pcap(const Napi::CallbackInfo& info) {
     const std::lock_guard lock(mutex_);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "nic/lab/forgery.hpp"
+
 namespace socrypt::nic::lab {
 namespace {
 
@@ -10,6 +12,15 @@ constexpr size_t kBurst = 64;
 // Of that many connections what was sent is remembered, and of each as far as this.
 constexpr size_t kMostConnections = 8;
 constexpr uint64_t kMostBytes = 32u << 20;
+constexpr uint64_t kHold = 1000;  // microseconds that a frame waits for the one it is joined with
+// Of two joined ones, as an interface with an MTU of 3000 takes it.
+constexpr size_t kMostJoined = 3000;
+// Linux's tcp_min_snd_mss and min_pmtu are below; what is narrower is ignored by it (net.ipv4.route.min_pmtu).
+constexpr uint32_t kLeastMtu = 576;
+constexpr uint32_t kHeaders = 52;  // IPv4, TCP, time stamps
+constexpr uint64_t kClaimed = 2'000'000;
+
+FlowKey reversed(const FlowKey& key) noexcept { return {key.remoteAddress, key.localAddress, key.remotePort, key.localPort}; }
 
 std::array<uint8_t, 36> nameOf(const FlowKey& key) noexcept {
   std::array<uint8_t, 36> name;
@@ -73,28 +84,59 @@ size_t FaultyWire::once(uint64_t now) {
   now_ = now;
   FromFirst fromFirst(*this);
   FromSecond fromSecond(*this);
-  const size_t moved = first_.receive(fromFirst, kBurst) + second_.receive(fromSecond, kBurst);
+  for (Direction* direction : {&out_, &back_})
+    if (direction->joining && direction->joining->until <= now_) letGo(*direction);
+  const size_t moved = (now_ < stalledUntil_ ? 0 : first_.receive(fromFirst, kBurst)) + second_.receive(fromSecond, kBurst);
   const bool released = release(out_);
   unfinished_ = !(release(back_) && released);
   return moved;
 }
 
 uint64_t FaultyWire::due() const noexcept {
-  const auto of = [](const Direction& direction) { return direction.held.empty() ? UINT64_MAX : direction.held.top().at; };
+  const auto of = [](const Direction& direction) {
+    return std::min(direction.held.empty() ? UINT64_MAX : direction.held.top().at, direction.joining ? direction.joining->until : UINT64_MAX);
+  };
   return std::min(of(out_), of(back_));
+}
+
+bool FaultyWire::act(const Deed& deed, uint64_t now) {
+  switch (deed.action) {
+    case Action::Mtu: {
+      const auto mtu = static_cast<uint32_t>(std::min<uint64_t>(deed.amount, 1448)) + kHeaders;
+      mtu_ = mtu >= 1448 + kHeaders ? 0 : std::max(mtu, kLeastMtu);
+      return true;
+    }
+    case Action::RingFull:
+      stalledUntil_ = now + deed.amount;
+      ++counts_.stalls;
+      return true;
+    case Action::Renege: claimWanted_ = true; return true;
+    default: return false;
+  }
 }
 
 void FaultyWire::pass(Direction& direction, std::span<uint8_t> frame) {
   if (capturing_) capture_.add(now_, frame);
   const Packet packet = parsePacket(frame);
-  if (&direction == &out_) look(packet, frame);
+  const bool out = &direction == &out_;
+  const bool gone = out && !forward(frame, packet);
+  if (out) look(packet, frame);
   // What is no TCP goes by: without address resolution there is nothing to see.
-  if (packet.kind != Packet::Kind::Tcp || direction.rules.empty()) return hold(direction, frame, now_);
-  const Fate fate = direction.rules.next(now_);
+  if (packet.kind != Packet::Kind::Tcp) return hold(direction, frame, now_);
+  const Fate fate = direction.rules.empty() ? Fate{} : direction.rules.next(now_);
+  if (!out) backward(frame, packet, fate);
+  if (gone) return;
   if (fate.drop) {
     ++counts_.dropped;
     return;
   }
+  if (direction.joining || fate.coalesce) {
+    if (join(direction, frame, packet, fate)) return;
+  }
+  finishPassing(direction, frame, packet, fate);
+}
+
+void FaultyWire::finishPassing(Direction& direction, std::span<uint8_t> frame, const Packet& packet, const Fate& fate) {
   if (fate.wait != 0) {
     ++counts_.delayed;
     direction.freeAt = std::max(direction.freeAt, now_ + fate.wait);
@@ -114,6 +156,72 @@ void FaultyWire::pass(Direction& direction, std::span<uint8_t> frame) {
   const FrameOffload cut{.checksum = FrameOffload::Checksum::Unknown, .segmentSize = static_cast<uint16_t>((packet.payloadLength() + fate.pieces - 1) / fate.pieces)};
   static_cast<void>(finishFrame(frame, packet, cut, true, pieces));
   for (const Bytes& piece : pieces.frames) hold(direction, piece, at);
+}
+
+bool FaultyWire::forward(std::span<const uint8_t> frame, const Packet& packet) {
+  if (packet.kind != Packet::Kind::Tcp || packet.payloadLength() == 0) return true;
+  if (mtu_ != 0 && packet.end - packet.ip > mtu_ && !packet.ipv6) {
+    ++counts_.tooLong;
+    hold(back_, fragmentationNeeded(frame, packet, static_cast<uint16_t>(mtu_)), now_);
+    return false;
+  }
+  const auto known = sent_.find(nameOf(packet.key));
+  // The one behind all that was sent, so that it was never acknowledged.
+  if (!claimWanted_ || claim_ || known == sent_.end() || !known->second.gap || packet.sequence != known->second.sentTo()) return true;
+  claimWanted_ = false;
+  claim_ = Claim{known->first, packet.sequence, packet.sequence + packet.payloadLength(), now_ + kClaimed};
+  ++counts_.dropped;
+  return false;
+}
+
+// Only an established connection refuses what is forged (RFC 5961); it has sent data.
+void FaultyWire::backward(std::span<uint8_t> frame, const Packet& packet, const Fate& fate) {
+  const auto known = sent_.find(nameOf(reversed(packet.key)));
+  if (known == sent_.end() || known->second.highest == 0 || (packet.flags & (kTcpSyn | kTcpRst)) != 0) return;
+  Sent& sent = known->second;
+  counts_.zeroWindows += windowOf(frame, packet) == 0;
+  sent.gap = hasSack(frame, packet);
+  if (fate.forgedAck) {
+    ++counts_.forgedAcks;
+    hold(back_, forgedAck(frame, packet, sent.sentTo(), random_), now_);
+  }
+  if (fate.spoofedRst) {
+    ++counts_.spoofedRsts;
+    hold(back_, spoofedRst(frame, packet, random_), now_);
+  }
+  if (!claim_ || claim_->connection != known->first) return;
+  const bool reached = static_cast<int32_t>(acknowledgementOf(frame, packet) - claim_->from) >= 0;
+  if (reached || now_ >= claim_->until) {
+    counts_.renegings += reached && claim_->told;
+    claim_.reset();
+  } else if (claimReceived(frame, packet, claim_->from, claim_->to)) {
+    claim_->told = true;
+  }
+}
+
+// True: it was taken, to wait or with the one that waited.
+bool FaultyWire::join(Direction& direction, std::span<const uint8_t> frame, const Packet& packet, const Fate& fate) {
+  const bool fits = packet.payloadLength() != 0 && (packet.flags & (kTcpSyn | kTcpRst)) == 0;
+  if (direction.joining) {
+    const Bytes before = std::move(direction.joining->frame);
+    direction.joining.reset();
+    const Packet first = parsePacket(before);
+    if (fits && first.key == packet.key && first.sequence + first.payloadLength() == packet.sequence && before.size() + packet.payloadLength() <= kMostJoined) {
+      ++counts_.coalesced;
+      Bytes both = joined(before, first, frame, packet);
+      finishPassing(direction, both, parsePacket(both), fate);
+      return true;
+    }
+    hold(direction, before, now_);
+  }
+  if (!fate.coalesce || !fits || (packet.flags & kTcpFin) != 0) return false;
+  direction.joining = Joining{{frame.begin(), frame.end()}, now_ + kHold};
+  return true;
+}
+
+void FaultyWire::letGo(Direction& direction) {
+  hold(direction, direction.joining->frame, now_);
+  direction.joining.reset();
 }
 
 void FaultyWire::hold(Direction& direction, std::span<const uint8_t> frame, uint64_t at) {

@@ -48,6 +48,7 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 const SHRINK_SECONDS = 10;
+const ENDS_OF_A_DEVICE = ['reset', 'die', 'abandon', 'to-software', 'to-nic'];
 const RESYNCS = ['order-free', 'prefix-replay', 'next-record'];
 type Values = Partial<Record<Exclude<keyof typeof OPTIONS, 'json' | 'help'>, string>> & {
   json?: boolean;
@@ -166,8 +167,13 @@ async function report(
 function realLine(verdict: RealVerdict): string {
   const { counts } = verdict;
   const of = (name: string, what: string) => (counts[name] ? [`${counts[name]} ${what}`] : []);
+  const before = Object.entries(verdict.before)
+    .filter(([name, times]) => times > 0 && !['frames', 'attached', 'refused'].includes(name))
+    .map(([name, times]) => `${times} ${name}`)
+    .join(' ');
   const facts = [
     `${verdict.transfers} transfers`,
+    ...(verdict.ended === 0 ? [] : [`${verdict.ended} ended early`]),
     `${(verdict.bytes / 1e6).toFixed(1)} MB in ${verdict.seconds.toFixed(1)} s`,
     `${(counts.framesOut ?? 0) + (counts.framesBack ?? 0)} frames`,
     ...of('dropped', 'lost'),
@@ -176,11 +182,21 @@ function realLine(verdict: RealVerdict): string {
     ...of('delayed', 'delayed'),
     ...of('corrupted', 'corrupted'),
     ...of('resegmented', 'cut'),
+    ...of('coalesced', 'joined'),
+    ...of('forgedAcks', 'forged ACKs'),
+    ...of('spoofedRsts', 'spoofed RSTs'),
+    ...of('tooLong', 'too long'),
+    ...of('zeroWindows', 'zero windows'),
+    ...of('renegings', 'renegings'),
     ...(verdict.deaths === 0 ? [] : [`${verdict.deaths} ends of the device`]),
+    ...Object.entries(verdict.deeds)
+      .filter(([name]) => !ENDS_OF_A_DEVICE.includes(name))
+      .map(([name, times]) => `${times} ${name}`),
+    ...(before === '' ? [] : [`in front of the device ${before}`]),
     `${((counts.bytesAgain ?? 0) / 1e6).toFixed(1)} MB sent again and the same`,
   ];
   const reason = verdict.reason === '' ? '' : `\n      ${verdict.reason}`;
-  const left = verdict.leftOut.length === 0 ? '' : `\n      not of this stage: ${verdict.leftOut.join(', ')}`;
+  const left = verdict.leftOut.map(({ what, why }) => `\n      not of this stage: ${what}: ${why}`).join('');
   return `${verdict.verdict.padEnd(5)} ${verdict.scenario} --stage real --seed ${verdict.seed}: ${facts.join(', ')}${reason}${left}\n`;
 }
 

@@ -8,6 +8,7 @@ import { run, runPlan } from './simulate.ts';
 
 export { Random } from './random.ts';
 export type { RealOptions, RealVerdict } from './real.ts';
+export type { LeftOut } from './real-plan.ts';
 export type { Chance, Deed, FaultRule, Outcome, Scenario, ScenarioPlan, Seam, Traffic } from './scenario.ts';
 export type { ShrinkOptions, Shrunk } from './shrink.ts';
 export type { RunOptions, Verdict } from './simulate.ts';

@@ -2,24 +2,20 @@
  * The real stage: `socrypt serve --offload nic` and its kernel's TCP in one network namespace, curl and openssl in
  * another, and between them a wire with a scenario's faults that compares what goes by (nic/lab/faulty_wire.hpp).
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { makeDevelopmentCertificate } from '../control/development-certificate.ts';
 import { SocryptError } from '../errors.ts';
-import { type NativeLabWire, type NativePlan, native } from '../native.ts';
-import { HOST_ADDRESS, Namespaces, whyNoRealStage } from './namespaces.ts';
+import { native } from '../native.ts';
+import { ASIDE, HOST_ADDRESS, whyNoRealStage } from './namespaces.ts';
 import { Random } from './random.ts';
+import { type LeftOut, type RealDeed, realPlanOf } from './real-plan.ts';
 import type { Scenario } from './scenario.ts';
-import { planOf } from './simulate.ts';
+import { CANARY, ServedFile } from './served-file.ts';
+import { Stage, type Transfer, transfer } from './stage.ts';
 
 export interface RealOptions {
   readonly seed: number;
-  /** Default 0: one transfer by each peer. */
+  /** Default 0: two transfers by each peer. */
   readonly minutes?: number;
   readonly resync?: string;
   /** Keeps the last 20,000 frames for `pcap`. */
@@ -33,192 +29,92 @@ export interface RealVerdict {
   readonly verdict: 'pass' | 'fail';
   /** Why it failed; '' otherwise. */
   readonly reason: string;
+  /** Those that had the whole file. */
   readonly transfers: number;
+  /** Those that ended early by what the scenario does; what they had was of the file. */
+  readonly ended: number;
   readonly bytes: number;
   readonly seconds: number;
   /** How often the device lost its ports, and another took its place. */
   readonly deaths: number;
+  /** How often each deed was done. */
+  readonly deeds: Readonly<Record<string, number>>;
   /** Names as in nic/lab/wire_counts.def. */
   readonly counts: Readonly<Record<string, number>>;
+  /** Of what happened between TCP and the device, names as in nic/lab/host_counts.def; empty: nothing was to. */
+  readonly before: Readonly<Record<string, number>>;
+  /** What the server counts, as its /metrics has it in the end. */
+  readonly server: Readonly<Record<string, number>>;
   /** What of the scenario this stage does not do. */
-  readonly leftOut: readonly string[];
+  readonly leftOut: readonly LeftOut[];
   readonly pcap: Uint8Array | null;
 }
 
-const CANARY = 'plaintext-canary';
-const FILE = 3_000_000;
-const PORT = 8443;
 const HOST_PORT = 'socrypt0';
-/** Longer than a row of timeouts that chance alone makes. */
-const TRANSFER_SECONDS = 120;
-/** A device in the place of another is there within a fraction of it. */
-const BETWEEN_DEATHS = 1500;
-const ON_A_WIRE = ['drop', 'burst', 'duplicate', 'delay', 'reorder', 'corrupt', 'resegment'];
-const DEATHS = ['reset', 'die'];
+const LEAST_TRANSFERS = 4;
+/** So many in a row that ended early, and none else, are no chance. */
+const MOST_ENDED = 20;
+const LONGEST_PAUSE = 300;
+const HAPPENED = [
+  'dropped',
+  'duplicated',
+  'overtaken',
+  'delayed',
+  'corrupted',
+  'resegmented',
+  'coalesced',
+  'forgedAcks',
+  'spoofedRsts',
+];
+/**
+ * What a peer says of a record that does not open, or of a handshake that is not one. The server's own internal_error is how
+ * it ends a connection whose file changed.
+ */
+const NOT_TLS =
+  /bad record mac|decrypt|bad signature|wrong version|unexpected message|illegal parameter|decode error|bad certificate/i;
 
-interface RealPlan {
-  readonly plan: NativePlan;
-  /** Milliseconds between deaths of the device; null: it lives. */
-  readonly deaths: number | null;
-  readonly leftOut: readonly string[];
-}
-
-export function realPlanOf(scenario: Scenario, { seed, resync }: RealOptions): RealPlan {
-  const { rules = [], deeds = [], ...plan } = planOf(scenario, { seed, ...(resync && { resync }) });
-  const onWire = rules.filter((one) => one.seam !== 'host' && ON_A_WIRE.includes(one.fault));
-  const deaths = deeds.filter((one) => DEATHS.includes(one.action));
-  const leftOut = [
-    ...rules.filter((one) => !onWire.includes(one)).map((one) => `${one.fault} (${one.seam})`),
-    ...deeds.filter((one) => !deaths.includes(one)).map((one) => one.action),
-  ];
-  if (onWire.length + deaths.length === 0)
-    throw new SocryptError(
-      'ERR_SOCRYPT_LAB_PLAN',
-      `The real stage expects faults on the wire (${ON_A_WIRE.join(', ')}) or ends of the device (${DEATHS.join(', ')}), but ${scenario.name} --seed ${seed} has ${leftOut.length === 0 ? 'none at all' : `only ${leftOut.join(', ')}`}; take another one.`,
-    );
-  return {
-    plan: { ...plan, rules: onWire },
-    deaths:
-      deaths.length === 0
-        ? null
-        : Math.max(BETWEEN_DEATHS, Math.min(...deaths.map((one) => (one.every ?? one.at ?? 0) / 1000))),
-    leftOut: [...new Set(leftOut)],
-  };
-}
-
-/** The canary, and numbers that tell places apart. */
-function content(seed: number): Buffer {
-  const lines: string[] = [];
-  for (let n = 0, length = 0; length < FILE; n++) {
-    const line = `${CANARY} ${seed} ${n}\n`;
-    lines.push(line);
-    length += line.length;
-  }
-  return Buffer.from(lines.join('')).subarray(0, FILE);
-}
-
-const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-
-interface Ran {
-  readonly code: number | null;
-  readonly out: Buffer;
-  readonly errors: string;
-}
-
-/** One run's processes and files; close() ends and removes all of them. */
-class Stage {
-  readonly folder = mkdtempSync(join(tmpdir(), 'socrypt-lab-'));
-  readonly namespaces = Namespaces.make();
-  readonly #children = new Set<ChildProcess>();
-  wire: NativeLabWire | undefined;
-  errors = '';
-
-  spawn(side: 'host' | 'peer', command: readonly string[], stdin: 'ignore' | 'pipe'): ChildProcess {
-    const [file, ...rest] = [...this.namespaces.inside(side), ...command];
-    const child = spawn(file!, rest, { stdio: [stdin, 'pipe', 'pipe'] });
-    this.#children.add(child);
-    child.once('close', () => this.#children.delete(child));
-    return child;
-  }
-
-  /** A program of the peer; `input` is what it gets, and then it is left to end by itself. */
-  peer(command: readonly string[], input?: string): Promise<Ran> {
-    const child = this.spawn('peer', command, input === undefined ? 'ignore' : 'pipe');
-    const late = setTimeout(() => child.kill('SIGKILL'), (TRANSFER_SECONDS + 5) * 1000);
-    const chunks: Buffer[] = [];
-    let errors = '';
-    child.stdout!.on('data', (chunk: Buffer) => chunks.push(chunk));
-    child.stderr!.on('data', (chunk) => {
-      errors += chunk;
-    });
-    // Its end is told by `close`, whatever becomes of what it is given.
-    child.stdin?.on('error', () => {});
-    if (input !== undefined) child.stdin!.write(input);
-    return new Promise((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', (code) => {
-        clearTimeout(late);
-        resolve({ code, out: Buffer.concat(chunks), errors });
-      });
-    });
-  }
-
-  async serve(args: readonly string[]): Promise<void> {
-    const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
-    const child = this.spawn('host', [process.execPath, main, 'serve', ...args], 'ignore');
-    let banner = '';
-    let over = false;
-    child.stdout!.on('data', (chunk) => {
-      banner += chunk;
-    });
-    child.stderr!.on('data', (chunk) => {
-      this.errors = (this.errors + chunk).slice(-4000);
-    });
-    child.once('close', () => {
-      over = true;
-    });
-    for (let waited = 0; !/^ *url +https/m.test(banner); waited += 20) {
-      if (over || waited > 60_000)
-        throw new SocryptError(
-          'ERR_SOCRYPT_NIC',
-          `The server of the real stage did not begin: ${this.errors}`,
-        );
-      await pause(20);
-    }
-  }
-
-  /** Ends what is running; whoever waits for it is told. */
-  end(): void {
-    for (const child of this.#children) child.kill('SIGKILL');
-  }
-
-  async close(): Promise<void> {
-    const ended = [...this.#children].map((child) => new Promise((resolve) => child.once('close', resolve)));
-    this.end();
-    await Promise.all(ended);
-    this.wire?.close();
-    this.namespaces.remove();
-    rmSync(this.folder, { recursive: true, force: true });
+/** Does a deed; false: there was nothing to do it to. */
+function doDeed({ action, amount, by }: Omit<RealDeed, 'phase'>, stage: Stage, file: ServedFile): boolean {
+  switch (by) {
+    case 'device':
+      return stage.namespaces.deleteOnHost(HOST_PORT);
+    case 'file':
+      if (!file.mayChange) return false;
+      if (action === 'rewrite') file.rewrite(amount);
+      else if (action === 'shrink') file.shrink(amount);
+      else file.grow();
+      return true;
+    case 'peer':
+      if (action === 'key-update') return stage.updateKeys();
+      if (action === 'peer-reset') return stage.killPeer();
+      return stage.stopPeer(Math.min(LONGEST_PAUSE, amount / 1000));
+    case 'wire':
+      // The kernel keeps what it has learned of a path for ten minutes.
+      if (action === 'mtu') stage.namespaces.forgetPaths();
+      return stage.wire!.act({ action, amount });
   }
 }
 
-/** By a client that shares no code with us; '' or what was wrong. */
-async function transfer(stage: Stage, number: number, expected: string, ca: string): Promise<string> {
-  const path = '/file.txt';
-  const tls12 = number % 4 >= 2;
-  if (number % 2 === 0) {
-    const { code, out, errors } = await stage.peer([
-      ...[
-        'curl',
-        '-sS',
-        '--cacert',
-        ca,
-        '--max-time',
-        `${TRANSFER_SECONDS}`,
-        ...(tls12 ? ['--tls-max', '1.2'] : []),
-      ],
-      ...['--resolve', `localhost:${PORT}:${HOST_ADDRESS}`, `https://localhost:${PORT}${path}`],
-    ]);
-    if (code !== 0) return `curl ended with ${code} after ${out.length} bytes: ${errors.trim()}`;
-    return digest(out) === expected ? '' : `curl got ${out.length} bytes, and others than those of the file`;
-  }
-  const { code, out, errors } = await stage.peer(
-    [
-      ...['openssl', 's_client', '-quiet', '-ign_eof', '-connect', `${HOST_ADDRESS}:${PORT}`],
-      ...['-servername', 'localhost', '-CAfile', ca, '-verify_return_error', ...(tls12 ? ['-tls1_2'] : [])],
-    ],
-    `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
-  );
-  if (code !== 0) return `openssl ended with ${code} after ${out.length} bytes: ${errors.trim()}`;
-  const body = out.subarray(out.indexOf('\r\n\r\n') + 4);
-  return digest(body) === expected
-    ? ''
-    : `openssl got ${body.length} bytes, and others than those of the file`;
+/** '' or what was wrong with it. */
+function wrongWith({ by, ran, body }: Transfer, file: ServedFile, mayEnd: boolean): string {
+  const whole = ran.code === 0;
+  const ended = mayEnd && !NOT_TLS.test(ran.errors);
+  if (!whole && !ended)
+    return `${by} ended with ${ran.code ?? ran.signal} after ${body.length} bytes: ${ran.errors.trim()}`;
+  const wrong = file.wrongWith(body, whole && !mayEnd);
+  return wrong === '' ? '' : `${by} got ${wrong}`;
 }
+
+/** Why the server has closed connections, for who has to find out. */
+const closings = (server: Readonly<Record<string, number>>): string =>
+  Object.entries(server)
+    .filter(([name, value]) => name.startsWith('connections_closed_total') && value > 0)
+    .map(([name, value]) => `${/reason="(.*?)"/.exec(name)?.[1]} ${value}`)
+    .join(', ');
 
 export async function runReal(scenario: Scenario, options: RealOptions): Promise<RealVerdict> {
   const { seed, minutes = 0, capture = false, signal } = options;
-  const { plan, deaths: interval, leftOut } = realPlanOf(scenario, options);
+  const { plan, before, deeds, leftOut, mayEnd } = realPlanOf(scenario, options);
   const missing = whyNoRealStage();
   if (missing !== null)
     throw new SocryptError(
@@ -226,21 +122,18 @@ export async function runReal(scenario: Scenario, options: RealOptions): Promise
       `The real stage cannot be on this machine: ${missing}; the simulated one can (leave out --stage real).`,
     );
   const stage = new Stage();
-  let deaths = 0;
-  let killer: NodeJS.Timeout | undefined;
+  const done: Record<string, number> = {};
+  const timers: NodeJS.Timeout[] = [];
   const abort = () => stage.end();
   signal?.addEventListener('abort', abort);
+  let file: ServedFile | undefined;
   try {
     const { cert, key } = makeDevelopmentCertificate('laboratory', new Date());
-    const write = (name: string, text: string | Uint8Array): string => {
-      writeFileSync(join(stage.folder, name), text);
-      return join(stage.folder, name);
-    };
-    mkdirSync(join(stage.folder, 'site'));
-    const file = content(seed);
-    write('site/file.txt', file);
-    const ca = write('cert.pem', cert);
-    const expected = digest(file);
+    const ca = stage.write('cert.pem', cert);
+    const random = new Random(seed);
+    file = new ServedFile(stage.write('site/file.txt', ''), random);
+    const does = (action: string) => deeds.some((one) => one.action === action);
+    stage.namespaces.setReceiveBuffer(plan.receiveBuffer ?? (does('zero-window') ? 65_536 : null));
     const wire = new native.LabWire(plan, {
       namespace: stage.namespaces.middlePath,
       first: 'x0',
@@ -249,53 +142,104 @@ export async function runReal(scenario: Scenario, options: RealOptions): Promise
       capture,
     });
     stage.wire = wire;
-    const random = new Random(seed);
+    const zeroCopy = plan.guardedPercent ? ['guard'] : ['guard', 'copy'];
     await stage.serve([
-      ...[join(stage.folder, 'site'), '--cert', ca, '--key', write('key.pem', key)],
+      ...[join(stage.folder, 'site'), '--cert', ca, '--key', stage.write('key.pem', key)],
       ...['--offload', 'nic', '--wire', 'w0', '--address', `${HOST_ADDRESS}/24`, '--host-port', HOST_PORT],
-      ...['--port', `${PORT}`, '--workers', '1', '--resync', plan.resync ?? 'order-free'],
-      ...['--zero-copy', random.one(['guard', 'copy']), '--host-driver', random.one(['tap', 'tap', 'veth'])],
+      ...['--workers', '1', '--resync', plan.resync ?? 'order-free'],
+      ...['--zero-copy', random.one(zeroCopy), '--host-driver', random.one(['tap', 'tap', 'veth'])],
+      ...['--on-device-loss', does('abandon') ? 'close' : 'software'],
     ]);
-    if (interval !== null)
-      killer = setInterval(() => {
-        if (stage.namespaces.deleteOnHost(HOST_PORT)) deaths++;
-      }, interval);
+    if (before !== null)
+      stage.seam = new native.LabHostSeam(before, {
+        namespace: stage.namespaces.hostPath,
+        port: HOST_PORT,
+        ...ASIDE,
+        canary: CANARY,
+      });
+    const served = file;
+    const begin = ({ phase, ...deed }: RealDeed) => {
+      const act = () => {
+        if (doDeed(deed, stage, served)) done[deed.action] = (done[deed.action] ?? 0) + 1;
+      };
+      const first = setTimeout(() => {
+        act();
+        timers.push(setInterval(act, deed.every));
+      }, phase * deed.every);
+      timers.push(first);
+    };
+    for (const deed of deeds) begin(deed);
     const started = performance.now();
     const seconds = () => (performance.now() - started) / 1000;
     let transfers = 0;
+    let ended = 0;
+    let bytes = 0;
     let reason = '';
+    const over = () => signal?.aborted ?? false;
     // Both peers, with both versions, whatever the time.
-    while (reason === '' && (transfers < 4 || seconds() < minutes * 60) && !(signal?.aborted ?? false)) {
-      reason = await transfer(stage, transfers, expected, ca);
-      if (signal?.aborted) reason = '';
+    while (reason === '' && !over() && (transfers + ended < LEAST_TRANSFERS || seconds() < minutes * 60)) {
+      file.begin();
+      const one = await transfer(stage, transfers + ended, '/file.txt', ca, {
+        keyUpdates: does('key-update'),
+        mayEnd,
+      });
+      if (over()) break;
+      reason = wrongWith(one, file, mayEnd);
       const { finding } = wire.state();
       if (finding !== null) reason = `${finding.invariant}: ${finding.what} (frame ${finding.frame})`;
-      if (reason === '') transfers += signal?.aborted ? 0 : 1;
-      else if (stage.errors !== '')
-        reason += `\n      the server said: ${stage.errors.trim().split('\n').at(-1)}`;
+      if (reason !== '') break;
+      if (one.ran.code === 0) transfers++;
+      else ended++;
+      bytes += one.body.length;
     }
     const took = seconds();
+    for (const timer of timers) clearInterval(timer);
+    const server = stage.metrics();
     const { counts } = wire.state();
-    const happened = ['dropped', 'duplicated', 'overtaken', 'delayed', 'corrupted', 'resegmented'];
-    const faults = happened.reduce((sum, name) => sum + (counts[name] ?? 0), deaths);
-    if (reason === '' && transfers > 0 && faults === 0 && (interval === null || took * 1000 > 2 * interval))
+    const seam = stage.seam?.state();
+    reason ||= seam?.problem ?? '';
+    if (reason !== '') {
+      reason += `\n      the server closed: ${closings(server) || 'none'}`;
+      if (stage.errors !== '') reason += `\n      and said: ${stage.errors.trim().split('\n').at(-1)}`;
+    } else if (transfers === 0 && ended >= MOST_ENDED) {
+      reason = `expected transfers of the whole file, but all ${ended} ended early`;
+    }
+    const faults = HAPPENED.reduce((sum, name) => sum + (counts[name] ?? 0), 0);
+    const { frames: _, attached: _a, refused: _r, ...faultsBefore } = seam?.counts ?? {};
+    const happened =
+      faults +
+      Object.values(faultsBefore).reduce((sum, n) => sum + n, 0) +
+      Object.values(done).reduce((sum, n) => sum + n, 0);
+    const due = Math.min(...deeds.map(({ every }) => every));
+    if (reason === '' && transfers > 0 && happened === 0 && (deeds.length === 0 || took * 1000 > 2 * due))
       reason = `expected faults, but none happened to ${(counts.framesOut ?? 0) + (counts.framesBack ?? 0)} frames`;
+    const deaths = deeds
+      .filter(({ by }) => by === 'device')
+      .reduce((sum, { action }) => sum + (done[action] ?? 0), 0);
+    if (does('renege')) done.renegingsOfTcp = stage.renegings();
+    // Not each that was asked for comes before the last is done.
+    if (does('key-update')) done['key-update'] = server['tls_rekeys_total{direction="out"}'] ?? 0;
     return {
       scenario: scenario.name,
       seed,
       verdict: reason === '' ? 'pass' : 'fail',
       reason,
       transfers,
-      bytes: transfers * FILE,
+      ended,
+      bytes,
       seconds: took,
       deaths,
+      deeds: done,
       counts,
+      before: seam?.counts ?? {},
+      server,
       leftOut,
       pcap: capture ? wire.pcap() : null,
     };
   } finally {
-    clearInterval(killer);
+    for (const timer of timers) clearInterval(timer);
     signal?.removeEventListener('abort', abort);
     await stage.close();
+    file?.close();
   }
 }

@@ -4,8 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { whyNoRealStage } from '../../src/lab/namespaces.ts';
-import { realPlanOf } from '../../src/lab/real.ts';
+import { Random } from '../../src/lab/random.ts';
+import { realPlanOf } from '../../src/lab/real-plan.ts';
+import { every, evict, scenario } from '../../src/lab/scenario.ts';
 import { scenarios } from '../../src/lab/scenarios/index.ts';
+import { ServedFile } from '../../src/lab/served-file.ts';
+import { native } from '../../src/native.ts';
 import { Command, compile, removeCompiled } from '../cli/support.ts';
 
 // No run depends on it; a crowded machine needs longer.
@@ -19,15 +23,84 @@ async function lab(...args: string[]) {
   return { status, out: command.stdout, err: command.stderr };
 }
 
-it('takes of a scenario what there is on a real wire, and says what not', () => {
-  const { plan, deaths, leftOut } = realPlanOf(named('device-failure'), { seed: 1 });
+it('takes of a scenario what there is on a real wire, and says what not, and why', () => {
+  const { plan, before, deeds, leftOut, mayEnd } = realPlanOf(named('device-failure'), { seed: 1 });
   expect(plan.rules).toEqual([expect.objectContaining({ seam: 'out', fault: 'drop' })]);
   expect(plan.deeds).toBeUndefined();
-  expect(deaths).toBe(1500);
-  expect(leftOut).toEqual(['drop (host)', 'reorder (host)', 'evict', 'ring-full']);
-  expect(() => realPlanOf(named('tcp-to-device'), { seed: 1 })).toThrow(
-    /faults on the wire.*has only drop \(host\)/,
+  expect(before!.rules!.map(({ seam, fault }) => `${fault} (${seam})`)).toEqual([
+    'drop (host)',
+    'reorder (host)',
+  ]);
+  expect(deeds).toEqual([
+    { action: 'reset', amount: 0, by: 'device', every: 1500, phase: 1 },
+    { action: 'ring-full', amount: 500, by: 'wire', every: 20, phase: 1 },
+    expect.objectContaining({ action: 'die', by: 'device', every: 3000 }),
+  ]);
+  expect(leftOut.map(({ what }) => what)).toEqual(['evict']);
+  for (const { why } of leftOut) expect(why).not.toBe('');
+  expect(mayEnd).toBe(false);
+  expect(realPlanOf(named('changed-file'), { seed: 1 }).mayEnd).toBe(true);
+  const nothing = scenario({ name: 'nothing', about: '', plan: () => ({ deeds: [every(1000, evict())] }) });
+  expect(() => realPlanOf(nothing, { seed: 1 })).toThrow(/expects faults .* has only evict/);
+});
+
+it('every word of the laboratory is done on the real stage, or has a reason why not', () => {
+  const missing: string[] = [];
+  const all = scenario({
+    name: 'all',
+    about: '',
+    plan: () => ({
+      faults: native.lab.seams.flatMap((seam) =>
+        native.lab.faults.map((fault) => ({ seam, fault, perMillion: 1, amount: 1 })),
+      ),
+      deeds: native.lab.actions.map((action) => ({ action, every: 1000 })),
+    }),
+  });
+  for (const { what, why } of realPlanOf(all, { seed: 1 }).leftOut) {
+    expect(why).toMatch(/\w+ \w+/);
+    missing.push(what);
+  }
+  const elsewhere = ['tail-first', 'stray', 'noise'].flatMap((fault) => [
+    `${fault} (out)`,
+    `${fault} (back)`,
+  ]);
+  expect(missing.sort()).toEqual(
+    ['corrupt (host)', 'forged-ack (host)', 'spoofed-rst (host)', 'evict', 'clock-jump', ...elsewhere].sort(),
   );
+});
+
+it('a file that changes knows what each place of it was', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'socrypt-lab-file-'));
+  try {
+    const path = join(folder, 'file');
+    const file = new ServedFile(path, new Random(1));
+    const before = readFileSync(path);
+    expect(file.wrongWith(before, true)).toBe('');
+    expect(file.wrongWith(before.subarray(1), false)).toMatch(/at byte \d+ of .* never had there/);
+    expect(file.wrongWith(before.subarray(0, 5000), true)).toMatch(/5000 bytes where the file has 3000000/);
+    file.rewrite(20);
+    const rewritten = readFileSync(path);
+    expect(rewritten.equals(before)).toBe(false);
+    file.shrink(500);
+    expect(readFileSync(path).length).toBe(1_500_000);
+    file.grow();
+    const grown = readFileSync(path);
+    expect(grown.length).toBe(before.length);
+    expect(grown.includes('plaintext-canary 1 ')).toBe(true);
+    // A transfer that saw some of each.
+    const mixed = Buffer.concat([
+      rewritten.subarray(0, 100_000),
+      before.subarray(100_000, 2_000_000),
+      grown.subarray(2_000_000),
+    ]);
+    expect(file.wrongWith(mixed, true)).toBe('');
+    file.begin();
+    expect(file.wrongWith(grown, true)).toBe('');
+    expect(file.wrongWith(before, true)).not.toBe('');
+    file.close();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 describe.skipIf(reason !== null)(`the real stage${reason === null ? '' : ` (skipped: ${reason})`}`, () => {
@@ -43,9 +116,9 @@ describe.skipIf(reason !== null)(`the real stage${reason === null ? '' : ` (skip
     const { status, out, err } = await lab('middlebox', '--seed', '1', '--pcap', file);
     expect([status, err]).toEqual([0, '']);
     expect(out).toMatch(
-      /^pass {2}middlebox --stage real --seed 1: 4 transfers, 12\.0 MB .* \d+ corrupted, \d+ cut/,
+      /^pass {2}middlebox --stage real --seed 1: 4 transfers, 12\.0 MB .* \d+ cut, \d+ joined/,
     );
-    expect(out).toContain('not of this stage: coalesce (out)');
+    expect(out).not.toContain('not of this stage');
     const frames = readFileSync(file);
     expect(frames.length).toBeGreaterThan(3_000_000);
     expect(frames.includes('plaintext-canary')).toBe(false);
@@ -58,6 +131,35 @@ describe.skipIf(reason !== null)(`the real stage${reason === null ? '' : ` (skip
     expect(verdict).toMatchObject({ verdict: 'pass', reason: '' });
     expect(verdict.deaths).toBeGreaterThan(0);
     expect(verdict.counts.bytesAgain).toBeGreaterThan(0);
+  });
+
+  it.each([
+    // What has to have happened, of the wire's counts and of the deeds.
+    ['window', ['renegings'], ['renege', 'zero-window', 'renegingsOfTcp']],
+    ['forged', ['forgedAcks', 'spoofedRsts'], []],
+    ['path-mtu', ['tooLong'], ['mtu']],
+    ['key-update', [], ['key-update']],
+    ['changed-file', [], ['rewrite', 'shrink', 'grow']],
+    ['tcp-to-device', [], []],
+  ] as const)('%s', async (name, counts, deeds) => {
+    const { status, out, err } = await lab(name, '--seed', '1', '--minutes', '0.02', '--json');
+    const verdict = JSON.parse(out);
+    expect([status, err, verdict.reason]).toEqual([0, '', '']);
+    for (const one of counts) expect(verdict.counts[one], one).toBeGreaterThan(0);
+    for (const one of deeds) expect(verdict.deeds[one], one).toBeGreaterThan(0);
+    // Of what is between TCP and the device, when the scenario has it: a few thousand frames see all of it.
+    if (name === 'tcp-to-device')
+      for (const one of [
+        'dropped',
+        'duplicated',
+        'overtaken',
+        'resegmented',
+        'coalesced',
+        'reversed',
+        'strays',
+      ])
+        expect(verdict.before[one], one).toBeGreaterThan(0);
+    else if (Object.keys(verdict.before).length !== 0) expect(verdict.before.frames).toBeGreaterThan(0);
   });
 
   it('takes no options of the other stage', async () => {

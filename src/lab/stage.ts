@@ -1,0 +1,237 @@
+/** The processes and files of one run of the real stage: the server on one side, curl and openssl on the other. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { SocryptError } from '../errors.ts';
+import type { NativeLabHostSeam, NativeLabWire } from '../native.ts';
+import { HOST_ADDRESS, Namespaces } from './namespaces.ts';
+
+export const PORT = 8443;
+const METRICS_PORT = 9090;
+/** Longer than a row of timeouts that chance alone makes. */
+export const TRANSFER_SECONDS = 120;
+/** The same for what the server waits for: a burst may take all that one connection sends for ten seconds and more. */
+const TIMEOUTS = ['--handshake-timeout', '--header-timeout', '--write-timeout'].flatMap((name) => [
+  name,
+  `${TRANSFER_SECONDS}s`,
+]);
+
+/** Milliseconds without a word after which somebody looks whether there is still a connection. */
+const SILENT = 2000;
+
+interface PeerOptions {
+  readonly input?: string;
+  readonly keyUpdates?: boolean;
+  readonly mayEnd?: boolean;
+}
+
+export interface Ran {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly out: Buffer;
+  readonly errors: string;
+}
+
+export class Stage {
+  readonly folder = mkdtempSync(join(tmpdir(), 'socrypt-lab-'));
+  readonly namespaces = Namespaces.make();
+  readonly #children = new Set<ChildProcess>();
+  #peer: { readonly child: ChildProcess; readonly keyUpdates: boolean } | undefined;
+  wire: NativeLabWire | undefined;
+  seam: NativeLabHostSeam | undefined;
+  errors = '';
+
+  write(name: string, text: string | Uint8Array): string {
+    const path = join(this.folder, name);
+    mkdirSync(join(path, '..'), { recursive: true });
+    writeFileSync(path, text);
+    return path;
+  }
+
+  #spawn(side: 'host' | 'peer', command: readonly string[], stdin: 'ignore' | 'pipe'): ChildProcess {
+    const [file, ...rest] = [...this.namespaces.inside(side), ...command];
+    const child = spawn(file!, rest, { stdio: [stdin, 'pipe', 'pipe'] });
+    this.#children.add(child);
+    child.once('close', () => this.#children.delete(child));
+    return child;
+  }
+
+  /**
+   * A program of the peer; `input` is what it gets, and then it is left to end by itself. `mayEnd`: the server may end the
+   * connection by an RST, which the wire may lose; nobody sends that again, and who only reads waits for ever.
+   */
+  peer(
+    command: readonly string[],
+    { input, keyUpdates = false, mayEnd = false }: PeerOptions = {},
+  ): Promise<Ran> {
+    const child = this.#spawn('peer', command, input === undefined ? 'ignore' : 'pipe');
+    this.#peer = { child, keyUpdates };
+    const late = setTimeout(() => child.kill('SIGKILL'), (TRANSFER_SECONDS + 5) * 1000);
+    const chunks: Buffer[] = [];
+    let errors = '';
+    let heard = performance.now();
+    const watch = setInterval(() => {
+      if (mayEnd && performance.now() - heard > SILENT && this.#serves() === 0) child.kill('SIGKILL');
+    }, SILENT / 2);
+    child.stdout!.on('data', (chunk: Buffer) => {
+      heard = performance.now();
+      chunks.push(chunk);
+    });
+    child.stderr!.on('data', (chunk) => {
+      errors += chunk;
+    });
+    // Its end is told by `close`, whatever becomes of what it is given.
+    child.stdin?.on('error', () => {});
+    if (input !== undefined) child.stdin!.write(input);
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code, signal) => {
+        clearTimeout(late);
+        clearInterval(watch);
+        this.#peer = undefined;
+        resolve({ code, signal, out: Buffer.concat(chunks), errors });
+      });
+    });
+  }
+
+  /** Connections that the host's TCP has of the server's port, in whatever state that can still send. */
+  #serves(): number {
+    const states = ['state', 'connected', 'exclude', 'time-wait'];
+    return this.#read(['ss', '-Htn', ...states, `sport = :${PORT}`]).split('\n').length - 1;
+  }
+
+  /** The peer reads nothing for a while; false: there is none. */
+  stopPeer(milliseconds: number): boolean {
+    const child = this.#peer?.child;
+    if (!child?.kill('SIGSTOP')) return false;
+    setTimeout(() => child.kill('SIGCONT'), milliseconds);
+    return true;
+  }
+
+  /** The peer ends with data unread, and so by an RST. */
+  killPeer(): boolean {
+    return this.#peer?.child.kill('SIGKILL') ?? false;
+  }
+
+  /** The peer changes its keys and asks for others (RFC 8446 4.6.3); false: it cannot. */
+  updateKeys(): boolean {
+    if (this.#peer?.keyUpdates !== true) return false;
+    // A command of s_client.
+    this.#peer.child.stdin!.write('K\n');
+    return true;
+  }
+
+  async serve(args: readonly string[]): Promise<void> {
+    const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+    const child = this.#spawn(
+      'host',
+      [
+        ...[process.execPath, main, 'serve', ...args, ...TIMEOUTS],
+        ...['--port', `${PORT}`, '--metrics-port', `${METRICS_PORT}`],
+      ],
+      'ignore',
+    );
+    let banner = '';
+    let over = false;
+    child.stdout!.on('data', (chunk) => {
+      banner += chunk;
+    });
+    child.stderr!.on('data', (chunk) => {
+      this.errors = (this.errors + chunk).slice(-4000);
+    });
+    child.once('close', () => {
+      over = true;
+    });
+    for (let waited = 0; !/^ *url +https/m.test(banner); waited += 20) {
+      if (over || waited > 60_000)
+        throw new SocryptError(
+          'ERR_SOCRYPT_NIC',
+          `The server of the real stage did not begin: ${this.errors}`,
+        );
+      await pause(20);
+    }
+  }
+
+  #read(command: readonly string[]): string {
+    const [file, ...rest] = [...this.namespaces.inside('host'), ...command];
+    return spawnSync(file!, rest, { encoding: 'utf8', timeout: 10_000 }).stdout ?? '';
+  }
+
+  /** What the server counts: names and labels without `socrypt_`; empty when it does not answer. */
+  metrics(): Record<string, number> {
+    const text = this.#read(['curl', '-s', '-m', '5', `http://127.0.0.1:${METRICS_PORT}/metrics`]);
+    return Object.fromEntries(
+      [...text.matchAll(/^socrypt_(\S+) (\S+)$/gm)].map(([, name, value]) => [name, Number(value)]),
+    );
+  }
+
+  /** How often the host's TCP saw that the peer had taken back what it had acknowledged (proc_net_netstat(5)). */
+  renegings(): number {
+    const [names = '', values = ''] = this.#read(['cat', '/proc/net/netstat'])
+      .split('\n')
+      .filter((line) => line.startsWith('TcpExt:'));
+    return Number(values.split(' ')[names.split(' ').indexOf('TCPSACKReneging')] ?? 0);
+  }
+
+  /** Ends what is running; whoever waits for it is told. */
+  end(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
+  }
+
+  async close(): Promise<void> {
+    const ended = [...this.#children].map((child) => new Promise((resolve) => child.once('close', resolve)));
+    this.end();
+    await Promise.all(ended);
+    this.wire?.close();
+    this.seam?.close();
+    this.namespaces.remove();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A GET by a client that shares no code with us. */
+export interface Transfer {
+  readonly by: 'curl' | 'openssl';
+  readonly ran: Ran;
+  readonly body: Uint8Array;
+}
+
+export async function transfer(
+  stage: Stage,
+  number: number,
+  path: string,
+  ca: string,
+  { keyUpdates, mayEnd }: { readonly keyUpdates: boolean; readonly mayEnd: boolean },
+): Promise<Transfer> {
+  const tls12 = number % 4 >= 2;
+  // Only s_client can be told to change keys, and those of TLS 1.2 do not.
+  if (number % 2 === 0 && !(keyUpdates && !tls12)) {
+    const ran = await stage.peer(
+      [
+        ...['curl', '-sS', '--cacert', ca, '--max-time', `${TRANSFER_SECONDS}`],
+        ...(tls12 ? ['--tls-max', '1.2'] : []),
+        ...['--resolve', `localhost:${PORT}:${HOST_ADDRESS}`, `https://localhost:${PORT}${path}`],
+      ],
+      { mayEnd },
+    );
+    return { by: 'curl', ran, body: ran.out };
+  }
+  const updating = keyUpdates && !tls12;
+  const ran = await stage.peer(
+    [
+      ...['openssl', 's_client', '-quiet', updating ? '-no_ign_eof' : '-ign_eof'],
+      ...['-connect', `${HOST_ADDRESS}:${PORT}`, '-servername', 'localhost'],
+      ...['-CAfile', ca, '-verify_return_error', ...(tls12 ? ['-tls1_2'] : [])],
+    ],
+    {
+      input: `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
+      keyUpdates: updating,
+      mayEnd,
+    },
+  );
+  const head = ran.out.indexOf('\r\n\r\n');
+  return { by: 'openssl', ran, body: head < 0 ? Buffer.alloc(0) : ran.out.subarray(head + 4) };
+}
