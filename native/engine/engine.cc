@@ -243,6 +243,13 @@ void Engine::loopOnce() {
       [[maybe_unused]] const auto n = read(doorbell_->fd(), &ignored, sizeof ignored);
     } else if (Connection* c = find(id)) {
       const uint32_t what = events[i].events;
+      // TLS has no urgent data. A byte out of band is missing in its record, and a read stops where it was: what is behind
+      // it would look like an empty socket.
+      if ((what & EPOLLPRI) != 0 && c->phase != Phase::Linger) {
+        if (c->phase == Phase::Open) abort(*c, record::Alert::UnexpectedMessage, Counter::closed_error);
+        else destroy(*c, Counter::closed_handshake);
+        continue;
+      }
       if ((what & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
         c->readable = true;
         if ((what & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) c->hungUp = true;
@@ -356,7 +363,7 @@ void Engine::accept() {
     connections_[slot] = std::move(connection);
     ++live_;
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
     event.data.u64 = c.id;
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
       destroy(c, Counter::closed_error);

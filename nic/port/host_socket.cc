@@ -77,6 +77,8 @@ bool hasMd5(int socket) noexcept {
   request.body.sdiag_family = ipv4 ? AF_INET : AF_INET6;
   request.body.sdiag_protocol = IPPROTO_TCP;
   request.body.idiag_states = UINT32_MAX;
+  // The kernel tells of keys together with TCP_INFO alone.
+  request.body.idiag_ext = 1 << (INET_DIAG_INFO - 1);
   request.body.id.idiag_sport = htons(key->localPort);
   request.body.id.idiag_dport = htons(key->remotePort);
   const size_t from = ipv4 ? 12 : 0;
@@ -102,15 +104,15 @@ bool hasMd5(int socket) noexcept {
 
 }  // namespace
 
-bool payloadCovered(int socket) noexcept {
+Cover coverOf(int socket) noexcept {
   int protocol = 0;
   socklen_t length = sizeof protocol;
-  if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0 || protocol != IPPROTO_TCP) return true;
+  if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0 || protocol != IPPROTO_TCP) return Cover::Mptcp;
   // struct tcp_ao_info_opt; ENOENT: no TCP-AO here.
   std::array<uint8_t, 64> info{};
   length = sizeof info;
-  if (getsockopt(socket, IPPROTO_TCP, TCP_AO_INFO, info.data(), &length) == 0) return true;
-  return hasMd5(socket);
+  if (getsockopt(socket, IPPROTO_TCP, TCP_AO_INFO, info.data(), &length) == 0) return Cover::TcpAo;
+  return hasMd5(socket) ? Cover::TcpMd5 : Cover::None;
 }
 
 std::optional<uint32_t> nextSequence(int socket) noexcept {

@@ -14,9 +14,10 @@ namespace socrypt::nic {
 /// Whether an address of a key is IPv4; its last 4 bytes are the address then.
 [[nodiscard]] bool isIpv4(const std::array<uint8_t, 16>& address) noexcept;
 
-/// Something covers the payload before a device could seal it: MPTCP's checksums, or a signature (TCP-MD5, TCP-AO). Urgent
-/// data, which has no place in records either, is never sent by who owns the socket.
-[[nodiscard]] bool payloadCovered(int socket) noexcept;
+/// What covers the payload before a device could seal it: MPTCP's checksums, or a signature. Urgent data, which has no
+/// place in records either, is never sent by who owns the socket.
+enum class Cover : uint8_t { None, Mptcp, TcpMd5, TcpAo };
+[[nodiscard]] Cover coverOf(int socket) noexcept;
 
 /// The sequence number of the next byte to be written. Takes TCP_REPAIR for a moment, which needs
 /// CAP_NET_ADMIN; call it when nothing waits to be sent, since a segment that would leave in that moment is

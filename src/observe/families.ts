@@ -87,7 +87,9 @@ const REFUSALS = [
   'paused',
   'same_host',
   'other_route',
-  'covered',
+  'mptcp',
+  'tcp_md5',
+  'tcp_ao',
   'key_in_use',
   'no_rights',
 ];

@@ -67,7 +67,12 @@ NicPath::NicPath(std::shared_ptr<nic::Nic> nic, bool mustRetain)
 NicPath::~NicPath() = default;
 
 WhyNot NicPath::routed(Connection& c, const nic::FlowKey& key) {
-  if (nic::payloadCovered(c.fd)) return WhyNot::covered;
+  switch (nic::coverOf(c.fd)) {
+    case nic::Cover::None: break;
+    case nic::Cover::Mptcp: return WhyNot::mptcp;
+    case nic::Cover::TcpMd5: return WhyNot::tcp_md5;
+    case nic::Cover::TcpAo: return WhyNot::tcp_ao;
+  }
   const bool ipv4 = nic::isIpv4(key.remoteAddress);
   const auto address = [ipv4](const std::array<uint8_t, 16>& whole) { return std::span(whole).subspan(ipv4 ? 12 : 0); };
   const auto route = netlink_.routeTo(address(key.remoteAddress), address(key.localAddress));

@@ -333,10 +333,12 @@ struct Answer {
 
 class Client {
  public:
-  explicit Client(const Server& server, std::string_view early = {}) : writer_(framework_), reader_(framework_) {
+  /// `prepare`: the socket before it connects.
+  explicit Client(const Server& server, std::string_view early = {}, const std::function<void(int)>& prepare = {}) : writer_(framework_), reader_(framework_) {
     ocf::Status status;
     framework_.attach(ocf::makeSoftDriver(), &status);
     fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (prepare) prepare(fd_);
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_addr.s_addr = htonl(server.address);

@@ -56,7 +56,8 @@ inline std::string content(size_t size) {
 
 class Laboratory {
  public:
-  explicit Laboratory(const std::function<void(engine::EngineOptions&)>& adjust = {}, nic::HostDriver driver = nic::HostDriver::Tap, const nic::DeviceOptions& limits = {}) {
+  explicit Laboratory(const std::function<void(engine::EngineOptions&)>& adjust = {}, nic::HostDriver driver = nic::HostDriver::Tap, const nic::DeviceOptions& limits = {},
+                      const std::function<std::shared_ptr<nic::Nic>(std::shared_ptr<nic::InlineNic>)>& around = {}) {
     REQUIRE(host.there());
     REQUIRE(peer.there());
     REQUIRE(host.sh("ip link add w0 type veth peer name w1 netns " + peer.path() + " && ip link set w0 up"));
@@ -75,7 +76,8 @@ class Laboratory {
     host.in([&] {
       server = std::make_unique<harness::Server>([&](engine::EngineOptions& options) {
         options.host = "10.9.0.1";
-        options.nic = device;
+        if (around) options.nic = around(device);
+        else options.nic = device;
         if (adjust) adjust(options);
       });
     });
