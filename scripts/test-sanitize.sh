@@ -15,6 +15,14 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:supp
 configure build/asan "${kind[@]}" -DSOCRYPT_SANITIZE=address,undefined
 for part in ocf cryptod record nic nic_remote http engine; do run_program build/asan "$part" "$part (address, undefined)"; done
 run_namespaces build/asan nic_port "nic_port (address, undefined)"
+# The plugin is ours, DPDK's libraries are not. Where libdpdk-dev is missing there is no target, and test_dpdk says so.
+if cmake --build build/asan --target help | grep -F socrypt_dpdk >/dev/null &&
+  ! cmake --build build/asan -j "$jobs" --target socrypt_dpdk >build/asan/dpdk.log 2>&1; then
+  cat build/asan/dpdk.log >&2
+  failures+=("the DPDK plugin (address, undefined): did not build")
+  programs_failed=$((programs_failed + 1))
+fi
+run_namespaces build/asan dpdk "dpdk (address, undefined)"
 # Only the engine, the device and the drivers have threads.
 configure build/tsan "${kind[@]}" -DSOCRYPT_SANITIZE=thread
 run_program build/tsan ocf "ocf (thread)"
