@@ -17,6 +17,7 @@
 #include <future>
 
 #include "ocf/drivers/soft.hpp"
+#include "ocf/time_slice.hpp"
 
 namespace socrypt::engine {
 
@@ -176,8 +177,7 @@ void Engine::run() {
   // Where it shares a core with the control plane, every packet would wake it in the middle of a handshake, to pass on one
   // message. As a batch thread (sched(7)) it finds those of several connections when its turn comes; on a core of its own
   // nothing changes. Needs no rights; where it is refused, nothing is lost but that.
-  const sched_param none{};
-  pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+  ocf::askForSlice(ocf::kUsualSlice, true);
 
   epoll_event event{};
   event.events = EPOLLIN;

@@ -15,6 +15,8 @@ const POLL_BYTES = 256 * 1024;
 const LARGEST_MESSAGE = 128 * 1024;
 const RETRY_MS = 2;
 const MESSAGES_PER_SUBMIT = 16;
+/** A message may take as long as a signature, and a batch may have one of every connection. */
+const TURN_MS = 0.5;
 
 export class Messenger {
   readonly #port: MessagePort;
@@ -22,6 +24,10 @@ export class Messenger {
   readonly #batch = new Uint8Array(POLL_BYTES);
   readonly #reader = new MessageReader(this.#batch);
   readonly #writer = new MessageWriter();
+  /** Bytes of the batch that is being read. */
+  #used = 0;
+  /** There is more to poll. */
+  #woken = false;
   #inBatch = false;
   #scheduled = false;
   #stopped = false;
@@ -51,27 +57,48 @@ export class Messenger {
     this.#schedule();
   }
 
-  // One batch per turn of the event loop, so that timers and the other engines have their turns, and answers
-  // every few messages: waiting until an engine has nothing more to say would be for ever when it is busy.
+  // A turn of the event loop ends with the batch, or when it has lasted long enough, so that timers and the other engines
+  // have their turns; answers go every few messages: waiting until an engine has nothing more to say would be for ever
+  // when it is busy.
   onWake(): void {
     if (this.#stopped) return;
-    const used = this.#port.poll(this.#batch);
-    if (used === 0) return;
+    this.#woken = this.#used !== 0;
+    if (this.#woken) return;
+    this.#used = this.#port.poll(this.#batch);
+    if (this.#used === 0) return;
+    this.#reader.rewind();
+    this.#turn();
+  }
+
+  #turn(): void {
+    const used = this.#used;
+    if (this.#stopped) {
+      this.#batchDone(used);
+      return;
+    }
+    const until = performance.now() + TURN_MS;
+    let more = false;
     this.#inBatch = true;
     try {
-      this.#reader.rewind();
-      for (let handled = 1; this.#reader.next(used); ++handled) {
+      for (let handled = 1; !more && this.#reader.next(used); ++handled) {
         this.#handle(this.#reader);
         if (handled % MESSAGES_PER_SUBMIT === 0) this.#submit();
+        more = !this.#stopped && performance.now() >= until;
       }
     } finally {
-      // Secrets of KeyUpdate pass through here.
-      this.#batch.fill(0, 0, used);
       this.#inBatch = false;
       this.#submit();
-      // A batch that was full may have left messages behind, of which no new wake-up tells.
-      if (used > POLL_BYTES - LARGEST_MESSAGE) setImmediate(() => this.onWake());
+      if (!more) this.#batchDone(used);
     }
+    if (more) setImmediate(() => this.#turn());
+  }
+
+  #batchDone(used: number): void {
+    // Secrets of KeyUpdate pass through here.
+    this.#batch.fill(0, 0, used);
+    this.#used = 0;
+    // A batch that was full may have left messages behind, of which no new wake-up tells.
+    if (this.#woken || used > POLL_BYTES - LARGEST_MESSAGE) setImmediate(() => this.onWake());
   }
 
   /** Hands down what waits here, and nothing after that. */

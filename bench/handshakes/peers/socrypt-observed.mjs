@@ -7,12 +7,14 @@ import { createInterface } from 'node:readline';
 const [, , dist, options] = process.argv;
 const { serve } = await import(`${dist}/index.js`);
 const server = await serve({ port: 0, logLevel: 'warn', keepAliveTimeout: '10m', ...JSON.parse(options) });
-const delay = monitorEventLoopDelay({ resolution: 1 });
+// It counts from one sample to the next, so an idle loop has the interval as its delay.
+const INTERVAL = 1;
+const delay = monitorEventLoopDelay({ resolution: INTERVAL });
 delay.enable();
 console.log(JSON.stringify({ port: server.address.port }));
 
 for await (const _ of createInterface({ input: process.stdin })) {
-  const milliseconds = (nanoseconds) => nanoseconds / 1e6;
+  const milliseconds = (nanoseconds) => Math.max(0, nanoseconds / 1e6 - INTERVAL);
   const delays = {
     p50: milliseconds(delay.percentile(50)),
     p99: milliseconds(delay.percentile(99)),

@@ -2,12 +2,18 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <system_error>
 
+#include "ocf/time_slice.hpp"
+
 namespace socrypt::ocf {
 namespace {
+
+constexpr std::chrono::microseconds kSlice{3000};
+constexpr int kNice = 10;
 
 unsigned cpusOfProcess() noexcept {
   cpu_set_t set;
@@ -114,9 +120,10 @@ bool KeyPool::goesOnWith(const Owner& owner, size_t others) const noexcept {
 void KeyPool::work(unsigned lane) noexcept {
   pthread_setname_np(pthread_self(), "socrypt-key");
   // Whoever waits for a signature is in no hurry beside whoever serves all connections: these threads use what the
-  // event loops and engines leave, and do not pre-empt them when they wake up (sched(7), SCHED_BATCH).
-  const sched_param none{};
-  pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+  // event loops and engines leave. They do not pre-empt them when they wake up (sched(7), SCHED_BATCH), and give way
+  // when those do. A share they keep, on a busy machine a tenth of what others have.
+  askForSlice(kSlice, true);
+  setpriority(PRIO_PROCESS, 0, kNice);  // of this thread: setpriority(2), "C library/kernel differences"
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [this] { return ending_ || first_ != nullptr; });
