@@ -57,19 +57,27 @@ std::unique_ptr<Key> Key::duplicate(int selection) const {
 
 // What the daemon needs of a private key, once.
 bool Key::describe() {
-  const std::lock_guard lock(mutex_);
-  if (described_) return alg_ != ocf::AlgId::Null;
-  described_ = true;
-  if (!has(OSSL_KEYMGMT_SELECT_PRIVATE_KEY)) return false;
+  if (described_.load(std::memory_order_acquire)) return alg_ != ocf::AlgId::Null;
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return false;
+  if (!described_.load(std::memory_order_relaxed)) {
+    alg_ = look();
+    described_.store(true, std::memory_order_release);
+  }
+  return alg_ != ocf::AlgId::Null;
+}
+
+ocf::AlgId Key::look() {
+  if (!has(OSSL_KEYMGMT_SELECT_PRIVATE_KEY)) return ocf::AlgId::Null;
   ocf::AlgId alg = ocf::AlgId::Rsa;
   if (!facts_.rsa) {
     char group[80];
     size_t bytes = 0;
-    if (EVP_PKEY_get_utf8_string_param(key_.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, &bytes) != 1) return false;
+    if (EVP_PKEY_get_utf8_string_param(key_.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, &bytes) != 1) return ocf::AlgId::Null;
     const std::string_view name(group, bytes);
     if (name == "prime256v1" || name == "P-256") alg = ocf::AlgId::EcdsaP256;
     else if (name == "secp384r1" || name == "P-384") alg = ocf::AlgId::EcdsaP384;
-    else return false;
+    else return ocf::AlgId::Null;
   }
   PKCS8_PRIV_KEY_INFO* const info = EVP_PKEY2PKCS8(key_.get());
   unsigned char* der = nullptr;
@@ -77,8 +85,7 @@ bool Key::describe() {
   if (length > 0) pkcs8_.assign(der, der + length);
   OPENSSL_clear_free(der, length > 0 ? static_cast<size_t>(length) : 0);
   PKCS8_PRIV_KEY_INFO_free(info);
-  if (length > 0) alg_ = alg;
-  return length > 0;
+  return length > 0 ? alg : ocf::AlgId::Null;
 }
 
 Channel::Outcome Key::sign(uint16_t scheme, Bytes message, std::span<uint8_t> out, size_t* produced) {

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -37,19 +38,20 @@ class Key {
   [[nodiscard]] Channel::Outcome sign(uint16_t scheme, Bytes message, std::span<uint8_t> out, size_t* produced);
 
  private:
-  // Threads have up to so many connections, and a session belongs to one. A lock that is taken is another thread's, or the
-  // parent's at a fork and never free again here: software signs then.
+  // A lock that is taken is another thread's, or the parent's at a fork and never free again here: software signs then.
+  // Threads have up to so many connections, and a session belongs to one.
   struct Slot {
     std::mutex mutex;
     RemoteSession session;
   };
   [[nodiscard]] bool describe();
+  [[nodiscard]] ocf::AlgId look();
 
   const KeyFacts& facts_;
   SoftwareKey key_;
   std::mutex mutex_;
   ocf::AlgId alg_ = ocf::AlgId::Null;  // Null: not looked at yet, or no key that the daemon signs with
-  bool described_ = false;
+  std::atomic<bool> described_{false};
   std::vector<uint8_t> pkcs8_;
   std::array<Slot, kChannels> slots_;
 };
