@@ -23,10 +23,12 @@ if cmake --build build/asan --target help | grep -F socrypt_dpdk >/dev/null &&
   programs_failed=$((programs_failed + 1))
 fi
 run_namespaces build/asan dpdk "dpdk (address, undefined)"
-# Only the engine, the device and the drivers have threads.
+run_namespaces build/asan nic_runtime "nic_runtime (address, undefined)"
+# Only the engine, the device, the NIC around it and the drivers have threads.
 configure build/tsan "${kind[@]}" -DSOCRYPT_SANITIZE=thread
 run_program build/tsan ocf "ocf (thread)"
 run_program build/tsan engine "engine (thread)"
 run_program build/tsan cryptod "cryptod (thread)"
 run_namespaces build/tsan nic_port "nic_port (thread)"
+run_namespaces build/tsan nic_runtime "nic_runtime (thread)"
 report sanitize

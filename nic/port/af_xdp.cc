@@ -1,15 +1,19 @@
 #include "nic/port/af_xdp.hpp"
 
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/if_xdp.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 
 #include "nic/port/bpf.hpp"
 
@@ -23,6 +27,23 @@ constexpr uint32_t kContinued = 1 << 0;      // XDP_PKT_CONTD
 constexpr uint32_t kProgramHasFrags = 1 << 5;  // BPF_F_XDP_HAS_FRAGS
 // What the kernel puts into one packet: a linear part and 17 fragments.
 constexpr size_t kMostBuffers = 17;
+
+// In one buffer, the kernel's headroom and what it keeps behind the bytes of a packet leave this.
+constexpr size_t kOneBuffer = 3498 + 14;
+constexpr uint32_t kMostQueues = 64;
+constexpr uint32_t kLeastRing = 256;
+
+// Queues of either direction; 1 when the driver has no notion of it. Its name is of the calling thread's namespace.
+uint32_t queuesOf(const std::string& interface) noexcept {
+  const Descriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ethtool_channels channels{};
+  channels.cmd = ETHTOOL_GCHANNELS;
+  ifreq request{};
+  interface.copy(request.ifr_name, IFNAMSIZ - 1);
+  request.ifr_data = reinterpret_cast<char*>(&channels);
+  if (ioctl(control.get(), SIOCETHTOOL, &request) != 0) return 1;
+  return std::clamp(channels.combined_count + channels.rx_count, 1u, kMostQueues);
+}
 
 // A ring shared with the kernel, one producer, one consumer (af_xdp.rst, "Rings").
 template <typename Entry>
@@ -126,6 +147,7 @@ class AfXdpPort::Queue {
   }
 
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
+  [[nodiscard]] size_t mostBuffers() const noexcept { return mostBuffers_; }
 
   size_t receive(FrameReceiver& receiver, const FrameOffload& offload, size_t most) {
     const uint32_t available = receive_.available();
@@ -272,7 +294,9 @@ std::unique_ptr<AfXdpPort> AfXdpPort::open(const std::string& interface, const A
   bpf_attr create{};
   create.map_type = BPF_MAP_TYPE_XSKMAP;
   create.key_size = create.value_size = sizeof(uint32_t);
-  create.max_entries = options.queues;
+  const uint32_t queues = options.queues != 0 ? options.queues : queuesOf(interface);
+  const uint32_t ring = std::max(std::min(kLeastRing, options.ring), std::bit_floor(std::min(options.ring, 4 * options.ring / queues)));
+  create.max_entries = queues;
   port->map_ = Descriptor(static_cast<int>(bpf(BPF_MAP_CREATE, create)));
   if (!port->map_) {
     why = systemError("no BPF map (CAP_BPF and CAP_NET_ADMIN are needed)");
@@ -281,9 +305,9 @@ std::unique_ptr<AfXdpPort> AfXdpPort::open(const std::string& interface, const A
   // The program first: veth and others have XDP queues only while one is attached.
   if (!port->attach(index, why)) return nullptr;
   port->poll_ = Descriptor(epoll_create1(EPOLL_CLOEXEC));
-  for (uint32_t i = 0; i < options.queues; ++i) {
+  for (uint32_t i = 0; i < queues; ++i) {
     auto queue = std::make_unique<Queue>();
-    if (!queue->open(index, i, options.ring, port->zeroCopy_, why)) return nullptr;
+    if (!queue->open(index, i, ring, port->zeroCopy_, why)) return nullptr;
     uint32_t key = i;
     uint32_t value = static_cast<uint32_t>(queue->descriptor());
     bpf_attr update{};
@@ -307,8 +331,54 @@ size_t AfXdpPort::receive(FrameReceiver& receiver, size_t most) {
   return n;
 }
 
-size_t AfXdpPort::room() noexcept { return queues_[0]->room(); }
-bool AfXdpPort::send(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept { return queues_[0]->send(head, rest); }
-bool AfXdpPort::flush() noexcept { return queues_[0]->flush(); }
+size_t AfXdpPort::mostFrame() const noexcept {
+  size_t buffers = kMostBuffers;
+  for (const auto& queue : queues_) buffers = std::min(buffers, queue->mostBuffers());
+  return buffers == 1 ? kOneBuffer : buffers * kFrame;
+}
+
+// By the addresses, and the ports where every packet of the flow has them: not those of fragments.
+AfXdpPort::Queue& AfXdpPort::queueOf(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept {
+  if (queues_.size() == 1) return *queues_[0];
+  std::array<uint8_t, 96> bytes{};
+  const size_t fromHead = std::min(head.size(), bytes.size());
+  const size_t fromRest = std::min(rest.size(), bytes.size() - fromHead);
+  std::copy_n(head.begin(), fromHead, bytes.begin());
+  std::copy_n(rest.begin(), fromRest, bytes.begin() + static_cast<ptrdiff_t>(fromHead));
+  const auto word = [&bytes](size_t place) { return bytes[place] << 8 | bytes[place + 1]; };
+  size_t at = 12;
+  for (int tags = 0; tags < 2 && (word(at) == 0x8100 || word(at) == 0x88a8); ++tags) at += 4;
+  const int type = word(at);
+  at += 2;
+  uint32_t hash = 0x811c9dc5;
+  const auto mix = [&](size_t from, size_t length) {
+    for (size_t i = from; i < from + length; ++i) hash = (hash ^ bytes[i]) * 0x01000193;
+  };
+  const auto hasPorts = [](uint8_t protocol) { return protocol == 6 || protocol == 17; };
+  if (type == 0x0800) {
+    mix(at + 12, 8);
+    // RFC 791: neither "more fragments" nor an offset.
+    if (hasPorts(bytes[at + 9]) && (word(at + 6) & 0x3fff) == 0) mix(at + (bytes[at] & 0xf) * 4u, 4);
+  } else if (type == 0x86dd) {
+    mix(at + 8, 32);
+    if (hasPorts(bytes[at + 6])) mix(at + 40, 4);
+  } else {
+    return *queues_[0];
+  }
+  return *queues_[(hash ^ hash >> 16) % queues_.size()];
+}
+
+// Whichever queue a frame goes to, there is room in it.
+size_t AfXdpPort::room() noexcept {
+  size_t least = SIZE_MAX;
+  for (const auto& queue : queues_) least = std::min(least, queue->room());
+  return least;
+}
+bool AfXdpPort::send(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept { return queueOf(head, rest).send(head, rest); }
+bool AfXdpPort::flush() noexcept {
+  bool all = true;
+  for (const auto& queue : queues_) all = queue->flush() && all;
+  return all;
+}
 
 }  // namespace socrypt::nic

@@ -12,12 +12,13 @@
 namespace socrypt::nic {
 
 struct AfXdpOptions {
-  /// Receive queues 0 to queues - 1, each with a socket of its own; frames are sent on queue 0.
+  /// Queues 0 to queues - 1, each with a socket of its own; 0: all that the interface has. Frames leave by the queue
+  /// that their addresses and ports choose, so that those of a flow stay in order.
   uint32_t queues = 1;
   /// A host's side whose interface claims checksum offload (veth does): checksums of what arrives cannot be
   /// believed and are computed by the device.
   bool checksumsUnknown = false;
-  /// Frames per queue and direction; a power of two.
+  /// Frames per queue and direction; a power of two. Of more than four queues each has fewer.
   uint32_t ring = 2048;
 };
 
@@ -38,6 +39,10 @@ class AfXdpPort final : public Port {
   [[nodiscard]] bool flush() noexcept override;
 
   [[nodiscard]] bool zeroCopy() const noexcept { return zeroCopy_; }
+  [[nodiscard]] size_t queues() const noexcept { return queues_.size(); }
+  /// The longest frame that comes and goes.
+  [[nodiscard]] size_t mostFrame() const noexcept;
+
   /// False: the driver has no XDP and the kernel's generic one is used.
   [[nodiscard]] bool native() const noexcept { return native_; }
 
@@ -45,6 +50,7 @@ class AfXdpPort final : public Port {
   class Queue;
   AfXdpPort() = default;
   [[nodiscard]] bool attach(unsigned interface, std::string& why);
+  [[nodiscard]] Queue& queueOf(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept;
 
   std::vector<std::unique_ptr<Queue>> queues_;
   Descriptor map_;

@@ -12,6 +12,7 @@ namespace socrypt::nic {
 namespace {
 
 constexpr std::string_view kAliasPrefix = "socrypt ";
+constexpr size_t kEthernetHeader = 14;
 
 // proc(5): a process number comes again, a process number with its start time does not. Empty: no such process.
 std::string identityOf(const std::string& process) {
@@ -69,14 +70,18 @@ std::unique_ptr<HostInterface> HostInterface::create(const HostInterfaceOptions&
   // First: from here on a successor knows whose it is.
   if (!netlink.setAlias(link->index, std::string(kAliasPrefix) + identityOf("self"))) return failed("the interface cannot be named as ours");
   if (!netlink.setMac(link->index, wire.mac)) return failed("the host port cannot have the wire's MAC address");
-  const uint32_t mtu = std::min(wire.mtu, kMaxMtu);
-  if (!netlink.setMtu(link->index, mtu)) return failed("the host port cannot have an MTU of " + std::to_string(mtu));
+  uint32_t mtu = wire.mtu;
   if (options.driver == HostDriver::Veth) {
     const auto other = netlink.link(inner);
-    if (!other || !netlink.setMtu(other->index, mtu) || !netlink.setUp(other->index)) return failed("interface \"" + inner + "\"");
-    made->port_ = AfXdpPort::open(inner, {.checksumsUnknown = true}, why);
-    if (made->port_ == nullptr) return nullptr;
+    if (!other || !netlink.setUp(other->index)) return failed("interface \"" + inner + "\"");
+    auto port = AfXdpPort::open(inner, {.checksumsUnknown = true}, why);
+    if (port == nullptr) return nullptr;
+    // Without frames in several buffers the veth takes no longer ones either, now that there is a program.
+    mtu = std::min(mtu, static_cast<uint32_t>(port->mostFrame() - kEthernetHeader));
+    if (!netlink.setMtu(other->index, mtu)) return failed("interface \"" + inner + "\" cannot have an MTU of " + std::to_string(mtu));
+    made->port_ = std::move(port);
   }
+  if (!netlink.setMtu(link->index, mtu)) return failed("the host port cannot have an MTU of " + std::to_string(mtu));
   for (const Cidr& address : options.addresses)
     if (!netlink.addAddress(link->index, address)) return failed("the host port cannot have the address given");
   if (!netlink.setUp(link->index)) return failed("the host port cannot be set up");

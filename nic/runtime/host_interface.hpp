@@ -22,9 +22,6 @@ struct HostInterfaceOptions {
   std::vector<Cidr> gateways{};
 };
 
-/// What fits into one frame of an AF_XDP port, without VLAN tags.
-inline constexpr uint32_t kMaxMtu = 3498;
-
 class HostInterface {
  public:
   /// Creates the interface with the wire's MAC address, so that the wire's filter lets through what is for it, and the

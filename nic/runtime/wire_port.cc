@@ -17,6 +17,7 @@ namespace {
 // Newer than some systems' headers: BPF_TCX_INGRESS and TCX_DROP (Linux 6.6).
 constexpr uint32_t kTcxIngress = 46;
 constexpr int32_t kTcxDrop = 2;
+constexpr size_t kEthernetHeader = 14;
 
 // Multicast is for us too (neighbour discovery), for as long as the descriptor is open: packet(7).
 Descriptor allMulticast(unsigned interface) {
@@ -100,7 +101,8 @@ std::unique_ptr<WirePort> WirePort::open(const WireOptions& options, Netlink& ne
   if (!options.dpdk.empty()) return made->openDpdk(options.dpdk, why) ? std::move(made) : nullptr;
   auto port = AfXdpPort::open(made->name_, {.queues = options.queues}, why);
   if (port == nullptr) return nullptr;
-  made->words_ = made->name_ + ", AF_XDP, " + (port->zeroCopy() ? "zero-copy" : "copy") + (port->native() ? ", native" : ", generic");
+  made->link_.mtu = std::min(made->link_.mtu, static_cast<uint32_t>(port->mostFrame() - kEthernetHeader));
+  made->words_ = made->name_ + ", AF_XDP, " + (port->queues() == 1 ? "" : std::to_string(port->queues()) + " queues, ") + (port->zeroCopy() ? "zero-copy" : "copy") + (port->native() ? ", native" : ", generic");
   made->port_ = std::move(port);
   return made;
 }

@@ -17,7 +17,7 @@ struct WireOptions {
   std::string interface{};
   /// As DPDK calls it (openDpdkPort); empty: AF_XDP.
   std::string dpdk{};
-  uint32_t queues = 1;
+  uint32_t queues = 0;  // of AF_XDP; 0: all that the interface has
 };
 
 /// What DPDK device `device` takes its frames from, of the interfaces that stay the kernel's; empty: none.

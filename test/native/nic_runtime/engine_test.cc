@@ -190,6 +190,28 @@ TEST_CASE("an idle connection goes on in software when the device dies, and back
   CHECK(lab.wire.canaries == 0);
 }
 
+TEST_CASE("a wire with several queues and jumbo frames") {
+  for (const auto driver : {nic::HostDriver::Tap, nic::HostDriver::Veth}) {
+    Laboratory lab({}, driver, {}, {}, "mtu 9000 numtxqueues 4 numrxqueues 4");
+    CHECK(lab.device->status().wirePort.find("4 queues") != std::string::npos);
+    lab.wire.nth = 50;
+    const std::string expected = content(1'000'000);
+    lab.server->root.write("file", expected);
+    // What they send comes in by one queue or another.
+    std::vector<std::thread> clients;
+    std::atomic<int> good{0};
+    for (int i = 0; i < 8; ++i)
+      clients.push_back(lab.peer.start([&] {
+        if (Client(*lab.server).get("/file").body == expected) ++good;
+      }));
+    for (auto& client : clients) client.join();
+    CHECK(good == 8);
+    CHECK(of(lab, Counter::records_sealed, engine::PathKind::Nic) > 8 * 60);
+    CHECK(lab.wire.longest > 8900);
+    CHECK(lab.wire.canaries == 0);
+  }
+}
+
 TEST_CASE("a file that changes between two transmissions ends the connection") {
   Laboratory lab;
   const std::string before = content(kLarge);

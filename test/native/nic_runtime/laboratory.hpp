@@ -21,7 +21,7 @@ inline constexpr std::string_view kCanary = "this-is-plaintext-and-must-not-be-o
 struct Wire {
   std::atomic<bool> cut{false};      // frames to the peer are lost
   std::atomic<unsigned> nth{0};      // every nth frame to the peer is lost; 0: none
-  std::atomic<uint64_t> frames{0}, lost{0}, canaries{0};
+  std::atomic<uint64_t> frames{0}, lost{0}, canaries{0}, longest{0};
 };
 
 class WatchedPort final : public nic::Port {
@@ -35,6 +35,7 @@ class WatchedPort final : public nic::Port {
     const uint64_t n = ++wire_.frames;
     std::string bytes(head.begin(), head.end());
     bytes.append(rest.begin(), rest.end());
+    if (bytes.size() > wire_.longest) wire_.longest = bytes.size();
     if (bytes.find(kCanary) != std::string::npos) ++wire_.canaries;
     const unsigned nth = wire_.nth;
     if (wire_.cut || (nth != 0 && n % nth == 0)) return ++wire_.lost, true;
@@ -57,10 +58,10 @@ inline std::string content(size_t size) {
 class Laboratory {
  public:
   explicit Laboratory(const std::function<void(engine::EngineOptions&)>& adjust = {}, nic::HostDriver driver = nic::HostDriver::Tap, const nic::DeviceOptions& limits = {},
-                      const std::function<std::shared_ptr<nic::Nic>(std::shared_ptr<nic::InlineNic>)>& around = {}) {
+                      const std::function<std::shared_ptr<nic::Nic>(std::shared_ptr<nic::InlineNic>)>& around = {}, const std::string& link = {}) {
     REQUIRE(host.there());
     REQUIRE(peer.there());
-    REQUIRE(host.sh("ip link add w0 type veth peer name w1 netns " + peer.path() + " && ip link set w0 up"));
+    REQUIRE(host.sh("ip link add w0 " + link + " type veth peer name w1 " + link + " netns " + peer.path() + " && ip link set w0 up"));
     REQUIRE(peer.sh("ip addr add 10.9.0.2/24 dev w1 && ip link set w1 up"));
     REQUIRE(peer.checksumsOn("w1"));
     std::string why;

@@ -49,7 +49,8 @@ TEST_CASE("addresses with prefixes") {
 TEST_CASE("the host port has the wire's MAC address and MTU, its addresses and a route, and goes with the NIC") {
   for (const auto driver : {nic::HostDriver::Tap, nic::HostDriver::Veth}) {
     const Host host;
-    REQUIRE(host.space.sh("ip link set w0 mtu 1400"));
+    const uint32_t mtu = driver == nic::HostDriver::Tap ? 1400 : 9000;
+    REQUIRE(host.space.sh("ip link set w0 mtu " + std::to_string(mtu)));
     std::string why;
     auto nic = host.open(driver, why);
     INFO(why);
@@ -59,7 +60,7 @@ TEST_CASE("the host port has the wire's MAC address and MTU, its addresses and a
       const auto wire = netlink.link("w0"), port = netlink.link("h0");
       REQUIRE(port.has_value());
       CHECK(port->mac == wire->mac);
-      CHECK(port->mtu == 1400);
+      CHECK(port->mtu == mtu);
       CHECK(port->up);
       CHECK(port->index == nic->hostPort().interface);
       const auto near = nic::parseCidr("10.9.0.77"), far = nic::parseCidr("198.51.100.1"), self = nic::parseCidr("10.9.0.1");
