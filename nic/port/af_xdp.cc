@@ -14,6 +14,8 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <chrono>
+#include <thread>
 
 #include "nic/port/bpf.hpp"
 
@@ -32,6 +34,8 @@ constexpr size_t kMostBuffers = 17;
 constexpr size_t kOneBuffer = 3498 + 14;
 constexpr uint32_t kMostQueues = 64;
 constexpr uint32_t kLeastRing = 256;
+constexpr int kBindAttempts = 50;
+constexpr std::chrono::milliseconds kBetweenBinds{5};
 
 // Queues of either direction; 1 when the driver has no notion of it. Its name is of the calling thread's namespace.
 uint32_t queuesOf(const std::string& interface) noexcept {
@@ -133,15 +137,21 @@ class AfXdpPort::Queue {
     address.sxdp_family = AF_XDP;
     address.sxdp_ifindex = interface;
     address.sxdp_queue_id = queue;
-    // Drivers that do zero-copy, but not in several buffers, are taken at their best.
-    for (const bool zero : {true, false}) {
-      for (const bool several : {true, false}) {
-        address.sxdp_flags = static_cast<uint16_t>(XDP_USE_NEED_WAKEUP | (zero ? XDP_ZEROCOPY : XDP_COPY) | (several ? kUseSeveral : 0));
-        if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) continue;
-        zeroCopy = zero;
-        mostBuffers_ = several ? kMostBuffers : 1;
-        return true;
+    // The kernel takes a queue from a socket that is closed a moment after that.
+    for (int patience = kBindAttempts; patience > 0; --patience) {
+      // Drivers that do zero-copy, but not in several buffers, are taken at their best.
+      for (const bool zero : {true, false}) {
+        for (const bool several : {true, false}) {
+          address.sxdp_flags = static_cast<uint16_t>(XDP_USE_NEED_WAKEUP | (zero ? XDP_ZEROCOPY : XDP_COPY) | (several ? kUseSeveral : 0));
+          if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) continue;
+          zeroCopy = zero;
+          mostBuffers_ = several ? kMostBuffers : 1;
+          return true;
+        }
       }
+      if (errno != EBUSY) break;
+      std::this_thread::sleep_for(kBetweenBinds);
+      errno = EBUSY;
     }
     return why = systemError("queue " + std::to_string(queue) + " cannot be taken over"), false;
   }
