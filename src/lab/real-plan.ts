@@ -93,7 +93,8 @@ export interface RealPlan {
   readonly mayEnd: boolean;
 }
 
-const nameOf = ({ fault, seam }: NativeRule): string => `${fault} (${seam})`;
+/** As a run says it. */
+export const nameOf = ({ fault, seam }: NativeRule): string => `${fault} (${seam})`;
 
 function deedOf({ action, amount = 0, at = 0, every = at }: NativeDeed): RealDeed | null {
   const doing = DEEDS[action];

