@@ -68,6 +68,21 @@ bool power(BIGNUM* result, const BIGNUM* base, const BIGNUM* exponent, const BIG
          BN_mod_exp_mont_consttime(result, reduced.get(), exponent, modulus, context, montgomery.get()) == 1;
 }
 
+struct Factor {
+  const BIGNUM *exponent, *modulus;
+};
+
+// Both at once: where there is IFMA and they have 1,024 bits, libcrypto has one exponentiation work on two, in half the time.
+bool powers(BIGNUM* first, const Factor& p, BIGNUM* second, const Factor& q, const BIGNUM* base, BN_CTX* context) noexcept {
+  const Number ofP(BN_new()), ofQ(BN_new());
+  const Owned<BN_MONT_CTX> forP(BN_MONT_CTX_new()), forQ(BN_MONT_CTX_new());
+  return ofP != nullptr && ofQ != nullptr && forP != nullptr && forQ != nullptr && BN_nnmod(ofP.get(), base, p.modulus, context) == 1 &&
+         BN_nnmod(ofQ.get(), base, q.modulus, context) == 1 && BN_MONT_CTX_set(forP.get(), p.modulus, context) == 1 &&
+         BN_MONT_CTX_set(forQ.get(), q.modulus, context) == 1 &&
+         BN_mod_exp_mont_consttime_x2(first, ofP.get(), p.exponent, p.modulus, forP.get(), second, ofQ.get(), q.exponent, q.modulus,
+                                      forQ.get(), context) == 1;
+}
+
 }  // namespace
 
 Arithmetic modExp(View base, View exponent, View modulus, std::span<uint8_t> out, size_t& length) noexcept {
@@ -88,7 +103,7 @@ Arithmetic modExpCrt(View p, View q, View base, View dp, View dq, View qInverse,
     return finish(Arithmetic::Invalid, out);
   const Owned<BN_CTX> context(BN_CTX_secure_new());
   if (context == nullptr || m1 == nullptr || m2 == nullptr || n == nullptr ||
-      !power(m1.get(), b.get(), ep.get(), P.get(), context.get()) || !power(m2.get(), b.get(), eq.get(), Q.get(), context.get()) ||
+      !powers(m1.get(), {ep.get(), P.get()}, m2.get(), {eq.get(), Q.get()}, b.get(), context.get()) ||
       BN_mod_sub(m1.get(), m1.get(), m2.get(), P.get(), context.get()) != 1 ||
       BN_mod_mul(m1.get(), m1.get(), inverse.get(), P.get(), context.get()) != 1 ||
       BN_mul(m1.get(), m1.get(), Q.get(), context.get()) != 1 || BN_add(m1.get(), m1.get(), m2.get()) != 1 ||
