@@ -19,6 +19,8 @@ const TIMEOUTS = ['--handshake-timeout', '--header-timeout', '--write-timeout'].
   `${TRANSFER_SECONDS}s`,
 ]);
 
+/** Of one transfer: a server takes many without data between them for an attack. */
+const MOST_UPDATES = 12;
 /** A command of s_client, when it stands at the beginning of what that reads, which it does when nothing else comes. */
 const KEY_UPDATE = 'K\n';
 /** Milliseconds without a word after which somebody looks whether there is still a connection. */
@@ -41,7 +43,7 @@ export class Stage {
   readonly folder = mkdtempSync(join(tmpdir(), 'socrypt-lab-'));
   readonly namespaces = Namespaces.make();
   readonly #children = new Set<ChildProcess>();
-  #peer: { readonly child: ChildProcess; asked: boolean } | undefined;
+  #peer: { readonly child: ChildProcess; asked: boolean; updates: number } | undefined;
   wire: NativeLabWire | undefined;
   seam: NativeLabHostSeam | undefined;
   errors = '';
@@ -70,7 +72,7 @@ export class Stage {
     { input, keyUpdates = false, mayEnd = false }: PeerOptions = {},
   ): Promise<Ran> {
     const child = this.#spawn('peer', command, input === undefined ? 'ignore' : 'pipe');
-    const peer = { child, asked: false };
+    const peer = { child, asked: false, updates: 0 };
     this.#peer = peer;
     const late = setTimeout(() => child.kill('SIGKILL'), (TRANSFER_SECONDS + 5) * 1000);
     const chunks: Buffer[] = [];
@@ -125,7 +127,7 @@ export class Stage {
 
   /** The peer changes its keys and asks for others (RFC 8446 4.6.3); false: it cannot. */
   updateKeys(): boolean {
-    if (!this.#peer?.asked) return false;
+    if (!this.#peer?.asked || ++this.#peer.updates > MOST_UPDATES) return false;
     this.#peer.child.stdin!.write(KEY_UPDATE);
     return true;
   }
