@@ -35,6 +35,7 @@
 #include "engine/file_cache.hpp"
 #include "engine/messages.hpp"
 #include "engine/paths/nic.hpp"
+#include "engine/paths/page_pipe.hpp"
 #include "engine/paths/accelerator.hpp"
 #include "engine/paths/software.hpp"
 #include "ocf/ocf.hpp"
@@ -242,6 +243,7 @@ class Engine {
   bool lookAtFlow(Connection& c);
   bool owesAcknowledgement(Connection& c);
   [[nodiscard]] bool pagesWanted(const Connection& c) const noexcept;
+  [[nodiscard]] static uint64_t copiedBeforePages(const Connection& c, uint64_t small) noexcept;
   bool beginPages(Connection& c);
   bool writeBurst(Connection& c);
   bool flushNic(Connection& c);
@@ -313,6 +315,7 @@ class Engine {
   std::vector<uint64_t> starvedNow_;
   std::vector<OffloadPath*> paths_;  // the best first, software last
   std::unique_ptr<NicPath> nic_;
+  std::unique_ptr<PagePipe> pagePipe_;  // none: files are copied
   std::vector<uint64_t> nicWatched_;  // something of theirs is not acknowledged
   uint64_t nicTickAt_ = UINT64_MAX;
   struct NicWaiting {

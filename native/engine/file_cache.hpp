@@ -48,6 +48,8 @@ FileIdentity identityOf(const struct stat& st) noexcept;
 /// Does the open file still have this identity?
 bool unchanged(int fd, const FileIdentity& identity) noexcept;
 
+class FileWindow;
+
 struct Variant {
   http::Encoding encoding = http::Encoding::Identity;
   Descriptor fd;
@@ -58,6 +60,7 @@ struct Variant {
   std::string fields;    // fields shared by 200 and 206, validators included
   std::string fields304;
   std::unique_ptr<uint8_t[]> content;  // the whole file when it is small and was read once
+  std::shared_ptr<const FileWindow> window;  // where its pages were last sent from
 };
 
 /// A slice of a multipart response.

@@ -1,10 +1,9 @@
 // Connections that go through the NIC: what becomes of them when the device changes, when they are over, and the
 // records around a file's pages.
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <linux/stat.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,12 +26,15 @@ constexpr size_t kJoinsPerTurn = 64;
 // A shorter rest is copied with what else there is to send.
 constexpr uint64_t kLeastPages = 64 * 1024;
 constexpr uint64_t kReservedRecords = 16;
+// Offered to a socket whatever room it has: it says EAGAIN, and later that it has room again, only when it refused something.
+constexpr uint64_t kLeastOffer = 64 * 1024;
+const auto kPage = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
 #endif
 
-/// All of these pages are in memory: sendfile(2) would read the others from the disk, and wait. Before Linux 6.5 nobody
+/// All of these pages are in memory: vmsplice(2) would read the others from the disk, and wait. Before Linux 6.5 nobody
 /// tells, and the pages are copied.
 bool resident(int file, uint64_t offset, uint64_t length) noexcept {
   const struct {
@@ -41,8 +43,7 @@ bool resident(int file, uint64_t offset, uint64_t length) noexcept {
   struct {
     uint64_t cached, dirty, writeback, evicted, recentlyEvicted;
   } pages{};
-  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  const uint64_t wanted = (offset + length + page - 1) / page - offset / page;
+  const uint64_t wanted = (offset + length + kPage - 1) / kPage - offset / kPage;
   return syscall(SYS_cachestat, file, &range, &pages, 0) == 0 && pages.cached >= wanted;
 }
 
@@ -54,7 +55,14 @@ bool unchangeable(int file) noexcept {
   return syscall(SYS_statx, file, "", AT_EMPTY_PATH, 0, &facts) == 0 && (facts.stx_attributes & STATX_ATTR_VERITY) != 0;
 }
 
-void cork(int socket, int on) noexcept { setsockopt(socket, IPPROTO_TCP, TCP_CORK, &on, sizeof on); }
+/// What a socket has room for, in bytes. Offering more is work that is thrown away.
+uint64_t roomIn(int socket) noexcept {
+  std::array<uint32_t, SK_MEMINFO_VARS> memory{};
+  socklen_t length = sizeof memory;
+  if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory.data(), &length) != 0) return UINT64_MAX;
+  const uint32_t all = memory[SK_MEMINFO_SNDBUF], used = memory[SK_MEMINFO_WMEM_QUEUED];
+  return all > used ? all - used : 0;
+}
 
 }  // namespace
 
@@ -62,6 +70,7 @@ void Engine::attachNic() {
   if (options_.nic == nullptr) return;
   nic_ = std::make_unique<NicPath>(options_.nic, options_.nicMustRetain);
   paths_ = {nic_.get(), &nic_->aside(), &software_};
+  if (options_.zeroCopy == ZeroCopy::Guard && !options_.nicMustRetain) pagePipe_ = PagePipe::make();
   nicChanged_ = std::make_shared<std::atomic<bool>>(false);
   nicWatch_ = options_.nic->watch([changed = nicChanged_, doorbell = doorbell_] {
     changed->store(true, std::memory_order_release);
@@ -214,28 +223,41 @@ void Engine::pauseNic(bool pause) {
   if (nic_->usable()) joinNow();
 }
 
-/// What is left of the response is sent without copying it, if it can be.
+/// What is left of the response is sent without copying it, as soon as a record can begin with a page.
 bool Engine::pagesWanted(const Connection& c) const noexcept {
-  if (options_.zeroCopy != ZeroCopy::Guard || !nic_ || c.txPath != nic_.get() || !c.response || options_.nicMustRetain) return false;
+  if (!pagePipe_ || c.txPath != nic_.get() || !c.response || c.maxFragment < kPage) return false;
   const Response& response = *c.response;
-  return response.headAt == response.head.size() && response.memory == nullptr && response.file != nullptr && response.left >= kLeastPages &&
-         c.smallRecords == 0;
+  return response.headAt == response.head.size() && response.memory == nullptr && response.file != nullptr && response.left >= kLeastPages;
+}
+
+/// How much of the file is copied before its pages are sent: small records first, and then what there is before a page
+/// begins. A record of whole pages has no more of them than it needs.
+uint64_t Engine::copiedBeforePages(const Connection& c, uint64_t small) noexcept {
+  const uint64_t from = c.response->offset + small;
+  return small + (kPage - from % kPage) % kPage;
 }
 
 /// Begins records around the pages of the response's file. False: not now, they are to be copied.
 bool Engine::beginPages(Connection& c) {
-  if (!pagesWanted(c) || c.making != 0) return false;
+  if (!pagesWanted(c) || c.making != 0 || copiedBeforePages(c, c.smallRecords) != 0) return false;
   Response& response = *c.response;
-  const size_t records = std::min<uint64_t>(batch(), response.left / c.maxFragment);
-  const uint64_t length = records * c.maxFragment;
-  if (records == 0 || c.tx.recordsLeft() < records + kReservedRecords) return false;
-  const int file = response.file->fd.get();
-  if (!unchanged(file, response.file->identity)) {
+  Variant& variant = *response.file;
+  const int file = variant.fd.get();
+  const auto payload = static_cast<uint32_t>(c.maxFragment - c.maxFragment % kPage);
+  uint64_t records = std::min<uint64_t>(kPageRecords, response.left / payload);
+  if (c.tx.recordsLeft() < records + kReservedRecords) return false;
+  if (!unchanged(file, variant.identity)) {
     cache_.drop(*response.entry);
     abort(c, record::Alert::InternalError, Counter::closed_file_changed);
     return true;
   }
-  if (!resident(file, response.offset, length)) return false;
+  if (!variant.window || !variant.window->holds(response.offset, payload)) {
+    variant.window = FileWindow::of(file, variant.identity.size, response.offset);
+    if (!variant.window) return false;
+  }
+  while (records != 0 && !variant.window->holds(response.offset, records * payload)) --records;
+  const uint64_t length = records * payload;
+  if (records == 0 || !resident(file, response.offset, length)) return false;
   Pages& pages = response.pages;
   if (!pages.payload) {
     pages.file = fcntl(file, F_DUPFD_CLOEXEC, 0);
@@ -243,17 +265,18 @@ bool Engine::beginPages(Connection& c) {
     pages.payload = record::PayloadRef(std::make_unique<record::FilePayload>(pages.file, 0));
     pages.mayChange = !unchangeable(file);
   }
-  if (!nic_->beginBurst(c, pages, response.offset, c.maxFragment, records)) {
+  if (!nic_->beginBurst(c, pages, variant.window, response.offset, payload, records)) {
     destroy(c, Counter::closed_error);
     return true;
   }
-  cork(c.fd, 1);
   watchFlow(c);
   response.offset += length;
   response.left -= length;
+  FileBurst& burst = *c.nic->burst;
+  burst.more = response.left != 0;
   counters_.add(Counter::records_sealed, PathKind::Nic, records);
   counters_.add(Counter::plaintext_bytes_out, PathKind::Nic, length);
-  counters_.add(Counter::ciphertext_bytes_out, PathKind::Nic, c.nic->burst->wireLength());
+  counters_.add(Counter::ciphertext_bytes_out, PathKind::Nic, burst.wireLength());
   counters_.add(Counter::sendfile_bytes, length);
   counters_.add(Counter::zero_copy_bytes, length);
   return true;
@@ -264,39 +287,50 @@ bool Engine::writeBurst(Connection& c) {
   FileBurst& burst = *c.nic->burst;
   const uint64_t length = burst.recordLength();
   while (burst.written < burst.wireLength()) {
-    const size_t i = burst.written / length;
-    const uint64_t at = burst.written % length;
-    ssize_t n;
-    if (at >= burst.before && at < burst.before + burst.payload) {
-      auto from = static_cast<off_t>(burst.offset + i * burst.payload + at - burst.before);
-      n = sendfile(c.fd, burst.pages.file, &from, burst.before + burst.payload - at);
-      if (n == 0) {  // shorter than it was: the record cannot be finished
-        destroy(c, Counter::closed_file_changed);
-        return false;
-      }
-    } else {
-      // What stands behind a payload goes together with what stands before the next.
-      std::array<uint8_t, 2 * record::kMaxOverhead> bytes;
+    // What is not written yet: what stands behind a payload goes together with what stands before the next.
+    std::array<iovec, 2 * kPageRecords + 1> parts;
+    size_t count = 0;
+    uint64_t offered = 0;
+    pagePipe_->begin();
+    const uint64_t most = std::max(kLeastOffer, roomIn(c.fd));
+    const auto part = [&](void* at, uint64_t bytes) {
+      parts[count++] = {at, bytes};
+      offered += bytes;
+    };
+    for (uint64_t at = burst.written; at < burst.wireLength() && offered < most; at = burst.written + offered) {
+      const size_t i = at / length;
+      const uint64_t within = at % length;
       const auto& around = burst.around[i];
-      const bool ahead = at < burst.before;
-      auto* end = std::copy(around.begin() + static_cast<ptrdiff_t>(ahead ? at : at - burst.payload),
-                            around.begin() + (ahead ? burst.before : burst.before + burst.after), bytes.begin());
-      if (!ahead && i + 1U < burst.records) end = std::copy_n(burst.around[i + 1].begin(), burst.before, end);
-      n = send(c.fd, bytes.data(), static_cast<size_t>(end - bytes.begin()), MSG_NOSIGNAL);
-    }
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN) {
-        counters_.add(Counter::backpressure_eagain);
-        return false;
+      if (within >= burst.before && within < burst.before + burst.payload) {
+        const uint64_t done = within - burst.before;
+        part(burst.window->at(burst.offset + i * burst.payload + done), burst.payload - done);
+        continue;
       }
-      destroy(c, Counter::closed_client);
+      const bool ahead = within < burst.before;
+      const auto* from = around.data() + (ahead ? within : within - burst.payload);
+      const auto bytes = static_cast<size_t>(around.data() + burst.before + (ahead ? 0 : burst.after) - from);
+      const size_t next = ahead || i + 1U == burst.records ? 0 : burst.before;
+      uint8_t* const frame = pagePipe_->frame(bytes + next);
+      std::copy_n(from, bytes, frame);
+      if (next != 0) std::copy_n(burst.around[i + 1].begin(), next, frame + bytes);
+      part(frame, bytes + next);
+    }
+    const ssize_t n = pagePipe_->send(c.fd, std::span(parts).first(count), burst.more || burst.written + offered < burst.wireLength());
+    const int why = errno;
+    if (n > 0) {
+      burst.written += static_cast<uint64_t>(n);
+      c.bytesOut += static_cast<uint64_t>(n);
+    }
+    if (n >= 0 && why == 0) continue;
+    if (why == EINTR) continue;
+    if (why == EAGAIN) {
+      counters_.add(Counter::backpressure_eagain);
       return false;
     }
-    burst.written += static_cast<uint64_t>(n);
-    c.bytesOut += static_cast<uint64_t>(n);
+    // EFAULT: the file is shorter than it was, and the record cannot be finished.
+    destroy(c, why == EFAULT ? Counter::closed_file_changed : Counter::closed_client);
+    return false;
   }
-  cork(c.fd, 0);
   return true;
 }
 

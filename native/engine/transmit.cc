@@ -130,7 +130,12 @@ size_t Engine::fill(Connection& c, OffloadPath::Room place) {
       used += n;
       counters_.add(Counter::memory_bytes, n);
     } else if (response.left != 0) {
-      if (slot != 0 && used == 0 && pagesWanted(c)) break;
+      uint64_t end = response.left;
+      if (pagesWanted(c)) {
+        const uint64_t copied = copiedBeforePages(c, c.smallRecords - std::min(c.smallRecords, used));
+        if (copied != 0) end = copied;
+        else if (slot != 0 || used != 0) break;
+      }
       // A run of full slots is read with one call, straight to where it will be encrypted.
       iovec parts[16];
       size_t count = 0;
@@ -138,8 +143,8 @@ size_t Engine::fill(Connection& c, OffloadPath::Room place) {
       uint8_t* at = slots_[slot].at;
       uint32_t begin = used, space = room;
       uint32_t small = c.smallRecords;
-      for (size_t s = slot; s < slots && want < response.left; ++s) {
-        const auto n = static_cast<uint32_t>(std::min<uint64_t>(space - begin, response.left - want));
+      for (size_t s = slot; s < slots && want < end; ++s) {
+        const auto n = static_cast<uint32_t>(std::min<uint64_t>(space - begin, end - want));
         parts[count++] = {at + framing.before + begin, n};
         want += n;
         at += framing.overhead() + begin + n;

@@ -18,6 +18,11 @@ constexpr uint64_t kWindow = uint64_t{1} << 30;
 // Each rekey costs the sender a round trip of control traffic; more than these unacknowledged is a fault.
 constexpr size_t kMaxEpochs = 8;
 
+// TLS 1.3 has at least its content type in the text.
+uint32_t leastLength(const RecordCipher& cipher) noexcept {
+  return cipher.facts().framing.before + static_cast<uint32_t>(record::kTagLength) + (cipher.facts().tls12 ? 0 : 1);
+}
+
 RecordShape shapeOf(const MappedRecord& record, const RecordCipher& cipher) noexcept {
   return {record.recordSeq(), static_cast<uint32_t>(record.length() - cipher.facts().framing.before - record::kTagLength), record.type()};
 }
@@ -47,7 +52,11 @@ Flow::Flow(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint3
 }
 
 Status Flow::rekey(const record::TrafficKeys& keys) {
-  const std::lock_guard lock(mutex_);
+  const auto lock = enter();
+  {
+    const std::lock_guard at(door_.mutex);
+    door_.least = 0;
+  }
   if (!epochs_.empty() && keys.epoch <= epochs_.back().epoch) return Status::Invalid;
   // An epoch before the newest that has no records in flight gets no new ones.
   const uint32_t newest = epochs_.empty() ? 0 : epochs_.back().epoch;
@@ -74,8 +83,73 @@ bool Flow::makeGuardKey() {
   return true;
 }
 
+std::unique_lock<std::mutex> Flow::enter() {
+  std::unique_lock lock(mutex_);
+  if (arrived_.load(std::memory_order_acquire)) settle();
+  return lock;
+}
+
+void Flow::settle() {
+  const std::lock_guard at(door_.mutex);
+  if (door_.records.empty()) return;
+  // leaveAtDoor() let in only what is accepted. Were it not, its plaintext may be in the socket: nothing leaves any more.
+  if (take(door_.records) != Status::Ok) broken_ = true;
+  openDoor(door_.records);
+  door_.records.clear();
+  arrived_.store(false, std::memory_order_relaxed);
+}
+
 Status Flow::push(std::span<const record::NewRecord> records) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) {
+    const std::lock_guard at(door_.mutex);
+    if (leaveAtDoor(records)) return Status::Ok;
+  }
+  if (!lock) lock.lock();
+  settle();
+  const Status status = take(records);
+  if (status == Status::Ok) {
+    const std::lock_guard at(door_.mutex);
+    openDoor(records);
+  }
+  return status;
+}
+
+/// False: only take() can tell whether these are accepted. Records with memory of their own are not so many.
+bool Flow::leaveAtDoor(std::span<const record::NewRecord> records) {
+  if (door_.least == 0 || records.size() > door_.room) return false;
+  uint64_t end = door_.end;
+  uint64_t recordSeq = door_.recordSeq;
+  for (const auto& record : records) {
+    if (record.sealed || !record.guarded || !record.payload || record.ref.epoch != door_.epoch || record.ref.streamOffset != end ||
+        record.ref.recordSeq <= recordSeq || record.ref.length < door_.least || record.ref.length - door_.least > kMaxText - 1)
+      return false;
+    end += record.ref.length;
+    recordSeq = record.ref.recordSeq;
+  }
+  door_.records.insert(door_.records.end(), records.begin(), records.end());
+  door_.end = end;
+  door_.recordSeq = recordSeq;
+  door_.room -= records.size();
+  arrived_.store(true, std::memory_order_release);
+  return true;
+}
+
+void Flow::openDoor(std::span<const record::NewRecord> taken) {
+  door_.least = 0;
+  if (taken.empty() || taken.back().sealed || !guardKey_ || options_.resync != Resync::OrderFree) return;
+  const record::RecordRef& last = taken.back().ref;
+  const RecordCipher* cipher = cipherOf(last.epoch);
+  const uint64_t window = map_.end() - acknowledged_;
+  if (cipher == nullptr || window > kWindow) return;
+  door_.end = map_.end();
+  door_.recordSeq = last.recordSeq;
+  door_.epoch = last.epoch;
+  door_.least = leastLength(*cipher);
+  door_.room = std::min<uint64_t>(options_.limits.records - map_.records(), (kWindow - window) / record::kMaxRecord);
+}
+
+Status Flow::take(std::span<const record::NewRecord> records) {
   for (const auto& record : records) {
     if (record.ref.streamOffset + record.ref.length - acknowledged_ > kWindow) return Status::Full;
     if (record.sealed) continue;
@@ -83,8 +157,7 @@ Status Flow::push(std::span<const record::NewRecord> records) {
     if (record.guarded && !makeGuardKey()) return Status::NoMemory;
     const RecordCipher* cipher = cipherOf(record.ref.epoch);
     if (cipher == nullptr) return Status::Invalid;
-    // TLS 1.3 has at least its content type in the text.
-    const uint32_t least = cipher->facts().framing.before + static_cast<uint32_t>(record::kTagLength) + (cipher->facts().tls12 ? 0 : 1);
+    const uint32_t least = leastLength(*cipher);
     if (record.ref.length < least || record.ref.length - least > kMaxText - 1) return Status::Invalid;
   }
   const Status status = map_.push(records);
@@ -103,7 +176,7 @@ Status Flow::push(std::span<const record::NewRecord> records) {
 }
 
 void Flow::acknowledged(uint64_t streamOffset) {
-  const std::lock_guard lock(mutex_);
+  const auto lock = enter();
   if (streamOffset <= acknowledged_ || streamOffset > map_.end()) return;
   acknowledged_ = streamOffset;
   map_.release(streamOffset, [this](const MappedRecord& record) {
@@ -117,7 +190,7 @@ void Flow::acknowledged(uint64_t streamOffset) {
 }
 
 void Flow::resync(uint64_t streamOffset) {
-  const std::lock_guard lock(mutex_);
+  const auto lock = enter();
   const MappedRecord* record = map_.find(streamOffset);
   if (record == nullptr || record->streamOffset() != streamOffset || inStep_) return;
   syncPoint_ = streamOffset;
@@ -125,12 +198,12 @@ void Flow::resync(uint64_t streamOffset) {
 }
 
 void Flow::continued() {
-  const std::lock_guard lock(mutex_);
+  const auto lock = enter();
   continued_ = true;
 }
 
 void Flow::evict() {
-  const std::lock_guard lock(mutex_);
+  const auto lock = enter();
   for (auto& open : open_) {
     open.sum = {};
     open.seen.clear();
@@ -144,13 +217,13 @@ void Flow::evict() {
 }
 
 Flow::Usage Flow::usage() {
-  const std::lock_guard lock(mutex_);
+  const auto lock = enter();
   return {map_.records(), static_cast<uint32_t>(open_.size() - freeContexts_.size()), map_.payloadBytes(),
           static_cast<uint32_t>(epochs_.size()), acknowledged_, broken_};
 }
 
 std::vector<RecordTrace> Flow::trace() {
-  const std::lock_guard lock(mutex_);
+  const auto lock = enter();
   return trace_ ? trace_->list() : std::vector<RecordTrace>();
 }
 
@@ -173,7 +246,7 @@ int64_t Flow::unwrap(uint32_t sequence) const noexcept {
 }
 
 Flow::Result Flow::seal(uint32_t sequence, std::span<uint8_t> payload, Circumstances circumstances) {
-  const std::lock_guard lock(mutex_);
+  const auto lock = enter();
   if (broken_) {
     Counters::add(counters_.tx_tls_drop_broken);
     return Result::Drop;

@@ -2,6 +2,7 @@
 // of one segment's payload in the three resync modes.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -108,6 +109,12 @@ class Flow {
   Flow(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, const FlowOptions& options,
        Counters& counters, record::RetentionBudget& budget);
 
+  // Locked, and with what has arrived in the map.
+  [[nodiscard]] std::unique_lock<std::mutex> enter();
+  void settle();
+  [[nodiscard]] bool leaveAtDoor(std::span<const record::NewRecord> records);
+  void openDoor(std::span<const record::NewRecord> taken);
+  [[nodiscard]] ocf::Status take(std::span<const record::NewRecord> records);
   [[nodiscard]] RecordCipher* cipherOf(uint32_t epoch) noexcept;
   [[nodiscard]] int64_t unwrap(uint32_t sequence) const noexcept;
   [[nodiscard]] bool sealRecords(uint64_t streamOffset, std::span<uint8_t> payload, uint64_t now, bool& touched);
@@ -133,6 +140,20 @@ class Flow {
   [[nodiscard]] static bool readText(const Piece& piece, uint32_t at, std::span<uint8_t> to) noexcept;
 
   std::mutex mutex_;
+  // Who pushes does not wait for a segment that is being sealed (64 KiB take some 20 us, and a sleeper has to be woken
+  // then): the records stay here until somebody enters. Locked inside mutex_, never around it.
+  struct Door {
+    std::mutex mutex;
+    std::vector<record::NewRecord> records;
+    // The last record that came, and what is sure about the next: in the same epoch, `least` bytes and more, `room` of them.
+    uint64_t end = 0;
+    uint64_t recordSeq = 0;
+    uint32_t epoch = 0;
+    uint32_t least = 0;  // 0: nothing is sure
+    uint64_t room = 0;
+  };
+  Door door_;
+  std::atomic<bool> arrived_{false};
   const FlowId id_;
   const FlowKey key_;
   const uint64_t start_;

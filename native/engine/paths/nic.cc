@@ -1,4 +1,5 @@
 #include "engine/paths/nic.hpp"
+#include "engine/paths/page_pipe.hpp"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -277,22 +278,26 @@ record::RecordReader::Result NicPath::open(Connection& c, std::span<uint8_t> buf
   return c.rx.open(buffer, opened);
 }
 
-bool NicPath::beginBurst(Connection& c, const Pages& pages, uint64_t offset, uint32_t payload, size_t records) {
+bool NicPath::beginBurst(Connection& c, const Pages& pages, std::shared_ptr<const FileWindow> window, uint64_t offset,
+                         uint32_t payload, size_t records) {
   const auto [before, after] = c.tx.framing();
-  FileBurst burst{.pages = pages, .offset = offset, .payload = payload, .before = before, .after = after, .records = static_cast<uint8_t>(records)};
-  // Framed where a burst is built, for what stands around the payloads alone.
-  uint8_t* at = room(c).at;
-  if (at == nullptr) return false;
-  std::array<record::Slot, kBurstRecords> slots;
-  std::array<record::Framed, kBurstRecords> framed;
-  for (size_t i = 0; i < records; ++i) slots[i] = {at + i * burst.recordLength(), payload};
-  if (c.tx.frame(record::ContentType::ApplicationData, std::span(slots).first(records), framed.data()) != records) return false;
+  FileBurst& burst = c.nic->burst.emplace(FileBurst{.pages = pages,
+                                                    .window = std::move(window),
+                                                    .offset = offset,
+                                                    .payload = payload,
+                                                    .before = before,
+                                                    .after = after,
+                                                    .records = static_cast<uint8_t>(records)});
+  // Framed in one place, one after the other, for what stands around the payloads alone.
+  const record::Slot slot{controlRoom(c, burst.recordLength()), payload};
   c.nic->waiting.resize(records);
   for (size_t i = 0; i < records; ++i) {
-    std::copy_n(slots[i].at, before, burst.around[i].begin());
-    std::copy_n(slots[i].at + before + payload, after - record::kTagLength, burst.around[i].begin() + before);
+    record::Framed framed;
+    if (c.tx.frame(record::ContentType::ApplicationData, {&slot, 1}, &framed) != 1) return false;
+    std::copy_n(slot.at, before, burst.around[i].begin());
+    std::copy_n(slot.at + before + payload, after - record::kTagLength, burst.around[i].begin() + before);
     record::NewRecord& record = c.nic->waiting[i];
-    record.ref = framed[i].ref;
+    record.ref = framed.ref;
     record.payload = pages.payload;
     record.payloadAt = offset + i * payload;
     record.guarded = pages.mayChange;
@@ -300,7 +305,6 @@ bool NicPath::beginBurst(Connection& c, const Pages& pages, uint64_t offset, uin
   c.nic->plainEnd = c.tx.streamOffset();
   c.nic->guarded = c.nic->guarded || pages.mayChange;
   burst.announced = announceWaiting(c);
-  c.nic->burst = std::move(burst);
   ++c.making;
   return true;
 }

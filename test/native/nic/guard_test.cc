@@ -1,5 +1,7 @@
 // The changed-file guard: what was sealed once is sealed the same again or not at all.
+#include <atomic>
 #include <map>
+#include <thread>
 
 #include "frames.hpp"
 #include "nic/device/inline_device.hpp"
@@ -150,4 +152,58 @@ TEST_CASE("guard: refused where it could not work") {
   REQUIRE(orderFree.add({}, {}, 0, &flow) == ocf::Status::Ok);
   CHECK(orderFree.push(flow, {&bare, 1}) == ocf::Status::Invalid);
   CHECK(orderFree.push(flow, {&full, 1}) == ocf::Status::Ok);
+}
+
+TEST_CASE("records of a file that are pushed while a segment is sealed are there when their bytes come") {
+  Random random(oracle::seed());
+  nic::InlineDevice device{{}};
+  const frames::Path path = frames::randomPath(random);
+  const record::TrafficKeys keys = oracle::randomKeys(random, record::Suite::Aes128GcmSha256);
+  nic::FlowId flow{};
+  REQUIRE(device.add(path.key(), keys, 0, &flow) == ocf::Status::Ok);
+  constexpr uint32_t kPayload = 16384;
+  constexpr size_t kBursts = 200, kRecords = 8;
+  const Bytes file = oracle::randomBytes(random, kPayload);
+  const record::PayloadRef payload(std::make_unique<Pages>(file));
+  const auto length = static_cast<uint32_t>(oracle::frame(keys, 0, 23, file).plain.size());
+
+  std::atomic<uint64_t> written{0};
+  std::atomic<uint64_t> sealed{0};
+  size_t refused = 0, different = 0;
+  std::thread sealer([&] {
+    Bytes plain, expected;
+    for (uint64_t at = 0; at < kBursts * kRecords; ++at) {
+      while (written.load(std::memory_order_acquire) <= at) std::this_thread::yield();
+      const auto framed = oracle::frame(keys, at, 23, file);
+      const auto built = frames::build(path, static_cast<uint32_t>(at * length), kAck, framed.plain, false);
+      Bytes frame = built.frame;
+      frames::Wire wire;
+      device.transmit(frame, built.offload, wire);
+      if (wire.frames.empty()) ++refused;
+      else if (frames::take(path, wire.frames[0]).payload != framed.sealed) ++different;
+      sealed.store(at + 1, std::memory_order_release);
+    }
+  });
+  size_t bad = 0;
+  for (size_t burst = 0; burst < kBursts; ++burst) {
+    std::vector<record::NewRecord> records(kRecords);
+    for (size_t i = 0; i < kRecords; ++i) {
+      const uint64_t n = burst * kRecords + i;
+      records[i] = {.ref = {n * length, length, 0, n}, .payload = payload, .guarded = true};
+    }
+    if (device.push(flow, records) != ocf::Status::Ok) ++bad;
+    written.store((burst + 1) * kRecords, std::memory_order_release);
+    // Never more than two bursts ahead, and TCP acknowledges what has left.
+    while (sealed.load(std::memory_order_acquire) + 2 * kRecords < (burst + 1) * kRecords) std::this_thread::yield();
+    if (burst % 16 == 0) device.acknowledged(flow, sealed.load(std::memory_order_acquire) * length);
+  }
+  sealer.join();
+  CHECK(bad == 0);
+  CHECK(refused == 0);
+  CHECK(different == 0);
+  device.acknowledged(flow, kBursts * kRecords * length);
+  CHECK(device.usage(flow)->records == 0);
+  // What does not follow is refused, whoever is in there.
+  const record::NewRecord gap{.ref = {kBursts * kRecords * length + 1, length, 0, kBursts * kRecords}, .payload = payload, .guarded = true};
+  CHECK(device.push(flow, {&gap, 1}) == ocf::Status::Invalid);
 }
