@@ -246,6 +246,7 @@ class Engine {
   [[nodiscard]] static uint64_t copiedBeforePages(const Connection& c, uint64_t small) noexcept;
   bool beginPages(Connection& c);
   bool writeBurst(Connection& c);
+  [[nodiscard]] bool fillPipe(FileBurst& burst) noexcept;
   bool flushNic(Connection& c);
 
   EngineOptions options_;
@@ -270,6 +271,7 @@ class Engine {
   uint64_t acceptAgainAt_ = UINT64_MAX;  // the listener rests until then
   bool draining_ = false, drainedSaid_ = false, descriptorsShort_ = false;
   uint64_t descriptorsShortAt_ = 0;
+  std::unique_ptr<PagePipes> pagePipes_;  // none: files are copied; connections have some of them
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<uint32_t> freeSlots_;
   std::vector<uint32_t> generations_;
@@ -315,7 +317,6 @@ class Engine {
   std::vector<uint64_t> starvedNow_;
   std::vector<OffloadPath*> paths_;  // the best first, software last
   std::unique_ptr<NicPath> nic_;
-  std::unique_ptr<PagePipe> pagePipe_;  // none: files are copied
   std::vector<uint64_t> nicWatched_;  // something of theirs is not acknowledged
   uint64_t nicTickAt_ = UINT64_MAX;
   struct NicWaiting {

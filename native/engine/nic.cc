@@ -1,7 +1,6 @@
 // Connections that go through the NIC: what becomes of them when the device changes, when they are over, and the
 // records around a file's pages.
 #include <fcntl.h>
-#include <linux/sock_diag.h>
 #include <linux/stat.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -26,8 +25,6 @@ constexpr size_t kJoinsPerTurn = 64;
 // A shorter rest is copied with what else there is to send.
 constexpr uint64_t kLeastPages = 64 * 1024;
 constexpr uint64_t kReservedRecords = 16;
-// Offered to a socket whatever room it has: it says EAGAIN, and later that it has room again, only when it refused something.
-constexpr uint64_t kLeastOffer = 64 * 1024;
 const auto kPage = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 
 #ifndef SYS_cachestat
@@ -55,22 +52,13 @@ bool unchangeable(int file) noexcept {
   return syscall(SYS_statx, file, "", AT_EMPTY_PATH, 0, &facts) == 0 && (facts.stx_attributes & STATX_ATTR_VERITY) != 0;
 }
 
-/// What a socket has room for, in bytes. Offering more is work that is thrown away.
-uint64_t roomIn(int socket) noexcept {
-  std::array<uint32_t, SK_MEMINFO_VARS> memory{};
-  socklen_t length = sizeof memory;
-  if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory.data(), &length) != 0) return UINT64_MAX;
-  const uint32_t all = memory[SK_MEMINFO_SNDBUF], used = memory[SK_MEMINFO_WMEM_QUEUED];
-  return all > used ? all - used : 0;
-}
-
 }  // namespace
 
 void Engine::attachNic() {
   if (options_.nic == nullptr) return;
   nic_ = std::make_unique<NicPath>(options_.nic, options_.nicMustRetain);
   paths_ = {nic_.get(), &nic_->aside(), &software_};
-  if (options_.zeroCopy == ZeroCopy::Guard && !options_.nicMustRetain) pagePipe_ = PagePipe::make();
+  if (options_.zeroCopy == ZeroCopy::Guard && !options_.nicMustRetain) pagePipes_ = PagePipes::make();
   nicChanged_ = std::make_shared<std::atomic<bool>>(false);
   nicWatch_ = options_.nic->watch([changed = nicChanged_, doorbell = doorbell_] {
     changed->store(true, std::memory_order_release);
@@ -225,7 +213,7 @@ void Engine::pauseNic(bool pause) {
 
 /// What is left of the response is sent without copying it, as soon as a record can begin with a page.
 bool Engine::pagesWanted(const Connection& c) const noexcept {
-  if (!pagePipe_ || c.txPath != nic_.get() || !c.response || c.maxFragment < kPage) return false;
+  if (!pagePipes_ || c.txPath != nic_.get() || !c.response || c.maxFragment < kPage) return false;
   const Response& response = *c.response;
   return response.headAt == response.head.size() && response.memory == nullptr && response.file != nullptr && response.left >= kLeastPages;
 }
@@ -265,18 +253,22 @@ bool Engine::beginPages(Connection& c) {
     pages.payload = record::PayloadRef(std::make_unique<record::FilePayload>(pages.file, 0));
     pages.mayChange = !unchangeable(file);
   }
-  if (!nic_->beginBurst(c, pages, variant.window, response.offset, payload, records)) {
+  FileBurst burst{.pages = pages, .window = variant.window, .pipe = pagePipes_->take()};
+  if (!burst.pipe) return false;
+  burst.offset = response.offset;
+  burst.payload = payload;
+  burst.records = static_cast<uint8_t>(records);
+  burst.more = response.left != length;
+  if (!nic_->beginBurst(c, std::move(burst))) {
     destroy(c, Counter::closed_error);
     return true;
   }
   watchFlow(c);
   response.offset += length;
   response.left -= length;
-  FileBurst& burst = *c.nic->burst;
-  burst.more = response.left != 0;
   counters_.add(Counter::records_sealed, PathKind::Nic, records);
   counters_.add(Counter::plaintext_bytes_out, PathKind::Nic, length);
-  counters_.add(Counter::ciphertext_bytes_out, PathKind::Nic, burst.wireLength());
+  counters_.add(Counter::ciphertext_bytes_out, PathKind::Nic, c.nic->burst->wireLength());
   counters_.add(Counter::sendfile_bytes, length);
   counters_.add(Counter::zero_copy_bytes, length);
   return true;
@@ -285,53 +277,56 @@ bool Engine::beginPages(Connection& c) {
 /// False: the socket does not take more now, or the connection is gone.
 bool Engine::writeBurst(Connection& c) {
   FileBurst& burst = *c.nic->burst;
-  const uint64_t length = burst.recordLength();
-  while (burst.written < burst.wireLength()) {
-    // What is not written yet: what stands behind a payload goes together with what stands before the next.
-    std::array<iovec, 2 * kPageRecords + 1> parts;
-    size_t count = 0;
-    uint64_t offered = 0;
-    pagePipe_->begin();
-    const uint64_t most = std::max(kLeastOffer, roomIn(c.fd));
-    const auto part = [&](void* at, uint64_t bytes) {
-      parts[count++] = {at, bytes};
-      offered += bytes;
-    };
-    for (uint64_t at = burst.written; at < burst.wireLength() && offered < most; at = burst.written + offered) {
-      const size_t i = at / length;
-      const uint64_t within = at % length;
-      const auto& around = burst.around[i];
-      if (within >= burst.before && within < burst.before + burst.payload) {
-        const uint64_t done = within - burst.before;
-        part(burst.window->at(burst.offset + i * burst.payload + done), burst.payload - done);
-        continue;
-      }
-      const bool ahead = within < burst.before;
-      const auto* from = around.data() + (ahead ? within : within - burst.payload);
-      const auto bytes = static_cast<size_t>(around.data() + burst.before + (ahead ? 0 : burst.after) - from);
-      const size_t next = ahead || i + 1U == burst.records ? 0 : burst.before;
-      uint8_t* const frame = pagePipe_->frame(bytes + next);
-      std::copy_n(from, bytes, frame);
-      if (next != 0) std::copy_n(burst.around[i + 1].begin(), next, frame + bytes);
-      part(frame, bytes + next);
-    }
-    const ssize_t n = pagePipe_->send(c.fd, std::span(parts).first(count), burst.more || burst.written + offered < burst.wireLength());
-    const int why = errno;
-    if (n > 0) {
-      burst.written += static_cast<uint64_t>(n);
-      c.bytesOut += static_cast<uint64_t>(n);
-    }
-    if (n >= 0 && why == 0) continue;
-    if (why == EINTR) continue;
-    if (why == EAGAIN) {
-      counters_.add(Counter::backpressure_eagain);
+  const uint64_t end = burst.wireLength();
+  while (burst.written < end) {
+    if (!burst.pipe) burst.pipe = pagePipes_->take();
+    if (!burst.pipe || (burst.pipe->held() == 0 && !fillPipe(burst))) {
+      // EFAULT: the file is shorter than it was, and the record cannot be finished.
+      destroy(c, burst.pipe && errno == EFAULT ? Counter::closed_file_changed : Counter::closed_error);
       return false;
     }
-    // EFAULT: the file is shorter than it was, and the record cannot be finished.
-    destroy(c, why == EFAULT ? Counter::closed_file_changed : Counter::closed_client);
+    const size_t n = burst.pipe->drain(c.fd, burst.more || burst.written + burst.pipe->held() < end);
+    const int why = errno;
+    burst.written += n;
+    c.bytesOut += n;
+    if (burst.pipe->held() == 0) continue;
+    if (why != EAGAIN) {
+      destroy(c, Counter::closed_client);
+      return false;
+    }
+    counters_.add(Counter::backpressure_eagain);
+    if (!pagePipes_->mayKeep()) burst.pipe.reset();
     return false;
   }
   return true;
+}
+
+/// Puts what is not written yet into the pipe. False: none of it (errno).
+bool Engine::fillPipe(FileBurst& burst) noexcept {
+  const uint64_t length = burst.recordLength();
+  std::array<iovec, 2 * kPageRecords + 1> parts;
+  size_t count = 0;
+  pagePipes_->begin();
+  for (uint64_t at = burst.written; at < burst.wireLength(); at += parts[count++].iov_len) {
+    const size_t i = at / length;
+    const uint64_t within = at % length;
+    if (within >= burst.before && within < burst.before + burst.payload) {
+      const uint64_t done = within - burst.before;
+      parts[count] = {burst.window->at(burst.offset + i * burst.payload + done), burst.payload - done};
+      continue;
+    }
+    // What stands behind a payload goes together with what stands before the next.
+    const bool ahead = within < burst.before;
+    const auto& around = burst.around[i];
+    const auto* from = around.data() + (ahead ? within : within - burst.payload);
+    const auto bytes = static_cast<size_t>(around.data() + burst.before + (ahead ? 0 : burst.after) - from);
+    const size_t next = ahead || i + 1U == burst.records ? 0 : burst.before;
+    uint8_t* const frame = pagePipes_->frame(bytes + next);
+    std::copy_n(from, bytes, frame);
+    if (next != 0) std::copy_n(burst.around[i + 1].begin(), next, frame + bytes);
+    parts[count] = {frame, bytes + next};
+  }
+  return burst.pipe->fill(std::span(parts).first(count));
 }
 
 /// Goes on with what the device had no room for, and with what the socket did not take of a burst. False: not done.

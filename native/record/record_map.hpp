@@ -83,7 +83,7 @@ struct NewRecord {
   /// missing of this record then has to come from TCP itself.
   PayloadRef payload{};
   uint64_t payloadAt = 0;
-  /// The payload may change while it is in use: it is what sendfile(2) sends of a file. It is kept until
+  /// The payload may change while it is in use: it is a file's own pages. It is kept until
   /// acknowledged, and not counted as retained: it takes no memory of ours.
   bool guarded = false;
 };

@@ -278,32 +278,27 @@ record::RecordReader::Result NicPath::open(Connection& c, std::span<uint8_t> buf
   return c.rx.open(buffer, opened);
 }
 
-bool NicPath::beginBurst(Connection& c, const Pages& pages, std::shared_ptr<const FileWindow> window, uint64_t offset,
-                         uint32_t payload, size_t records) {
+bool NicPath::beginBurst(Connection& c, FileBurst&& wanted) {
+  FileBurst& burst = c.nic->burst.emplace(std::move(wanted));
   const auto [before, after] = c.tx.framing();
-  FileBurst& burst = c.nic->burst.emplace(FileBurst{.pages = pages,
-                                                    .window = std::move(window),
-                                                    .offset = offset,
-                                                    .payload = payload,
-                                                    .before = before,
-                                                    .after = after,
-                                                    .records = static_cast<uint8_t>(records)});
+  burst.before = before;
+  burst.after = after;
   // Framed in one place, one after the other, for what stands around the payloads alone.
-  const record::Slot slot{controlRoom(c, burst.recordLength()), payload};
-  c.nic->waiting.resize(records);
-  for (size_t i = 0; i < records; ++i) {
+  const record::Slot slot{controlRoom(c, burst.recordLength()), burst.payload};
+  c.nic->waiting.resize(burst.records);
+  for (size_t i = 0; i < burst.records; ++i) {
     record::Framed framed;
     if (c.tx.frame(record::ContentType::ApplicationData, {&slot, 1}, &framed) != 1) return false;
     std::copy_n(slot.at, before, burst.around[i].begin());
-    std::copy_n(slot.at + before + payload, after - record::kTagLength, burst.around[i].begin() + before);
+    std::copy_n(slot.at + before + burst.payload, after - record::kTagLength, burst.around[i].begin() + before);
     record::NewRecord& record = c.nic->waiting[i];
     record.ref = framed.ref;
-    record.payload = pages.payload;
-    record.payloadAt = offset + i * payload;
-    record.guarded = pages.mayChange;
+    record.payload = burst.pages.payload;
+    record.payloadAt = burst.offset + i * burst.payload;
+    record.guarded = burst.pages.mayChange;
   }
   c.nic->plainEnd = c.tx.streamOffset();
-  c.nic->guarded = c.nic->guarded || pages.mayChange;
+  c.nic->guarded = c.nic->guarded || burst.pages.mayChange;
   burst.announced = announceWaiting(c);
   ++c.making;
   return true;

@@ -57,10 +57,8 @@ class NicPath final : public OffloadPath {
   /// The sockets of what was forgotten are closed now.
   void releaseForgotten() noexcept;
 
-  /// Frames `records` records of a file's pages, `payload` bytes each, and announces them. `window` holds all of them.
-  /// False: they could not be framed.
-  [[nodiscard]] bool beginBurst(Connection& c, const Pages& pages, std::shared_ptr<const FileWindow> window, uint64_t offset,
-                                uint32_t payload, size_t records);
+  /// Frames records around a file's pages, as `burst` has them, and announces them. False: they could not be framed.
+  [[nodiscard]] bool beginBurst(Connection& c, FileBurst&& burst);
 
  private:
   class Batch;

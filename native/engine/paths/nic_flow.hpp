@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nic/device/device.hpp"
+#include "engine/paths/page_pipe.hpp"
 #include "record/record_map.hpp"
 
 namespace socrypt::engine {
@@ -15,8 +16,6 @@ namespace socrypt::engine {
 inline constexpr size_t kBurstRecords = 16;
 /// Of records around a file's pages, which take no memory: with four pages and a frame each, 32 fit into a pipe of 256.
 inline constexpr size_t kPageRecords = 32;
-
-class FileWindow;
 
 /// A file as the payload of records.
 struct Pages {
@@ -29,6 +28,7 @@ struct Pages {
 struct FileBurst {
   Pages pages{};
   std::shared_ptr<const FileWindow> window;  // holds all of it
+  LentPipe pipe{};            // with what comes behind `written` in it, or none
   uint64_t offset = 0;        // of the first record's payload
   uint32_t payload = 0;       // bytes of each
   uint8_t before = 0, after = 0;

@@ -31,81 +31,82 @@ std::shared_ptr<const FileWindow> FileWindow::of(int file, uint64_t size, uint64
 FileWindow::~FileWindow() { munmap(base_, length_); }
 
 std::unique_ptr<PagePipe> PagePipe::make() noexcept {
-  std::unique_ptr<PagePipe> made(new PagePipe);
-  made->nowhere_ = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-  if (made->nowhere_ < 0 || !made->open()) return nullptr;
-  void* const frames = mmap(nullptr, kFrames, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (frames == MAP_FAILED) return nullptr;
-  made->frames_ = static_cast<uint8_t*>(frames);
-  return made;
-}
-
-bool PagePipe::open() noexcept {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;
-  out_ = ends[0];
-  in_ = ends[1];
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return nullptr;
   // A smaller pipe (pipe-user-pages-soft in pipe(7)) takes more calls.
-  fcntl(in_, F_SETPIPE_SZ, kPipeBytes);
-  return true;
+  fcntl(ends[1], F_SETPIPE_SZ, kPipeBytes);
+  return std::unique_ptr<PagePipe>(new PagePipe(ends[1], ends[0]));
 }
 
 PagePipe::~PagePipe() {
-  if (frames_ != nullptr) munmap(frames_, kFrames);
-  for (const int end : {in_, out_, nowhere_})
-    if (end >= 0) close(end);
+  close(in_);
+  close(out_);
 }
 
-void PagePipe::begin() noexcept {
+bool PagePipe::fill(std::span<const iovec> parts) noexcept {
+  const ssize_t n = vmsplice(in_, parts.data(), parts.size(), SPLICE_F_NONBLOCK);
+  if (n > 0) held_ += static_cast<size_t>(n);
+  return n > 0;
+}
+
+size_t PagePipe::drain(int socket, bool more) noexcept {
+  const size_t before = held_;
+  while (held_ != 0) {
+    const ssize_t n = splice(out_, nullptr, socket, nullptr, held_, SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0U));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    held_ -= static_cast<size_t>(n);
+  }
+  return before - held_;
+}
+
+std::unique_ptr<PagePipes> PagePipes::make() noexcept {
+  std::unique_ptr<PagePipes> made(new PagePipes);
+  void* const frames = mmap(nullptr, kFrames, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (frames == MAP_FAILED) return nullptr;
+  made->frames_ = static_cast<uint8_t*>(frames);
+  auto first = PagePipe::make();
+  if (!first) return nullptr;
+  made->spare_.push_back(std::move(first));
+  return made;
+}
+
+PagePipes::~PagePipes() {
+  if (frames_ != nullptr) munmap(frames_, kFrames);
+}
+
+LentPipe PagePipes::take() noexcept {
+  std::unique_ptr<PagePipe> pipe;
+  if (spare_.empty()) {
+    pipe = PagePipe::make();
+  } else {
+    pipe = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  if (pipe) ++out_;
+  return LentPipe(pipe.release(), GiveBack{this});
+}
+
+void GiveBack::operator()(PagePipe* lent) const noexcept {
+  std::unique_ptr<PagePipe> pipe(lent);
+  --home->out_;
+  // What it holds goes with it: that must not be the next one's.
+  if (pipe->held() == 0 && home->spare_.size() < PagePipes::kSpare) home->spare_.push_back(std::move(pipe));
+}
+
+void PagePipes::begin() noexcept {
   if (kFrames - used_ >= 2 * kPage) return;
   // Whoever still refers to these pages keeps them as they are; here are new ones.
   madvise(frames_, kFrames, MADV_DONTNEED);
   used_ = 0;
 }
 
-uint8_t* PagePipe::frame(size_t bytes) noexcept {
+uint8_t* PagePipes::frame(size_t bytes) noexcept {
   // In one page: of two it would take two places in the pipe.
   if (kPage - used_ % kPage < bytes) used_ += kPage - used_ % kPage;
   uint8_t* const at = frames_ + used_;
   used_ += bytes;
   return at;
-}
-
-ssize_t PagePipe::send(int socket, std::span<const iovec> parts, bool more) noexcept {
-  const ssize_t filled = vmsplice(in_, parts.data(), parts.size(), SPLICE_F_NONBLOCK);
-  if (filled <= 0) return -1;
-  auto left = static_cast<size_t>(filled);
-  errno = 0;
-  while (left != 0) {
-    const ssize_t n = splice(out_, nullptr, socket, nullptr, left, SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0U));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    left -= static_cast<size_t>(n);
-  }
-  const ssize_t taken = filled - static_cast<ssize_t>(left);
-  if (left == 0) {
-    errno = 0;
-    return taken;
-  }
-  const int why = errno;
-  discard(left);
-  errno = why;
-  return taken == 0 ? -1 : taken;
-}
-
-void PagePipe::discard(size_t bytes) noexcept {
-  while (bytes != 0) {
-    const ssize_t n = splice(out_, nullptr, nowhere_, nullptr, bytes, 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    bytes -= static_cast<size_t>(n);
-  }
-  if (bytes == 0) return;
-  // What is left must not be the next one's. Without a pipe every send() fails.
-  close(in_);
-  close(out_);
-  in_ = out_ = -1;
-  static_cast<void>(open());
 }
 
 }  // namespace socrypt::engine

@@ -5,10 +5,11 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
+#include <vector>
 
 namespace socrypt::engine {
 
@@ -36,30 +37,64 @@ class FileWindow {
   uint64_t offset_, length_;
 };
 
+/// A pipe of references to pages.
 class PagePipe {
  public:
-  /// Null: this process may not have what it takes.
+  /// Null: this process may not have one more.
   [[nodiscard]] static std::unique_ptr<PagePipe> make() noexcept;
   PagePipe(const PagePipe&) = delete;
   PagePipe& operator=(const PagePipe&) = delete;
   ~PagePipe();
 
-  /// Before the frames of the next send(): those of the last one are not looked at any more, except by TCP.
+  /// Bytes that are in it.
+  [[nodiscard]] size_t held() const noexcept { return held_; }
+  /// Puts `parts` in, or as many of their bytes as there is room for, and that many are held then. False: none (errno);
+  /// EFAULT: they are not in the file any more.
+  [[nodiscard]] bool fill(std::span<const iovec> parts) noexcept;
+  /// Gives the socket what is held; returns how much of it that took. Less than all of it: errno says why. `more` follows
+  /// at once.
+  [[nodiscard]] size_t drain(int socket, bool more) noexcept;
+
+ private:
+  PagePipe(int in, int out) noexcept : in_(in), out_(out) {}
+  int in_, out_;
+  size_t held_ = 0;
+};
+
+class PagePipes;
+struct GiveBack {
+  PagePipes* home = nullptr;
+  void operator()(PagePipe* pipe) const noexcept;
+};
+using LentPipe = std::unique_ptr<PagePipe, GiveBack>;
+
+/// An engine's pipes, and the memory for what stands between pages. Outlives what it lends.
+class PagePipes {
+ public:
+  /// Null: this process may not have what it takes.
+  [[nodiscard]] static std::unique_ptr<PagePipes> make() noexcept;
+  PagePipes(const PagePipes&) = delete;
+  PagePipes& operator=(const PagePipes&) = delete;
+  ~PagePipes();
+
+  /// An empty pipe; null: none can be had now.
+  [[nodiscard]] LentPipe take() noexcept;
+  /// Whether a connection may keep one in which something is left. Two descriptors each, and the pages that it holds.
+  [[nodiscard]] bool mayKeep() const noexcept { return out_ <= kKept; }
+
+  /// Before the frames of the next fill(): those of the last one are not looked at any more, except by TCP.
   void begin() noexcept;
-  /// Memory for `bytes` that go into the pipe by reference; of kFrameBytes at most between begin() and send(). It is
+  /// Memory for `bytes` that go into a pipe by reference; of kFrameBytes at most between begin() and fill(). It is
   /// given out once: TCP may send from there until the peer has acknowledged it, and nobody tells when it let a page go.
   [[nodiscard]] uint8_t* frame(size_t bytes) noexcept;
   static constexpr size_t kFrameBytes = 3072;
 
-  /// How many of these bytes the socket took; errno says why not all of them (0: the pipe was full). -1: none; EFAULT: a
-  /// part of a window is not in the file any more. `more` follows at once.
-  ssize_t send(int socket, std::span<const iovec> parts, bool more) noexcept;
-
  private:
-  PagePipe() noexcept = default;
-  [[nodiscard]] bool open() noexcept;
-  void discard(size_t bytes) noexcept;
-  int in_ = -1, out_ = -1, nowhere_ = -1;
+  friend struct GiveBack;
+  static constexpr size_t kKept = 32, kSpare = 4;
+  PagePipes() noexcept = default;
+  std::vector<std::unique_ptr<PagePipe>> spare_;
+  size_t out_ = 0;
   uint8_t* frames_ = nullptr;
   size_t used_ = 0;
 };

@@ -17,7 +17,8 @@
 namespace {
 
 using socrypt::engine::FileWindow;
-using socrypt::engine::PagePipe;
+using socrypt::engine::LentPipe;
+using socrypt::engine::PagePipes;
 
 struct File {
   int fd = memfd_create("pages", MFD_CLOEXEC);
@@ -82,8 +83,8 @@ std::string frameOf(size_t i) {
 TEST_CASE("pages and frames arrive as they were, however little the socket takes") {
   constexpr size_t kRecords = 4000;
   const File file(8 * kPayload);
-  const auto pipe = PagePipe::make();
-  REQUIRE(pipe);
+  const auto pipes = PagePipes::make();
+  REQUIRE(pipes);
   const auto window = FileWindow::of(file.fd, file.bytes.size(), 0);
   REQUIRE(window);
   CHECK(window->holds(0, file.bytes.size()));
@@ -98,7 +99,7 @@ TEST_CASE("pages and frames arrive as they were, however little the socket takes
   while (written < expected.size()) {
     // All frames together are more than there is room for.
     std::vector<iovec> parts;
-    pipe->begin();
+    pipes->begin();
     for (size_t at = written; at < expected.size() && parts.size() < 60;) {
       const size_t i = at / record, within = at % record;
       if (within < kPayload) {
@@ -106,18 +107,23 @@ TEST_CASE("pages and frames arrive as they were, however little the socket takes
         at += kPayload - within;
       } else {
         const std::string rest = frameOf(i).substr(within - kPayload);
-        uint8_t* const frame = pipe->frame(rest.size());
+        uint8_t* const frame = pipes->frame(rest.size());
         std::memcpy(frame, rest.data(), rest.size());
         parts.push_back({frame, rest.size()});
         at += rest.size();
       }
     }
-    const ssize_t n = pipe->send(sockets.sender, parts, true);
-    if (n > 0) written += static_cast<size_t>(n);
-    if (n < 0 || errno == EAGAIN) {
+    const LentPipe pipe = pipes->take();
+    REQUIRE(pipe);
+    REQUIRE(pipe->fill(parts));
+    while (pipe->held() != 0) {
+      written += pipe->drain(sockets.sender, true);
+      if (pipe->held() == 0) break;
       REQUIRE(errno == EAGAIN);
       ++refusals;
       got += sockets.read();
+      // Every second time what is left is given up, and made again.
+      if (refusals % 2 == 0) break;
     }
   }
   while (got.size() < expected.size()) got += sockets.read();
@@ -126,24 +132,24 @@ TEST_CASE("pages and frames arrive as they were, however little the socket takes
 }
 
 TEST_CASE("a frame stays what it was while TCP holds it, and is never given out again") {
-  const auto pipe = PagePipe::make();
-  REQUIRE(pipe);
+  const auto pipes = PagePipes::make();
+  REQUIRE(pipes);
   const Sockets sockets;
   std::string expected;
   // Each of 100 bytes: several times the room that frames have; all of it is in the socket before anything is read.
   for (size_t i = 0; i < 4000; ++i) {
     std::string text = std::to_string(i);
     text.resize(100, '-');
-    pipe->begin();
-    uint8_t* const at = pipe->frame(text.size());
+    pipes->begin();
+    uint8_t* const at = pipes->frame(text.size());
     std::memcpy(at, text.data(), text.size());
     const iovec part{at, text.size()};
-    const ssize_t n = pipe->send(sockets.sender, {&part, 1}, true);
-    if (n < 0) {
-      REQUIRE(errno == EAGAIN);
-      break;
-    }
-    expected.append(text, 0, static_cast<size_t>(n));
+    const LentPipe pipe = pipes->take();
+    REQUIRE(pipe->fill({&part, 1}));
+    expected.append(text, 0, pipe->drain(sockets.sender, true));
+    if (pipe->held() == 0) continue;
+    REQUIRE(errno == EAGAIN);
+    break;
   }
   std::string got;
   while (got.size() < expected.size()) got += sockets.read();
@@ -153,16 +159,20 @@ TEST_CASE("a frame stays what it was while TCP holds it, and is never given out 
 
 TEST_CASE("a file that was cut off is told, and what was before the cut is sent") {
   const File file(8 * kPayload);
-  const auto pipe = PagePipe::make();
-  REQUIRE(pipe);
+  const auto pipes = PagePipes::make();
+  REQUIRE(pipes);
   const auto window = FileWindow::of(file.fd, file.bytes.size(), 0);
   REQUIRE(window);
   REQUIRE(ftruncate(file.fd, kPayload) == 0);
   const Sockets sockets;
   const std::vector<iovec> parts{{window->at(0), kPayload}, {window->at(kPayload), kPayload}};
-  CHECK(pipe->send(sockets.sender, parts, false) == static_cast<ssize_t>(kPayload));
-  CHECK(pipe->send(sockets.sender, std::span(parts).subspan(1), false) == -1);
+  const LentPipe pipe = pipes->take();
+  CHECK(pipe->fill(parts));
+  CHECK(pipe->held() == kPayload);
+  CHECK(pipe->drain(sockets.sender, false) == kPayload);
+  CHECK_FALSE(pipe->fill(std::span(parts).subspan(1)));
   CHECK(errno == EFAULT);
+  CHECK(pipe->held() == 0);
   std::string got;
   while (got.size() < kPayload) got += sockets.read();
   CHECK(got == file.bytes.substr(0, kPayload));
@@ -170,18 +180,23 @@ TEST_CASE("a file that was cut off is told, and what was before the cut is sent"
 
 TEST_CASE("what the socket did not take is not the next one's") {
   const File file(64 * kPayload);
-  const auto pipe = PagePipe::make();
-  REQUIRE(pipe);
+  const auto pipes = PagePipes::make();
+  REQUIRE(pipes);
   const auto window = FileWindow::of(file.fd, file.bytes.size(), 0);
   REQUIRE(window);
   const Sockets one, other;
   const iovec large{window->at(0), 40 * kPayload};
-  const ssize_t taken = pipe->send(one.sender, {&large, 1}, false);
-  REQUIRE(taken > 0);
-  REQUIRE(taken < static_cast<ssize_t>(40 * kPayload));
-  CHECK(errno == EAGAIN);
+  {
+    const LentPipe pipe = pipes->take();
+    REQUIRE(pipe->fill({&large, 1}));
+    CHECK(pipe->drain(one.sender, false) > 0);
+    REQUIRE(pipe->held() != 0);
+    CHECK(errno == EAGAIN);
+  }
   const iovec small{window->at(50 * kPayload), 1000};
-  CHECK(pipe->send(other.sender, {&small, 1}, false) == 1000);
+  const LentPipe pipe = pipes->take();
+  REQUIRE(pipe->fill({&small, 1}));
+  CHECK(pipe->drain(other.sender, false) == 1000);
   CHECK(other.read() == file.bytes.substr(50 * kPayload, 1000));
 }
 
@@ -195,11 +210,27 @@ TEST_CASE("a window holds a part of a file that is longer") {
   CHECK(window->holds(FileWindow::kLength, 3 * kPayload));
   CHECK_FALSE(window->holds(FileWindow::kLength - 1, 2));
   CHECK_FALSE(window->holds(FileWindow::kLength, 3 * kPayload + 1));
-  const auto pipe = PagePipe::make();
+  const auto pipes = PagePipes::make();
   const Sockets sockets;
   const iovec part{window->at(FileWindow::kLength + kPayload), 6};
-  CHECK(pipe->send(sockets.sender, {&part, 1}, false) == 6);
+  const LentPipe pipe = pipes->take();
+  REQUIRE(pipe->fill({&part, 1}));
+  CHECK(pipe->drain(sockets.sender, false) == 6);
   CHECK(sockets.read() == "behind");
   CHECK(FileWindow::of(file, size, size) == nullptr);
   close(file);
+}
+
+TEST_CASE("not every connection may keep a pipe") {
+  const auto pipes = PagePipes::make();
+  REQUIRE(pipes);
+  std::vector<LentPipe> taken;
+  while (pipes->mayKeep()) {
+    taken.push_back(pipes->take());
+    REQUIRE(taken.back());
+    REQUIRE(taken.size() < 1000);
+  }
+  CHECK(taken.size() > 8);
+  taken.pop_back();
+  CHECK(pipes->mayKeep());
 }
