@@ -25,8 +25,12 @@ export const figure13 = {
   async run(options) {
     const runs = WAYS.map(([name, way]) => {
       options.progress(name);
+      const rounds = options.quick ? 3 : 15;
       /** @type {{ megabytes: number, seconds: number, cpu: number }[]} */
-      const all = lines('bench_papers', ['sendfile', way, SIZES.join(), options.quick ? 3 : 15]);
+      const all =
+        way === 'engine'
+          ? lines('bench_papers_engine', ['sendfile', SIZES.join(), rounds])
+          : lines('bench_papers', ['sendfile', way, SIZES.join(), rounds]);
       const of = (/** @type {'seconds' | 'cpu'} */ key) =>
         SIZES.map((size) => median(all.filter((one) => one.megabytes === size).map((one) => one[key])));
       return { name, seconds: of('seconds'), cpu: of('cpu') };

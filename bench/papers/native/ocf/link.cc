@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <vector>
 
 #include "bench.hpp"
@@ -76,6 +77,19 @@ void sendAll(int fd, std::span<const uint8_t> bytes) {
     const ssize_t n = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n <= 0) fail("send failed");
     bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+}
+
+void reportTransfers(uint32_t megabytes, int rounds, const std::function<void()>& connect, const std::function<void()>& transfer) {
+  // "the first run of case was discarded"
+  for (int round = 0; round <= rounds; ++round) {
+    connect();
+    const CpuTime before = CpuTime::ofProcess();
+    const double start = secondsNow();
+    transfer();
+    const double seconds = secondsNow() - start;
+    const double cpu = (CpuTime::ofProcess() - before).both();
+    if (round != 0) std::printf("{\"megabytes\":%u,\"seconds\":%.6f,\"cpu\":%.6f}\n", megabytes, seconds, cpu);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 namespace papers {
@@ -29,6 +30,9 @@ class Receiver {
 };
 
 void sendAll(int fd, std::span<const uint8_t> bytes);
+
+/// Measures `transfer` that often, each on a connection of its own, and prints a line for each.
+void reportTransfers(uint32_t megabytes, int rounds, const std::function<void()>& connect, const std::function<void()>& transfer);
 
 /// A file that is in the page cache and nowhere else.
 class HotFile {

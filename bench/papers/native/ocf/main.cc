@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
       {"keys", "RSA-BITS DSA-BITS MILLISECONDS", keys},
       {"hog", "LOAD [CARD-FILE] THREADS CALLS", hog},
       {"tls", "null|software|thread|processor|card SUITE [CARD-FILE] MEGABYTES", tls},
-      {"sendfile", "device|in-process|sendfile|engine MEGABYTES ROUNDS", papers::sendfile},
+      {"sendfile", "device|in-process|sendfile MEGABYTES ROUNDS", papers::sendfile},
   };
   std::string usage;
   for (const auto& experiment : kExperiments) {

@@ -3,7 +3,7 @@
 //   device      read, a copy into the memory shared with the daemon, the daemon, a copy out of it, write
 //   in-process  read, /dev/crypto as a call in this process, write
 //   sendfile    what the data plane does: the file is read to where its record is made, sealed there in bursts, and sent
-//   engine      the data plane itself: the same behind its event loop, its sockets and its HTTP
+// bench_papers_engine is the data plane itself: the same behind its event loop, its sockets and its HTTP.
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +14,6 @@
 #include "bench.hpp"
 #include "cryptod/client.hpp"
 #include "cryptod/server.hpp"
-#include "engine.hpp"
 #include "link.hpp"
 #include "ocf/crypto_device.hpp"
 #include "ocf/drivers/soft.hpp"
@@ -145,29 +144,6 @@ Send byPlane() {
   };
 }
 
-// "the first run of case was discarded"
-void report(uint32_t megabytes, int rounds, const std::function<void()>& connect, const std::function<void()>& transfer) {
-  for (int round = 0; round <= rounds; ++round) {
-    connect();
-    const CpuTime before = CpuTime::ofProcess();
-    const double start = secondsNow();
-    transfer();
-    const double seconds = secondsNow() - start;
-    const double cpu = (CpuTime::ofProcess() - before).both();
-    if (round != 0) std::printf("{\"megabytes\":%u,\"seconds\":%.6f,\"cpu\":%.6f}\n", megabytes, seconds, cpu);
-  }
-}
-
-void byEngine(const std::vector<uint32_t>& megabytes, int rounds) {
-  const EnginePeer peer;
-  pin(0);
-  for (const uint32_t size : megabytes) {
-    const uint64_t bytes = uint64_t{size} * 1'000'000;
-    const EngineSender sender(bytes);
-    report(size, rounds, [&] { peer.connect(sender.port(), bytes); }, [&] { peer.fetch(); });
-  }
-}
-
 }  // namespace
 
 void sendfile(Arguments& arguments) {
@@ -175,18 +151,17 @@ void sendfile(Arguments& arguments) {
   const std::vector<uint32_t> megabytes = arguments.list();
   const auto rounds = static_cast<int>(arguments.number());
   arguments.end();
-  if (way == "engine") return byEngine(megabytes, rounds);
   const Receiver receiver;
   pin(0);
   Send send;
   if (way == "device") send = byDaemon();
   else if (way == "in-process") send = inProcess();
   else if (way == "sendfile") send = byPlane();
-  else fail("expected device, in-process, sendfile or engine, received " + way);
+  else fail("expected device, in-process or sendfile, received " + way);
   for (const uint32_t size : megabytes) {
     const HotFile file(uint64_t{size} * 1'000'000);
     int fd = -1;
-    report(size, rounds, [&] { fd = receiver.connect(); }, [&] {
+    reportTransfers(size, rounds, [&] { fd = receiver.connect(); }, [&] {
       send(fd, file);
       Receiver::finish(fd);
     });

@@ -15,8 +15,8 @@
 #include <cstring>
 #include <string_view>
 
-#include "bench.hpp"
-#include "link.hpp"
+#include "../ocf/bench.hpp"
+#include "../ocf/link.hpp"
 #include "ocf/drivers/soft.hpp"
 #include "record/record.hpp"
 
