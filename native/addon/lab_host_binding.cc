@@ -152,6 +152,13 @@ class NativeLabHostSeam final : public Napi::ObjectWrap<NativeLabHostSeam> {
     if (now == interface_ && (now == 0 || link_)) return;
     interface_ = now;
     link_ = {};
+    {
+      // Nothing of another port comes before this one's program is there.
+      const std::lock_guard lock(mutex_);
+      while (receive(0) != 0) {
+      }
+      seam_->forget();
+    }
     if (now == 0) return;
     bpf_attr link{};
     link.link_create.prog_fd = static_cast<uint32_t>(program_.get());

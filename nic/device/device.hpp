@@ -62,6 +62,9 @@ class Device {
 
   /// The host's socket of this key is gone.
   virtual void release(const FlowKey& key) = 0;
+
+  /// The flow's socket is bound to the host port that is there now: what the peer sends may come in by it.
+  virtual void bound(FlowId /*flow*/) {}
 };
 
 }  // namespace socrypt::nic

@@ -38,7 +38,7 @@ size_t InlineDevice::Hash::operator()(const FlowKey& key) const noexcept {
 }
 
 InlineDevice::InlineDevice(const DeviceOptions& options)
-    : options_(options), budget_(options.payloadBytes), table_(16, Hash{options.hashSeed ? *options.hashSeed : randomSeed()}) {}
+    : options_(options), budget_(options.payloadBytes), table_(16, Hash{options.hashSeed ? *options.hashSeed : randomSeed()}), unbound_(0, table_.hash_function()) {}
 
 InlineDevice::~InlineDevice() = default;
 
@@ -158,6 +158,38 @@ void InlineDevice::release(const FlowKey& key) {
     if (gone.key == key) return;
   gone_.push_back({key, std::nullopt});
   anyGone_ = true;
+}
+
+void InlineDevice::awaitBinding(uint64_t nanoseconds) {
+  const std::unique_lock lock(mutex_);
+  for (const auto& [id, flow] : byId_) unbound_.insert(flow->key());
+  boundBy_ = nanoseconds;
+  anyUnbound_ = !unbound_.empty();
+}
+
+void InlineDevice::bound(FlowId flow) {
+  if (!anyUnbound_.load(std::memory_order_acquire)) return;
+  const std::unique_lock lock(mutex_);
+  if (const auto it = byId_.find(static_cast<uint64_t>(flow)); it != byId_.end()) unbound_.erase(it->second->key());
+  anyUnbound_ = !unbound_.empty();
+}
+
+bool InlineDevice::deliverable(std::span<const uint8_t> frame) {
+  if (!anyUnbound_.load(std::memory_order_acquire)) return true;
+  const std::unique_lock lock(mutex_);
+  if (now_.load(std::memory_order_relaxed) >= boundBy_) {
+    unbound_.clear();
+    anyUnbound_ = false;
+    return true;
+  }
+  const Packet packet = parsePacket(frame);
+  if (packet.kind != Packet::Kind::Tcp) return true;
+  FlowKey key = packet.key;
+  std::swap(key.localAddress, key.remoteAddress);
+  std::swap(key.localPort, key.remotePort);
+  if (!unbound_.contains(key)) return true;
+  Counters::add(counters_.rx_drop_unbound);
+  return false;
 }
 
 bool InlineDevice::hostIdle(uint64_t milliseconds) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <shared_mutex>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "nic/device/counters.hpp"
@@ -48,6 +49,14 @@ class InlineDevice final : public Device {
   void resync(FlowId flow, uint64_t streamOffset) override;
   void remove(FlowId flow) override;
   void release(const FlowKey& key) override;
+  void bound(FlowId flow) override;
+
+  /// The host port is another. What comes from the wire for a flow that is there now is not deliverable before its socket
+  /// is bound to that port, or, should nobody tell, until `nanoseconds` on the clock of setTime(): the host's stack would
+  /// find no socket and answer with RST, and the peer sends again what is lost.
+  void awaitBinding(uint64_t nanoseconds);
+  /// Whether the host's stack may have this frame from the wire.
+  [[nodiscard]] bool deliverable(std::span<const uint8_t> frame);
 
   /// One frame from the host's stack: sealed in place where it belongs to a flow, completed, cut, and given
   /// to `wire`; or dropped. `frame` holds nothing of use afterwards. Any number of threads, each with its
@@ -112,6 +121,10 @@ class InlineDevice final : public Device {
   std::vector<Gone> gone_;
   uint64_t lastIdle_ = 0;
   std::atomic<bool> anyGone_{false};
+
+  std::unordered_set<FlowKey, Hash> unbound_;
+  uint64_t boundBy_ = 0;
+  std::atomic<bool> anyUnbound_{false};
 
   std::atomic<uint64_t> now_{0};
   std::shared_mutex catchUpMutex_;

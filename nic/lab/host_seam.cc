@@ -181,6 +181,15 @@ void HostSeam::release(uint64_t now, const std::function<void(const HostFrame&)>
   }
 }
 
+void HostSeam::forget() noexcept {
+  held_ = {};
+  recent_.clear();
+  joining_.reset();
+  row_.clear();
+  rowLeft_ = 0;
+  until_ = UINT64_MAX;
+}
+
 uint64_t HostSeam::due() const noexcept { return std::min(held_.empty() ? UINT64_MAX : held_.top().at, until_); }
 
 }  // namespace socrypt::nic::lab

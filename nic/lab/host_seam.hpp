@@ -47,6 +47,8 @@ class HostSeam {
   void take(HostFrame frame, uint64_t now);
   /// Gives what is due to `device`, in order.
   void release(uint64_t now, const std::function<void(const HostFrame&)>& device);
+  /// The host port is another: what was on its way to the last one is gone with that.
+  void forget() noexcept;
   /// When something that was held back is due; UINT64_MAX: nothing is.
   [[nodiscard]] uint64_t due() const noexcept;
   [[nodiscard]] const HostCounts& counts() const noexcept { return counts_; }

@@ -27,31 +27,37 @@ class ToWire final : public FrameReceiver {
 
 class ToHost final : public FrameReceiver {
  public:
-  ToHost(Port& host, uint64_t& lost) noexcept : host_(host), lost_(lost) {}
+  ToHost(InlineDevice& device, Port& host, uint64_t& lost) noexcept : device_(device), host_(host), lost_(lost) {}
   void frame(std::span<uint8_t> frame, const FrameOffload&) override {
+    if (!device_.deliverable(frame)) return;
     if (!host_.send(frame, {})) ++lost_;
   }
 
  private:
+  InlineDevice& device_;
   Port& host_;
   uint64_t& lost_;
 };
 
 }  // namespace
 
+uint64_t Bridge::now() noexcept {
+  return static_cast<uint64_t>(std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
 size_t Bridge::once() {
   // A full wire is told to the host's stack by leaving its frames in its queue, not by losing them.
   const size_t most = std::min(kBurst, wire_.room() / kMostPieces);
   hostWaits_ = most == 0;
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  device_.setTime(static_cast<uint64_t>(std::chrono::nanoseconds(now).count()));
+  const uint64_t now = Bridge::now();
+  device_.setTime(now);
   ToWire toWire(device_, wire_);
   const size_t fromHost = most == 0 ? 0 : host_.receive(toWire, most);
   size_t moved = fromHost;
   if (fromHost < most)
-    flowsWait_ = device_.hostIdle(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
+    flowsWait_ = device_.hostIdle(now / 1'000'000);
   wireWaits_ = !wire_.flush();
-  ToHost toHost(host_, lostToHost_);
+  ToHost toHost(device_, host_, lostToHost_);
   moved += wire_.receive(toHost, kBurst);
   if (!host_.flush()) wireWaits_ = true;
   return moved;

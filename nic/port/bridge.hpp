@@ -17,6 +17,9 @@ class Bridge {
   /// (-1: no such descriptor).
   void wait(int milliseconds, int wake = -1);
 
+  /// The clock of the device, in nanoseconds; it only runs forward.
+  [[nodiscard]] static uint64_t now() noexcept;
+
   /// Frames that the host's side had no room for.
   [[nodiscard]] uint64_t lostToHost() const noexcept { return lostToHost_; }
 

@@ -12,6 +12,8 @@ namespace {
 
 // A device that always has frames looks up now and then.
 constexpr int kTurnsPerLook = 64;
+// Engines take about a millisecond to bind their sockets to another host port. Those of other processes do not tell.
+constexpr uint64_t kBoundWithinNs = 250'000'000;
 
 }  // namespace
 
@@ -57,6 +59,8 @@ bool InlineNic::start(std::string& why) {
   status.guard = ports->guard != nullptr ? "bound to the host port, and watched at IP's way out" : "bound to the host port alone: " + without;
   ports->bridge.emplace(device_, ports->host->port(), *ports->wire->port());
 
+  // Of a first device there is no flow.
+  device_.awaitBinding(Bridge::now() + kBoundWithinNs);
   {
     const std::lock_guard lock(mutex_);
     hostPort_ = {ports->host->index(), options_.host.name, hostPort_.generation + 1};

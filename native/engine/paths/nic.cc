@@ -175,6 +175,7 @@ bool NicPath::rebind(Connection& c) noexcept {
   if (c.nic->generation == host_.generation) return true;
   if (!bindTo(c.fd, host_.interface)) return false;
   c.nic->generation = host_.generation;
+  nic_->device().bound(c.nic->flow);
   return true;
 }
 

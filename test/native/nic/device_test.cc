@@ -551,3 +551,32 @@ TEST_CASE("prefix-replay: 5.66 bytes back per retransmitted byte, 11.3 at most, 
   CHECK(per(forward, again) == doctest::Approx(5.66).epsilon(0.02));
   CHECK(per(most, Replaying::kSegment) == doctest::Approx(11.3).epsilon(0.01));
 }
+
+TEST_CASE("another host port: what the peer sends to a flow waits until its socket is bound to that") {
+  Random random(oracle::seed());
+  nic::InlineDevice device{{}};
+  device.setTime(1000);
+  const frames::Path one = frames::randomPath(random), other = frames::randomPath(random), unknown = frames::randomPath(random);
+  nic::FlowId first{}, second{};
+  REQUIRE(device.add(one.key(), oracle::randomKeys(random, record::Suite::Aes128GcmSha256), 0, &first) == ocf::Status::Ok);
+  REQUIRE(device.add(other.key(), oracle::randomKeys(random, record::Suite::Aes128GcmSha256), 0, &second) == ocf::Status::Ok);
+  const auto passes = [&](const frames::Path& path) {
+    return device.deliverable(frames::build(path.reversed(), 1, 0x10, oracle::randomBytes(random, 20), false).frame);
+  };
+  CHECK(passes(one));
+  device.awaitBinding(2000);
+  CHECK_FALSE(passes(one));
+  CHECK_FALSE(passes(other));
+  CHECK(passes(unknown));
+  // ARP, for one.
+  CHECK(device.deliverable(Bytes{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6}));
+  device.bound(first);
+  CHECK(passes(one));
+  CHECK_FALSE(passes(other));
+  device.setTime(1999);
+  CHECK_FALSE(passes(other));
+  // Nobody told.
+  device.setTime(2000);
+  CHECK(passes(other));
+  CHECK(device.counters().rx_drop_unbound == 4);
+}
