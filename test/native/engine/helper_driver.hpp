@@ -40,14 +40,7 @@ class HelperDriver final : public ocf::Driver {
     caps_.flags = (caps_.flags & ~(ocf::Caps::Sync | ocf::Caps::Soft | ocf::Caps::Rng)) | ocf::Caps::Accel | ocf::Caps::OutOfPlace | ocf::Caps::Verify;
     thread_ = std::thread([this] { run(); });
   }
-  ~HelperDriver() override {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_one();
-    thread_.join();
-  }
+  ~HelperDriver() override { stop(); }
 
   [[nodiscard]] std::string_view name() const noexcept override { return "helper"; }
   [[nodiscard]] const ocf::Caps& caps() const noexcept override { return caps_; }
@@ -62,10 +55,18 @@ class HelperDriver final : public ocf::Driver {
   }
   void freeSession(std::span<std::byte> priv) noexcept override { soft_->freeSession(priv); }
   void attach(ocf::Waker* waker) noexcept override { waker_ = waker; }
+  void stop() noexcept override {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) thread_.join();
+  }
 
   size_t submit(ocf::Op* const* ops, size_t n, bool) noexcept override {
     const std::lock_guard lock(mutex_);
-    if (knobs_->full || knobs_->dead) return 0;
+    if (knobs_->full || knobs_->dead || stopping_) return 0;
     size_t accepted = 0;
     while (accepted < n && held_ < knobs_->depth) {
       queue_.push_back(ops[accepted++]);
