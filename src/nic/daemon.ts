@@ -2,8 +2,7 @@
  * A NIC of its own process, lent to others: `socrypt nic up`. Flows and records come over one socket, answered by native
  * threads; operators ask over another, a line of JSON each way.
  */
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { mkdirSync, rmSync } from 'node:fs';
 import { SocryptError } from '../errors.ts';
 import {
   type NativeNicServer,
@@ -12,6 +11,7 @@ import {
   type NicRecordTrace,
   native,
 } from '../native.ts';
+import { askOperator, OperatorSocket } from '../observe/operator-socket.ts';
 import { counterFacts, NIC_ERROR, type NicLog, OwnNic } from './nic.ts';
 import { flowsSocket, nicDirectory, operatorsSocket } from './places.ts';
 
@@ -52,16 +52,14 @@ interface Asked {
   readonly flow?: number;
 }
 
-// A question is one short line.
-const MAX_QUESTION = 256;
-const PATIENCE_MS = 5000;
+const wrong = (expected: string) =>
+  new SocryptError(NIC_ERROR, `The question was not understood: expected ${expected}.`);
 
 export class NicDaemon {
   readonly nic: OwnNic;
   readonly #options: NicDaemonOptions;
   readonly #lender: NativeNicServer;
-  readonly #operators: Server;
-  readonly #sockets = new Set<Socket>();
+  #operators: OperatorSocket | null = null;
   readonly #onDown: () => void;
 
   private constructor(options: NicDaemonOptions, log: NicLog, onDown: () => void) {
@@ -84,8 +82,6 @@ export class NicDaemon {
         cause: error,
       });
     }
-    this.#operators = createServer((socket) => this.#serve(socket));
-    this.#operators.maxConnections = 16;
   }
 
   /** `onDown`: somebody asked for the end. */
@@ -100,58 +96,27 @@ export class NicDaemon {
     return daemon;
   }
 
-  #listen(): Promise<void> {
-    const path = operatorsSocket(this.#options.hostPort);
-    // The name is ours: the lender above has it, and refuses a second one.
-    rmSync(path, { force: true });
-    return new Promise((resolve, reject) => {
-      this.#operators.once('error', reject);
-      this.#operators.listen(path, () => {
-        chmodSync(path, 0o600);
-        resolve();
-      });
-    });
+  async #listen(): Promise<void> {
+    this.#operators = await OperatorSocket.listen(operatorsSocket(this.#options.hostPort), (question) =>
+      this.#answer(question),
+    );
   }
 
-  #serve(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
-    socket.on('error', () => socket.destroy());
-    socket.setTimeout(PATIENCE_MS, () => socket.destroy());
-    let text = '';
-    socket.setEncoding('utf8');
-    socket.on('data', (part: string) => {
-      text += part;
-      const end = text.indexOf('\n');
-      if (end === -1) {
-        if (text.length > MAX_QUESTION) socket.destroy();
-        return;
-      }
-      socket.end(`${JSON.stringify(this.#answer(text.slice(0, end)))}\n`);
-    });
-  }
-
-  #answer(line: string): { answer: Answers[Question] } | { error: string } {
-    let asked: Partial<Asked>;
-    try {
-      asked = JSON.parse(line) as Partial<Asked>;
-    } catch {
-      return { error: 'expected a line of JSON' };
-    }
-    switch (asked?.ask) {
+  #answer(question: unknown): Answers[Question] {
+    const { ask: what, flow } = (typeof question === 'object' ? (question ?? {}) : {}) as Partial<Asked>;
+    switch (what) {
       case 'status':
-        return { answer: this.status() };
+        return this.status();
       case 'flows':
-        return { answer: this.nic.native.flows() };
+        return this.nic.native.flows();
       case 'trace':
-        if (!Number.isSafeInteger(asked.flow) || asked.flow! < 0)
-          return { error: 'expected the id of a flow' };
-        return { answer: this.nic.native.trace(asked.flow!) };
+        if (!Number.isSafeInteger(flow) || flow! < 0) throw wrong('the id of a flow');
+        return this.nic.native.trace(flow!);
       case 'down':
         setImmediate(this.#onDown);
-        return { answer: 'ending' };
+        return 'ending';
       default:
-        return { error: 'expected ask to be status, flows, trace or down' };
+        throw wrong('ask to be status, flows, trace or down');
     }
   }
 
@@ -176,8 +141,7 @@ export class NicDaemon {
 
   /** Ends the flows, and removes what was made. */
   async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroySoon();
-    await new Promise<void>((resolve) => this.#operators.close(() => resolve()));
+    await this.#operators?.close();
     this.#lender.close();
     this.nic.detach();
     rmSync(nicDirectory(this.#options.hostPort), { recursive: true, force: true });
@@ -185,29 +149,13 @@ export class NicDaemon {
 }
 
 /** Throws ERR_SOCRYPT_NIC when there is nobody, or the answer is an error. */
-export function ask<Q extends Question>(name: string, question: Q, flow?: number): Promise<Answers[Q]> {
-  return new Promise((resolve, reject) => {
-    const failed = (why: string, cause?: unknown) =>
-      reject(new SocryptError(NIC_ERROR, `The NIC ${name} does not answer: ${why}.`, { cause }));
-    const socket = connect(operatorsSocket(name));
-    socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error('it is silent')));
-    socket.setEncoding('utf8');
-    let text = '';
-    socket.on('connect', () => socket.write(`${JSON.stringify({ ask: question, flow })}\n`));
-    socket.on('data', (part: string) => {
-      text += part;
-    });
-    socket.on('error', (error: NodeJS.ErrnoException) =>
-      failed(error.code === 'ENOENT' ? 'it is not up (socrypt nic up)' : error.message, error),
-    );
-    socket.on('end', () => {
-      try {
-        const parsed = JSON.parse(text) as { answer?: Answers[Q]; error?: string };
-        if (parsed.error !== undefined) failed(parsed.error);
-        else resolve(parsed.answer as Answers[Q]);
-      } catch (error) {
-        failed('its answer is not JSON', error);
-      }
-    });
-  });
+export async function ask<Q extends Question>(name: string, question: Q, flow?: number): Promise<Answers[Q]> {
+  try {
+    return (await askOperator(operatorsSocket(name), { ask: question, flow })) as Answers[Q];
+  } catch (error) {
+    const { cause, message } = error as SocryptError;
+    const absent = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+    const why = absent ? 'it is not up (socrypt nic up).' : message;
+    throw new SocryptError(NIC_ERROR, `The NIC ${name} does not answer: ${why}`, { cause: error });
+  }
 }

@@ -67,7 +67,8 @@ export class OperatorSocket {
 
   /** Nobody is answered any more, and the socket is gone unless it is another's by now. */
   async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
+    // What was answered a moment ago is still sent.
+    for (const socket of this.#sockets) socket.destroySoon();
     const ours = inodeOf(this.#path) === this.#inode;
     // Node removes the path as well, and would remove another's.
     if (ours) await new Promise<void>((resolve) => this.#server.close(() => resolve()));
