@@ -309,6 +309,12 @@ void Connection::endReport() {
 }
 
 void Connection::harvest() {
+  // To ask for one kind may complete the other, and nobody is woken for that any more.
+  do harvestOnce();
+  while (device_.hasDone());
+}
+
+void Connection::harvestOnce() {
   ocf::CryptOp* done[64];
   for (size_t n = 64; n == 64;) {
     n = device_.fetch(done, 64);

@@ -34,6 +34,8 @@ class Connection {
   [[nodiscard]] bool work(uint64_t budget);
   /// Frames that work() has left.
   [[nodiscard]] bool hasWork() const noexcept { return hasWork_; }
+  /// Completions wait for harvest().
+  [[nodiscard]] bool hasDone() const noexcept { return device_.hasDone(); }
   /// Completions of asynchronous ops become frames.
   void harvest();
   /// Sends what waits. False: the peer is gone.
@@ -48,6 +50,7 @@ class Connection {
   [[nodiscard]] bool idle() const noexcept { return device_.inFlight() == 0; }
 
  private:
+  void harvestOnce();
   struct PendingOp;
   struct PendingKey;
   static constexpr size_t kMaxWaiting = 256 * 1024;

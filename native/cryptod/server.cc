@@ -202,7 +202,7 @@ struct Server::Loop {
       for (auto at = connections.begin(); at != connections.end();) {
         const auto here = at++;
         Connection& connection = *here->second;
-        if ((completions || connection.hasWork()) && !turn(connection, false)) {
+        if ((completions || connection.hasWork() || connection.hasDone()) && !turn(connection, false)) {
           end(here);
           continue;
         }
@@ -212,6 +212,8 @@ struct Server::Loop {
         connection->harvest();
         return connection->idle();
       });
+      // Those that a later turn has completed.
+      for (const auto& [fd, connection] : connections) more = more || connection->hasDone();
       if (const uint64_t now = ocf::steadyClock().now(); untold && now - toldAt >= kTellMs * uint64_t{1'000'000}) {
         toldAt = now;
         untold = false;

@@ -97,6 +97,8 @@ class CryptoDevice {
   [[nodiscard]] size_t pending() const noexcept { return pending_; }
   /// Ops that a driver still has.
   [[nodiscard]] size_t inFlight() const noexcept { return inFlight_; }
+  /// Something is complete and waits for fetch() or fetchKey(): any poll of the framework completes everybody's.
+  [[nodiscard]] bool hasDone() const noexcept { return done_.head != nullptr || doneKeys_.head != nullptr; }
   /// Waits until drivers have none; what is complete is still to be fetched.
   void drain() noexcept;
 

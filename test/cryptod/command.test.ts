@@ -133,3 +133,26 @@ it('says what of its admin listener was not understood', async () => {
   expect(why).toContain('--metrics-port expects a port number from 0 to 65535, or off, but got "x"');
   expect(why).toContain('--metrics-host expects a host name or IP address');
 });
+
+describe('socrypt cryptod with a driver on another thread', () => {
+  it('answers every op: one that is complete while another kind is asked for waits for nobody', async () => {
+    const daemon = new Daemon(['--driver', 'thread', '--allow-software']);
+    try {
+      expect(await daemon.up()).toBe('');
+      const client = await CryptodClient.connect({ path: place.socket });
+      const session = await client.openSession({ chain: [{ name: 'aes-128-gcm', key: randomBytes(16) }] });
+      const iv = randomBytes(12);
+      const length = 4096;
+      // Without an answer the test ends by its time limit.
+      for (let round = 0; round < 60; ++round) {
+        const ops = Array.from({ length: 200 }, (_, i) => i * 5120);
+        await Promise.all(
+          ops.map((at) => client.crypt({ session, kind: 'seal', iv, source: at, length, tag: at + length })),
+        );
+      }
+      client.close();
+    } finally {
+      expect((await daemon.stop()).code).toBe(0);
+    }
+  });
+});
