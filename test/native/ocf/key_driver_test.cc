@@ -572,7 +572,8 @@ TEST_CASE("the framework publishes both key drivers, and no liar") {
   const uint64_t inlineBefore = opsOf(here);
   run(SessionParams::Where::Any, 1);
   CHECK(opsOf(here) == inlineBefore + 1);
-  run(SessionParams::Where::Any, 64);
+  // How many are many is for the costs to say that were measured at attach, on a machine that was busy with whatever else.
+  for (int many = 64; opsOf(pool) == before + 5 && many <= 4096; many *= 2) run(SessionParams::Where::Any, many);
   CHECK(opsOf(pool) > before + 5);
   CHECK(opsOf(here) > inlineBefore + 1);
 }
