@@ -2,8 +2,10 @@
  * The OpenSSL provider in the programs that people would use it in: openssl's commands and nginx, over a daemon of this process
  * whose counters tell whether the work came here; and without one, when it refuses, and when it dies in the middle.
  */
+
 import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createCipheriv, createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -283,7 +285,10 @@ http {
       );
       for (const page of pages) expect(page.subarray(-content.length).equals(content)).toBe(true);
       expect(ops).toBeGreaterThan((8 * content.length) / 16_384);
-      nginx.kill('SIGQUIT');
+      // To its end: who kills a master leaves its workers behind.
+      const ended = once(nginx, 'exit');
+      nginx.kill('SIGTERM');
+      await ended;
     },
   );
 });
