@@ -33,10 +33,10 @@ namespace {
 
 using nic::Descriptor;
 using nic::lab::HostFrame;
+using nic::instruction;
 using nic::lab::HostSeam;
+using nic::systemError;
 
-// BPF_TCX_EGRESS of linux/bpf.h since Linux 6.6.
-constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 constexpr int32_t kMark = 0x50c7;
 constexpr size_t kMostFrame = 70'000;
 constexpr int kQueue = 64 << 20;
@@ -44,16 +44,6 @@ constexpr uint64_t kLook = 5000;  // microseconds from one look for a new host p
 
 uint64_t microseconds() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
-}
-
-bpf_insn instruction(int code, int to, int from, int16_t off, int32_t imm) {
-  bpf_insn made{};
-  made.code = static_cast<uint8_t>(code);
-  made.dst_reg = to & 0xf;
-  made.src_reg = from & 0xf;
-  made.off = off;
-  made.imm = imm;
-  return made;
 }
 
 // Sends aside by `via` what has not our mark.
@@ -69,13 +59,7 @@ Descriptor load(unsigned via) {
       instruction(kMove | BPF_K, 0, 0, 0, TC_ACT_OK),
       instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
   }};
-  static constexpr char kLicense[] = "Apache-2.0";
-  bpf_attr load{};
-  load.prog_type = BPF_PROG_TYPE_SCHED_CLS;
-  load.insns = reinterpret_cast<uint64_t>(program.data());
-  load.insn_cnt = program.size();
-  load.license = reinterpret_cast<uint64_t>(kLicense);
-  return Descriptor(static_cast<int>(nic::bpf(BPF_PROG_LOAD, load)));
+  return nic::loadProgram({.type = BPF_PROG_TYPE_SCHED_CLS, .instructions = program});
 }
 
 sockaddr_ll at(unsigned interface) {
@@ -85,8 +69,6 @@ sockaddr_ll at(unsigned interface) {
   address.sll_ifindex = static_cast<int>(interface);
   return address;
 }
-
-std::string systemError(const char* what) { return std::string(what) + ": " + std::strerror(errno); }
 
 class NativeLabHostSeam final : public Napi::ObjectWrap<NativeLabHostSeam> {
  public:
@@ -160,11 +142,7 @@ class NativeLabHostSeam final : public Napi::ObjectWrap<NativeLabHostSeam> {
       seam_->forget();
     }
     if (now == 0) return;
-    bpf_attr link{};
-    link.link_create.prog_fd = static_cast<uint32_t>(program_.get());
-    link.link_create.target_ifindex = now;
-    link.link_create.attach_type = kTcxEgress;
-    link_ = Descriptor(static_cast<int>(nic::bpf(BPF_LINK_CREATE, link)));
+    link_ = nic::linkProgram(program_, now, nic::kTcxEgress);
     const std::lock_guard lock(mutex_);
     if (link_) ++attached_;
     else why_ = systemError("the egress program cannot be attached (Linux 6.6 is needed)");

@@ -11,14 +11,7 @@ constexpr size_t kIcmpQuoted = 8;  // bytes behind the IP header, RFC 792
 
 // Lengths and checksums as the frame's size asks for.
 void finish(Bytes& frame, const Packet& packet) {
-  uint8_t* ip = frame.data() + packet.ip;
-  if (packet.ipv6) {
-    put16(ip + 4, static_cast<uint32_t>(frame.size() - packet.ip - 40));
-  } else {
-    put16(ip + 2, static_cast<uint32_t>(frame.size() - packet.ip));
-    put16(ip + 10, 0);
-    put16(ip + 10, static_cast<uint16_t>(~checksumFold(checksumAdd(std::span(frame).subspan(packet.ip, size_t{4} * (ip[0] & 15))))));
-  }
+  finishIp(frame, packet);
   uint8_t* tcp = frame.data() + packet.transport;
   const auto segment = std::span<const uint8_t>(frame).subspan(packet.transport);
   put16(tcp + 16, 0);
@@ -53,6 +46,15 @@ Blocks sackOf(std::span<const uint8_t> frame, const Packet& packet) noexcept {
 }
 
 }  // namespace
+
+void finishIp(Bytes& frame, const Packet& packet) noexcept {
+  uint8_t* ip = frame.data() + packet.ip;
+  const auto length = static_cast<uint32_t>(frame.size() - packet.ip);
+  if (packet.ipv6) return put16(ip + 4, length - 40);
+  put16(ip + 2, length);
+  put16(ip + 10, 0);
+  put16(ip + 10, static_cast<uint16_t>(~checksumFold(checksumAdd(std::span(frame).subspan(packet.ip, size_t{4} * (ip[0] & 15))))));
+}
 
 Bytes forgedAck(std::span<const uint8_t> frame, const Packet& packet, uint32_t sentTo, Random& random) {
   Bytes made = empty(frame, packet, kAck);

@@ -15,6 +15,9 @@ namespace socrypt::nic::lab {
 [[nodiscard]] inline uint32_t acknowledgementOf(std::span<const uint8_t> frame, const Packet& packet) noexcept { return get32(frame.data() + packet.transport + 8); }
 [[nodiscard]] inline uint16_t windowOf(std::span<const uint8_t> frame, const Packet& packet) noexcept { return get16(frame.data() + packet.transport + 14); }
 
+/// The IP header's length and checksum, as the frame's size asks for.
+void finishIp(Bytes& frame, const Packet& packet) noexcept;
+
 /// An ACK of all up to `sentTo`, or beyond it, that TCP has to refuse (RFC 5961 5.2, RFC 9293 3.10.7.4): of what was never sent,
 /// with a sequence number outside the window, or with a wrong checksum. `frame` is a genuine one of that direction.
 [[nodiscard]] Bytes forgedAck(std::span<const uint8_t> frame, const Packet& packet, uint32_t sentTo, Random& random);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "nic/device/packet.hpp"
+#include "nic/lab/forgery.hpp"
 
 namespace socrypt::nic::lab {
 namespace {
@@ -15,14 +16,7 @@ constexpr size_t kRecent = 64;
 // Lengths and checksums as the payload asks for, and who cuts what.
 void finish(HostFrame& made, const Packet& packet, uint16_t segment) {
   Bytes& frame = made.frame;
-  uint8_t* ip = frame.data() + packet.ip;
-  if (packet.ipv6) {
-    put16(ip + 4, static_cast<uint32_t>(frame.size() - packet.ip - 40));
-  } else {
-    put16(ip + 2, static_cast<uint32_t>(frame.size() - packet.ip));
-    put16(ip + 10, 0);
-    put16(ip + 10, static_cast<uint16_t>(~checksumFold(checksumAdd(std::span<const uint8_t>(frame).subspan(packet.ip, size_t{4} * (ip[0] & 15))))));
-  }
+  finishIp(frame, packet);
   const auto tcp = std::span<uint8_t>(frame).subspan(packet.transport);
   const uint64_t pseudo = pseudoHeaderSum(packet, frame.data(), static_cast<uint32_t>(tcp.size()));
   if ((made.offload.flags & Offload::kNeedsChecksum) != 0) {

@@ -255,37 +255,23 @@ AfXdpPort::~AfXdpPort() = default;
 
 // bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS): a queue without a socket goes its old way.
 bool AfXdpPort::attach(unsigned interface, std::string& why) {
-  const auto opcode = [](int code) { return static_cast<uint8_t>(code); };
   const std::array<bpf_insn, 6> program{{
-      {.code = opcode(BPF_LDX | BPF_MEM | BPF_W), .dst_reg = BPF_REG_2, .src_reg = BPF_REG_1, .off = offsetof(xdp_md, rx_queue_index), .imm = 0},
-      {.code = opcode(BPF_LD | BPF_DW | BPF_IMM), .dst_reg = BPF_REG_1, .src_reg = BPF_PSEUDO_MAP_FD, .off = 0, .imm = map_.get()},
-      {.code = 0, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-      {.code = opcode(BPF_ALU64 | BPF_MOV | BPF_K), .dst_reg = BPF_REG_3, .src_reg = 0, .off = 0, .imm = XDP_PASS},
-      {.code = opcode(BPF_JMP | BPF_CALL), .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_redirect_map},
-      {.code = opcode(BPF_JMP | BPF_EXIT), .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      instruction(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_2, BPF_REG_1, offsetof(xdp_md, rx_queue_index), 0),
+      instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map_.get()),
+      instruction(0, 0, 0, 0, 0),
+      instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, XDP_PASS),
+      instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_redirect_map),
+      instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
   }};
-  static constexpr char kLicense[] = "Apache-2.0";
-  bpf_attr load{};
-  load.prog_type = BPF_PROG_TYPE_XDP;
-  load.expected_attach_type = BPF_XDP;
-  load.insns = reinterpret_cast<uint64_t>(program.data());
-  load.insn_cnt = program.size();
-  load.license = reinterpret_cast<uint64_t>(kLicense);
   // Without the flag an interface with a large MTU refuses the program, without the feature a kernel the flag.
   for (const uint32_t flags : {kProgramHasFrags, 0u}) {
-    load.prog_flags = flags;
-    program_ = Descriptor(static_cast<int>(bpf(BPF_PROG_LOAD, load)));
+    program_ = loadProgram({.type = BPF_PROG_TYPE_XDP, .instructions = program, .expectedAttachType = BPF_XDP, .flags = flags});
     if (program_) break;
   }
   if (!program_) return why = systemError("the XDP program was refused (CAP_BPF and CAP_NET_ADMIN are needed)"), false;
   for (const uint32_t mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
-    bpf_attr link{};
-    link.link_create.prog_fd = static_cast<uint32_t>(program_.get());
-    link.link_create.target_ifindex = interface;
-    link.link_create.attach_type = BPF_XDP;
-    link.link_create.flags = mode;
     // A link, unlike an attachment by netlink, goes with its descriptor.
-    link_ = Descriptor(static_cast<int>(bpf(BPF_LINK_CREATE, link)));
+    link_ = linkProgram(program_, interface, BPF_XDP, mode);
     native_ = mode == XDP_FLAGS_DRV_MODE;
     if (link_) return true;
     if (errno == EBUSY) break;

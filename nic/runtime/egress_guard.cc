@@ -36,16 +36,6 @@ std::string cgroupPath(std::string& why) {
   return mount + path;
 }
 
-constexpr bpf_insn instruction(int code, uint8_t to, uint8_t from, int16_t off, int32_t imm) {
-  bpf_insn made{};
-  made.code = static_cast<uint8_t>(code);
-  made.dst_reg = to & 0xf;
-  made.src_reg = from & 0xf;
-  made.off = off;
-  made.imm = imm;
-  return made;
-}
-
 constexpr int kLoad = BPF_LDX | BPF_MEM, kMove = BPF_ALU64 | BPF_MOV;
 
 // Passes a packet unless all of this holds: it has a full socket, the socket is bound to the host port and of this
@@ -75,14 +65,7 @@ Descriptor load(unsigned hostPort, std::optional<uint64_t> namespaceCookie) {
       instruction(kMove | BPF_K, 0, 0, 0, 1),
       instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
   }};
-  static constexpr char kLicense[] = "Apache-2.0";
-  bpf_attr load{};
-  load.prog_type = BPF_PROG_TYPE_CGROUP_SKB;
-  load.expected_attach_type = BPF_CGROUP_INET_EGRESS;
-  load.insns = reinterpret_cast<uint64_t>(program.data());
-  load.insn_cnt = program.size();
-  load.license = reinterpret_cast<uint64_t>(kLicense);
-  return Descriptor(static_cast<int>(bpf(BPF_PROG_LOAD, load)));
+  return loadProgram({.type = BPF_PROG_TYPE_CGROUP_SKB, .instructions = program, .expectedAttachType = BPF_CGROUP_INET_EGRESS});
 }
 
 }  // namespace
@@ -105,11 +88,7 @@ std::unique_ptr<EgressGuard> EgressGuard::attach(unsigned hostPort, std::string&
   // the same number, is held to the same rule.
   if (!guard->program_ && errno == EINVAL) guard->program_ = load(hostPort, std::nullopt);
   if (!guard->program_) return why = systemError("the egress program was refused (CAP_BPF and CAP_NET_ADMIN are needed)"), nullptr;
-  bpf_attr link{};
-  link.link_create.prog_fd = static_cast<uint32_t>(guard->program_.get());
-  link.link_create.target_fd = static_cast<uint32_t>(cgroup.get());
-  link.link_create.attach_type = BPF_CGROUP_INET_EGRESS;
-  guard->link_ = Descriptor(static_cast<int>(bpf(BPF_LINK_CREATE, link)));
+  guard->link_ = linkProgram(guard->program_, static_cast<unsigned>(cgroup.get()), BPF_CGROUP_INET_EGRESS);
   if (!guard->link_) return why = systemError("the egress program cannot be attached to " + path), nullptr;
   return guard;
 }

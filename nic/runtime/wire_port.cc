@@ -14,8 +14,7 @@
 namespace socrypt::nic {
 namespace {
 
-// Newer than some systems' headers: BPF_TCX_INGRESS and TCX_DROP (Linux 6.6).
-constexpr uint32_t kTcxIngress = 46;
+// Newer than some systems' headers: TCX_DROP (Linux 6.6).
 constexpr int32_t kTcxDrop = 2;
 constexpr size_t kEthernetHeader = 14;
 
@@ -33,23 +32,9 @@ Descriptor allMulticast(unsigned interface) {
 // are bound to the host port. It is behind the packet sockets that this program stands, and it drops all. As a link it
 // goes with the process.
 bool dropIngress(unsigned interface, Descriptor& program, Descriptor& link) {
-  std::array<bpf_insn, 2> instructions{};
-  instructions[0].code = BPF_ALU64 | BPF_MOV | BPF_K;
-  instructions[0].imm = kTcxDrop;
-  instructions[1].code = BPF_JMP | BPF_EXIT;
-  static constexpr char kLicense[] = "Apache-2.0";
-  bpf_attr load{};
-  load.prog_type = BPF_PROG_TYPE_SCHED_CLS;
-  load.insns = reinterpret_cast<uint64_t>(instructions.data());
-  load.insn_cnt = instructions.size();
-  load.license = reinterpret_cast<uint64_t>(kLicense);
-  program = Descriptor(static_cast<int>(bpf(BPF_PROG_LOAD, load)));
-  if (!program) return false;
-  bpf_attr attach{};
-  attach.link_create.prog_fd = static_cast<uint32_t>(program.get());
-  attach.link_create.target_ifindex = interface;
-  attach.link_create.attach_type = static_cast<bpf_attach_type>(kTcxIngress);
-  link = Descriptor(static_cast<int>(bpf(BPF_LINK_CREATE, attach)));
+  const std::array instructions{instruction(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, kTcxDrop), instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)};
+  program = loadProgram({.type = BPF_PROG_TYPE_SCHED_CLS, .instructions = instructions});
+  if (program) link = linkProgram(program, interface, kTcxIngress);
   return static_cast<bool>(link);
 }
 
