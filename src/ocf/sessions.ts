@@ -173,6 +173,18 @@ export class CipherSession extends Session {
   }
 }
 
+/** Of data a MAC or a hash, `resultLength` bytes. */
+const digestOp = (session: number, data: Uint8Array, resultLength: number) => ({
+  session,
+  kind: KINDS.mac,
+  iv: NOTHING,
+  aad: NOTHING,
+  input: data,
+  length: data.length,
+  resultLength,
+  inPlace: false,
+});
+
 export class MacSession extends Session {
   readonly #tag: number;
   constructor(host: SessionHost, number: number, tag: number) {
@@ -183,9 +195,7 @@ export class MacSession extends Session {
   compute(data: Uint8Array): Promise<Uint8Array>;
   compute(data: Uint8Array, done: Callback<Uint8Array>): void;
   compute(data: Uint8Array, done?: Callback<Uint8Array>): Promise<Uint8Array> {
-    const { length } = data;
-    const op = { session: this.number, kind: KINDS.mac, iv: NOTHING, aad: NOTHING, input: data, length };
-    return this.run('compute', { ...op, resultLength: this.#tag, inPlace: false }, only, done);
+    return this.run('compute', digestOp(this.number, data, this.#tag), only, done);
   }
 
   /** ERR_SOCRYPT_OCF_BAD_TAG: `tag` is not that of `data`. */
@@ -211,9 +221,7 @@ export class HashSession extends Session {
   digest(data: Uint8Array): Promise<Uint8Array>;
   digest(data: Uint8Array, done: Callback<Uint8Array>): void;
   digest(data: Uint8Array, done?: Callback<Uint8Array>): Promise<Uint8Array> {
-    const { length } = data;
-    const op = { session: this.number, kind: KINDS.mac, iv: NOTHING, aad: NOTHING, input: data, length };
-    return this.run('digest', { ...op, resultLength: this.#bytes, inPlace: false }, only, done);
+    return this.run('digest', digestOp(this.number, data, this.#bytes), only, done);
   }
 }
 

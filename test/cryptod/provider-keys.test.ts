@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { native } from '../../src/native.ts';
 import { driverInfo } from '../../src/ocf/driver-info.ts';
 import { freePort, repository, until } from '../e2e/support.ts';
-import { Place } from './support.ts';
+import { opensslConfiguration, Place } from './support.ts';
 
 const module = join(repository, 'build/native/socrypt-provider.so');
 const reason = (() => {
@@ -34,25 +34,7 @@ const children: ChildProcess[] = [];
 
 function configure(name: string, socket: string, digestMinBytes: number | null): void {
   const least = digestMinBytes === null ? '' : `digest-min-bytes = ${digestMinBytes}\n`;
-  writeFileSync(
-    file(name),
-    `openssl_conf = init
-[init]
-providers = providers
-alg_section = algorithms
-[providers]
-default = default_section
-socrypt = socrypt_section
-[default_section]
-activate = 1
-[socrypt_section]
-module = ${module}
-socket = ${socket}
-${least}activate = 1
-[algorithms]
-default_properties = ?provider=socrypt
-`,
-  );
+  writeFileSync(file(name), opensslConfiguration(module, socket, least));
 }
 
 beforeAll(() => {

@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CryptodDaemon } from '../../src/cryptod/daemon.ts';
 import { freePort, program } from '../e2e/support.ts';
-import { BLOCK_DRIVERS, haveBlockCiphers, Place } from './support.ts';
+import { BLOCK_DRIVERS, haveBlockCiphers, opensslConfiguration, Place } from './support.ts';
 
 const modules = fileURLToPath(new URL('../../build/native/', import.meta.url));
 const reason = (() => {
@@ -230,22 +230,7 @@ describe.skipIf(reason !== '')(`the OpenSSL provider (skipped: ${reason})`, () =
       writeFileSync(join(site, 'file.bin'), content);
       writeFileSync(
         join(place.directory, 'openssl.cnf'),
-        `openssl_conf = init
-[init]
-providers = providers
-alg_section = algorithms
-[providers]
-default = default_section
-socrypt = socrypt_section
-[default_section]
-activate = 1
-[socrypt_section]
-module = ${join(modules, 'socrypt-provider.so')}
-socket = ${place.socket}
-activate = 1
-[algorithms]
-default_properties = ?provider=socrypt
-`,
+        opensslConfiguration(join(modules, 'socrypt-provider.so'), place.socket),
       );
       writeFileSync(
         join(place.directory, 'nginx.conf'),

@@ -46,3 +46,25 @@ export class Place {
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
+
+/** An openssl.cnf with our provider beside the default one, preferred. `more`: lines of its section. */
+export const opensslConfiguration = (
+  module: string,
+  socket: string,
+  more = '',
+): string => `openssl_conf = init
+[init]
+providers = providers
+alg_section = algorithms
+[providers]
+default = default_section
+socrypt = socrypt_section
+[default_section]
+activate = 1
+[socrypt_section]
+module = ${module}
+socket = ${socket}
+${more}activate = 1
+[algorithms]
+default_properties = ?provider=socrypt
+`;

@@ -1,10 +1,9 @@
 /** `--port-driver dpdk:…`: the wire by a DPDK device, in one process with the server and lent by `socrypt nic up`. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Command, compile, removeCompiled } from '../cli/support.ts';
-import { Folder, until } from '../serve/support.ts';
+import { type Command, compile, removeCompiled } from '../cli/support.ts';
+import { Folder } from '../serve/support.ts';
+import { HostCommands } from './commands.ts';
 import { buildTools, Network, run, whyNoDpdk, whyNot } from './network.ts';
 
 const reason = whyNot() ?? whyNoDpdk();
@@ -14,17 +13,16 @@ const LARGE = Buffer.from(`${CANARY}\n`.repeat(100_000)).subarray(0, 4_000_000);
 
 describe.skipIf(reason !== null)(`the wire by DPDK${reason === null ? '' : ` (skipped: ${reason})`}`, () => {
   let folder: Folder;
-  let places: string;
+  let commands: HostCommands;
   let site: string[];
   let network: Network;
-  const commands: Command[] = [];
 
   beforeAll(() => {
     console.log(`nic: seed ${seed} (SOCRYPT_SEED repeats it)`);
     buildTools();
     compile();
     folder = new Folder();
-    places = mkdtempSync(join(tmpdir(), 'socrypt-run-'));
+    commands = new HostCommands();
     const { cert, key } = folder.credential('one');
     folder.write('site/large.txt', LARGE);
     site = [join(folder.path, 'site'), '--offload', 'nic', '--port', '8443', '--workers', '1'];
@@ -33,32 +31,14 @@ describe.skipIf(reason !== null)(`the wire by DPDK${reason === null ? '' : ` (sk
   afterAll(() => {
     removeCompiled();
     folder?.remove();
-    if (places !== undefined) rmSync(places, { recursive: true, force: true });
+    commands?.remove();
   });
   afterEach(async () => {
-    for (const command of commands.splice(0)) {
-      command.signal('SIGKILL');
-      await command.finished;
-    }
+    await commands?.end();
     await network?.remove();
   });
 
-  function command(...args: string[]): Command {
-    const inside = `exec ${Network.inside(network.host).join(' ')}`;
-    const one = new Command(args, { SOCRYPT_RUN_DIRECTORY: places }, inside);
-    commands.push(one);
-    return one;
-  }
-  async function start(said: string, ...args: string[]): Promise<Command> {
-    const one = command(...args);
-    let over = false;
-    void one.finished.then(() => {
-      over = true;
-    });
-    await until(() => over || one.stdout.includes(said), said, 30_000);
-    expect(over, one.stderr).toBe(false);
-    return one;
-  }
+  const start = (said: string, ...args: string[]): Promise<Command> => commands.start(network, args, said);
   async function expectDownload(): Promise<void> {
     const url = 'https://10.9.0.1:8443/large.txt';
     const got = await run(network.peer, ['curl', '-sS', '--insecure', '--max-time', '30', url]);
@@ -116,7 +96,7 @@ describe.skipIf(reason !== null)(`the wire by DPDK${reason === null ? '' : ` (sk
     network = await Network.make(CANARY, {}, seed);
     const address = ['--address', '10.9.0.1/24'];
     const refused = async (driver: string, ...more: string[]) => {
-      const one = command('serve', ...site, ...address, '--port-driver', driver, ...more);
+      const one = commands.begin(network, ['serve', ...site, ...address, '--port-driver', driver, ...more]);
       const { status } = await one.finished;
       return `${status}: ${one.stderr}`;
     };

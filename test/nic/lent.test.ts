@@ -1,11 +1,10 @@
 /** `socrypt nic up` lends its NIC to a server of another process, between network namespaces. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { NicFlow, NicRecordTrace } from '../../src/native.ts';
 import { Command, compile, removeCompiled } from '../cli/support.ts';
 import { Folder, until } from '../serve/support.ts';
+import { HostCommands } from './commands.ts';
 import { buildTools, Network, run, whyNot } from './network.ts';
 
 const reason = whyNot();
@@ -18,17 +17,16 @@ describe.skipIf(reason !== null)(
   `a NIC that is lent${reason === null ? '' : ` (skipped: ${reason})`}`,
   () => {
     let folder: Folder;
-    let places: string;
+    let commands: HostCommands;
     let pair: string[];
     let network: Network | undefined;
-    const commands: Command[] = [];
 
     beforeAll(() => {
       console.log(`nic: seed ${seed} (SOCRYPT_SEED repeats it)`);
       buildTools();
       compile();
       folder = new Folder();
-      places = mkdtempSync(join(tmpdir(), 'socrypt-run-'));
+      commands = new HostCommands();
       const made = folder.credential('one');
       pair = ['--cert', made.cert, '--key', made.key];
       folder.write('site/large.txt', LARGE);
@@ -36,30 +34,16 @@ describe.skipIf(reason !== null)(
     afterAll(() => {
       removeCompiled();
       folder?.remove();
-      if (places !== undefined) rmSync(places, { recursive: true, force: true });
+      commands?.remove();
     });
     afterEach(async () => {
-      for (const command of commands) {
-        command.signal('SIGKILL');
-        await command.finished;
-      }
-      commands.length = 0;
+      await commands?.end();
       await network?.remove();
       network = undefined;
     });
 
-    async function start(args: readonly string[], said: string): Promise<Command> {
-      const inside = `exec ${Network.inside(network!.host).join(' ')}`;
-      const command = new Command(args, { SOCRYPT_RUN_DIRECTORY: places }, inside);
-      commands.push(command);
-      let over = false;
-      void command.finished.then(() => {
-        over = true;
-      });
-      await until(() => over || command.stdout.includes(said), said);
-      expect(over, command.stderr).toBe(false);
-      return command;
-    }
+    const start = (args: readonly string[], said: string): Promise<Command> =>
+      commands.start(network!, args, said);
     const up = (args: readonly string[] = []) =>
       start(['nic', 'up', '--wire', 'w0', '--address', '10.9.0.1/24', ...args], 'lent');
     const serve = () =>
@@ -82,7 +66,7 @@ describe.skipIf(reason !== null)(
     async function operate(
       ...args: string[]
     ): Promise<{ status: number | null; stdout: string; stderr: string }> {
-      const command = new Command(['nic', ...args], { SOCRYPT_RUN_DIRECTORY: places });
+      const command = new Command(['nic', ...args], { SOCRYPT_RUN_DIRECTORY: commands.places });
       const { status } = await command.finished;
       return { status, stdout: command.stdout, stderr: command.stderr };
     }
