@@ -30,10 +30,11 @@ class Device {
   virtual ~Device() = default;
 
   /// tls_dev_add: from `keys.streamOffset` on, segments of this flow carry records to be sealed with
-  /// `keys`; what TCP sends of earlier positions leaves as it is. `tcpSequence` is the raw sequence number
-  /// of that position. NoDriver: the suite is not offered; Full: no flow context is free; Invalid: there
-  /// is a flow of this key.
-  [[nodiscard]] virtual ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, FlowId* flow) = 0;
+  /// `keys`; what TCP sends of earlier positions leaves as it is, back to where it is acknowledged. `tcpSequence`
+  /// is the raw sequence number of the first position, `unacknowledged` how many bytes TCP may still send in front of
+  /// it. NoDriver: the suite is not offered; Full: no flow context is free; Invalid: there is a flow of this key, or
+  /// no send queue is as long as that.
+  [[nodiscard]] virtual ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t unacknowledged, FlowId* flow) = 0;
 
   /// A further epoch of a flow (KeyUpdate); records say which epoch they belong to. Call it behind the push of
   /// the old epoch's last record: the old key is wiped when all that was pushed of it is acknowledged. Invalid: not a later epoch, or no such flow; Full: too
@@ -47,7 +48,10 @@ class Device {
   [[nodiscard]] virtual ocf::Status push(FlowId flow, std::span<const record::NewRecord> records) = 0;
 
   /// Everything before `streamOffset` was acknowledged, as TCP itself says (TCP_INFO), never as an ACK on
-  /// the wire says: state up to there is freed, keys of finished epochs are wiped.
+  /// the wire says: state up to there is freed, keys of finished epochs are wiped, and no segment that begins before
+  /// it leaves any more. TCP has no use for one: its retransmissions begin where it is acknowledged, its window probes and
+  /// keepalives, one position before that, have no data (tcp_xmit_probe_skb()), and what a queue below it still holds of
+  /// such positions, the peer has.
   virtual void acknowledged(FlowId flow, uint64_t streamOffset) = 0;
 
   /// tls_dev_resync: a record begins at `streamOffset` and the device is to be in step from there. Only

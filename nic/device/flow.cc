@@ -12,9 +12,6 @@ namespace {
 using ocf::Status;
 using record::MappedRecord;
 
-// Positions are told apart within half of the sequence space; half of that again is left for the host's
-// stack to run behind or ahead of what acknowledged() was last told.
-constexpr uint64_t kWindow = uint64_t{1} << 30;
 // Each rekey costs the sender a round trip of control traffic; more than these unacknowledged is a fault.
 constexpr size_t kMaxEpochs = 8;
 
@@ -29,22 +26,23 @@ RecordShape shapeOf(const MappedRecord& record, const RecordCipher& cipher) noex
 
 }  // namespace
 
-std::shared_ptr<Flow> Flow::make(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence,
+std::shared_ptr<Flow> Flow::make(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, Start start,
                                  const FlowOptions& options, Counters& counters, record::RetentionBudget& budget) {
-  std::shared_ptr<Flow> flow(new Flow(id, key, keys, tcpSequence, options, counters, budget));
+  std::shared_ptr<Flow> flow(new Flow(id, key, keys, start, options, counters, budget));
   return flow->rekey(keys) == Status::Ok ? flow : nullptr;
 }
 
-Flow::Flow(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, const FlowOptions& options,
+Flow::Flow(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, Start start, const FlowOptions& options,
            Counters& counters, record::RetentionBudget& budget)
     : id_(id),
       key_(key),
       start_(keys.streamOffset),
-      startSequence_(tcpSequence),
+      startSequence_(start.tcpSequence),
       options_(options),
       counters_(counters),
       map_(keys.streamOffset, options.resync == Resync::OrderFree ? options.retention : record::Retention::UntilAcknowledged,
            options.limits, budget),
+      floor_(static_cast<int64_t>(keys.streamOffset) - start.unacknowledged),
       acknowledged_(keys.streamOffset),
       expected_(keys.streamOffset),
       highest_(keys.streamOffset) {
@@ -177,7 +175,9 @@ Status Flow::take(std::span<const record::NewRecord> records) {
 
 void Flow::acknowledged(uint64_t streamOffset) {
   const auto lock = enter();
-  if (streamOffset <= acknowledged_ || streamOffset > map_.end()) return;
+  if (streamOffset > map_.end()) return;
+  floor_ = std::max(floor_, static_cast<int64_t>(streamOffset));
+  if (streamOffset <= acknowledged_) return;
   acknowledged_ = streamOffset;
   map_.release(streamOffset, [this](const MappedRecord& record) {
     if (record.context != MappedRecord::kNoContext) closeContext(record.context);
@@ -195,11 +195,6 @@ void Flow::resync(uint64_t streamOffset) {
   if (record == nullptr || record->streamOffset() != streamOffset || inStep_) return;
   syncPoint_ = streamOffset;
   resyncWanted_ = false;
-}
-
-void Flow::continued() {
-  const auto lock = enter();
-  continued_ = true;
 }
 
 void Flow::evict() {
@@ -252,14 +247,15 @@ Flow::Result Flow::seal(uint32_t sequence, std::span<uint8_t> payload, Circumsta
     return Result::Drop;
   }
   const int64_t first = unwrap(sequence);
+  // What was sealed once, by us or by whoever had the connection before, may be plaintext here.
+  if (first < floor_) {
+    Counters::add(counters_.tx_tls_drop_acknowledged);
+    return Result::Drop;
+  }
   const auto start = static_cast<int64_t>(start_);
   if (first < start) {
     // The start is exact to the byte: what is before it was sealed, or needed no sealing, when it was written.
     const auto before = static_cast<uint64_t>(start - first);
-    if (before > kWindow || continued_) {
-      Counters::add(counters_.tx_tls_drop_no_sync_data);
-      return Result::Drop;
-    }
     if (before >= payload.size()) {
       Counters::add(counters_.tx_tls_skip_no_sync_data);
       return Result::Untouched;

@@ -38,8 +38,17 @@ class Flow {
     Unmapped,   // as Drop, but nothing was done or counted: it ends behind the last record that was pushed
   };
 
+  /// Positions are told apart within half of the sequence space; half of that again is left for the host's
+  /// stack to run behind or ahead of what acknowledged() was last told.
+  static constexpr uint64_t kWindow = uint64_t{1} << 30;
+
+  /// Where a flow begins, as in Device::add().
+  struct Start {
+    uint32_t tcpSequence;
+    uint32_t unacknowledged;  // at most kWindow
+  };
   /// None: the suite is not ours, or libcrypto failed.
-  [[nodiscard]] static std::shared_ptr<Flow> make(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence,
+  [[nodiscard]] static std::shared_ptr<Flow> make(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, Start start,
                                                   const FlowOptions& options, Counters& counters, record::RetentionBudget& budget);
 
   // As in Device.
@@ -47,7 +56,6 @@ class Flow {
   [[nodiscard]] ocf::Status push(std::span<const record::NewRecord> records);
   void acknowledged(uint64_t streamOffset);
   void resync(uint64_t streamOffset);
-  void continued();
 
   struct Circumstances {
     bool mayBeEarly = false;  // a segment may come faster than its records; then it is Unmapped
@@ -106,7 +114,7 @@ class Flow {
     std::span<uint8_t> tag;
   };
 
-  Flow(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, const FlowOptions& options,
+  Flow(FlowId id, const FlowKey& key, const record::TrafficKeys& keys, Start start, const FlowOptions& options,
        Counters& counters, record::RetentionBudget& budget);
 
   // Locked, and with what has arrived in the map.
@@ -162,7 +170,8 @@ class Flow {
   Counters& counters_;
   record::RecordMap map_;
   std::vector<Epoch> epochs_;  // oldest first
-  uint64_t acknowledged_;
+  int64_t floor_;          // nothing in front of this is sent again; the positions before the first are negative
+  uint64_t acknowledged_;  // never in front of the start
   uint64_t expected_;  // where the next segment in order begins
   uint64_t highest_;   // behind the last byte ever sealed
 
@@ -172,7 +181,6 @@ class Flow {
   std::optional<GhashKey> guardKey_;
   std::vector<std::unique_ptr<Guard>> freeGuards_;
   bool broken_ = false;
-  bool continued_ = false;
   std::optional<TraceRing> trace_;
 
   InOrder inOrder_;

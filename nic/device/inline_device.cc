@@ -42,14 +42,15 @@ InlineDevice::InlineDevice(const DeviceOptions& options)
 
 InlineDevice::~InlineDevice() = default;
 
-Status InlineDevice::add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, FlowId* flow) {
+Status InlineDevice::add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t unacknowledged, FlowId* flow) {
   if (!record::factsOf(keys.suite).known) return Status::NoDriver;
+  if (unacknowledged > Flow::kWindow) return Status::Invalid;
   const std::unique_lock lock(mutex_);
   // A removed flow of this key has to be seen off first: its plaintext may still be on the way.
   if (table_.contains(key)) return Status::Invalid;
   if (table_.size() >= options_.maxFlows) return Status::Full;
   const FlowId id{++lastId_};
-  auto made = Flow::make(id, key, keys, tcpSequence, options_.flow, counters_, budget_);
+  auto made = Flow::make(id, key, keys, {tcpSequence, unacknowledged}, options_.flow, counters_, budget_);
   if (made == nullptr) return Status::NoDriver;
   byId_.emplace(lastId_, made);
   table_.emplace(key, std::move(made));
@@ -80,10 +81,6 @@ void InlineDevice::acknowledged(FlowId flow, uint64_t streamOffset) {
 
 void InlineDevice::resync(FlowId flow, uint64_t streamOffset) {
   if (const auto found = find(flow)) found->resync(streamOffset);
-}
-
-void InlineDevice::continued(FlowId flow) {
-  if (const auto found = find(flow)) found->continued();
 }
 
 void InlineDevice::evict(FlowId flow) {

@@ -42,7 +42,7 @@ class InlineDevice final : public Device {
   explicit InlineDevice(const DeviceOptions& options);
   ~InlineDevice() override;
 
-  [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, FlowId* flow) override;
+  [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t unacknowledged, FlowId* flow) override;
   [[nodiscard]] ocf::Status rekey(FlowId flow, const record::TrafficKeys& keys) override;
   [[nodiscard]] ocf::Status push(FlowId flow, std::span<const record::NewRecord> records) override;
   void acknowledged(FlowId flow, uint64_t streamOffset) override;
@@ -71,10 +71,6 @@ class InlineDevice final : public Device {
 
   /// Asked by transmit() before it drops a segment for want of records. Null: nobody, from when this returns on.
   void setCatchUp(CatchUp* catchUp);
-
-  /// This flow was another device's before, which has sealed what is in front of its start: TCP and the queues
-  /// may still hold that as plaintext, so it is dropped and not passed. Call it before the first frame is let in.
-  void continued(FlowId flow);
 
   /// Loses what the flow's segments have taught, as if its context had been evicted.
   void evict(FlowId flow);

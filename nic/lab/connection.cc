@@ -28,10 +28,15 @@ void Connection::begin() {
   begun_ = true;
   progressAt_ = world.now_;
   announced_ = told_ = stream.start();
-  const auto status = world.device_->driver().add(path.key(), stream.epochs()[0], sequenceOf(stream.start()), &flow_);
+  const auto status = add(stream.epochs()[0], stream.start());
   offloaded_ = status == ocf::Status::Ok;
   if (!offloaded_) ++world.statistics_.software;
   fill();
+}
+
+ocf::Status Connection::add(const record::TrafficKeys& keys, uint64_t start) {
+  floor_ = std::min(tcp.una(), start);
+  return world.device_->driver().add(path.key(), keys, sequenceOf(start), static_cast<uint32_t>(start - floor_), &flow_);
 }
 
 void Connection::segment(uint64_t from, uint64_t to) { world.fromHost(*this, from, to); }
@@ -119,7 +124,7 @@ void Connection::report() {
   const uint64_t una = std::min(tcp.una(), announced_);
   if (una <= told_) return;
   world.device_->driver().acknowledged(flow_, una);
-  told_ = una;
+  told_ = floor_ = una;
   stream.forget(una);
 }
 
@@ -171,7 +176,7 @@ void Connection::reinstall(bool lost) {
   auto& driver = world.device_->driver();
   // Fingerprints are gone: that a file has not changed cannot be known any more.
   if (lost || stream.hasGuarded() || !world.plan_.payload) {
-    static_cast<void>(driver.add(path.key(), stream.epochs()[0], sequenceOf(announced_), &flow_));
+    static_cast<void>(add(stream.epochs()[0], announced_));
     abort(!lost);
     return;
   }
@@ -180,11 +185,10 @@ void Connection::reinstall(bool lost) {
   size_t keys = none ? epochsGiven_ - 1 : records.front().keys;
   auto first = stream.epochs()[keys];
   first.streamOffset = none ? announced_ : records.front().ref.streamOffset;
-  if (driver.add(path.key(), first, sequenceOf(first.streamOffset), &flow_) != ocf::Status::Ok) {
+  if (add(first, first.streamOffset) != ocf::Status::Ok) {
     world.find("driver", "a device that was reset takes no flows", this);
     return;
   }
-  if (first.streamOffset > stream.start()) world.device_->inner().continued(flow_);
   for (const auto& record : records) {
     if (record.ref.streamOffset >= announced_) break;
     bool good = true;

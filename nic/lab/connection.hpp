@@ -34,6 +34,8 @@ class Connection final : public SegmentSink {
 
   [[nodiscard]] bool alive() const noexcept { return alive_; }
   [[nodiscard]] bool offloaded() const noexcept { return offloaded_; }
+  /// What is in front of this is acknowledged, and the device was told.
+  [[nodiscard]] uint64_t floor() const noexcept { return floor_; }
   [[nodiscard]] uint32_t sequenceOf(uint64_t offset) const noexcept { return isn_ + static_cast<uint32_t>(offset); }
   /// Nearest to what is acknowledged.
   [[nodiscard]] uint64_t offsetOf(uint32_t sequence) const noexcept {
@@ -60,6 +62,7 @@ class Connection final : public SegmentSink {
   void finish();
   void end();
   [[nodiscard]] bool guardSays();
+  [[nodiscard]] ocf::Status add(const record::TrafficKeys& keys, uint64_t start);
 
   const uint32_t isn_;
   FlowId flow_{};
@@ -72,7 +75,8 @@ class Connection final : public SegmentSink {
   bool waiting_ = false;
   size_t epochsGiven_ = 1;
   uint64_t announced_ = 0;  // behind the last record that the device knows
-  uint64_t told_ = 0;       // what the device was told to be acknowledged
+  uint64_t told_ = 0;       // what the device was told to be acknowledged, or where it began
+  uint64_t floor_ = 0;
   uint64_t progressAt_ = 0;
 };
 

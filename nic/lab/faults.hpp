@@ -19,6 +19,7 @@ struct Fate {
   uint64_t wait = 0;       // microseconds, for this one and what is behind it
   uint64_t overtaken = 0;  // microseconds, for this one alone
   uint64_t stray = 0;      // bytes
+  uint64_t stale = 0;      // bytes
   bool noise = false;
   bool forgedAck = false;
   bool spoofedRst = false;
@@ -63,6 +64,7 @@ class SeamRules {
         case Fault::Noise: fate.noise = true; break;
         case Fault::ForgedAck: fate.forgedAck = true; break;
         case Fault::SpoofedRst: fate.spoofedRst = true; break;
+        case Fault::Stale: fate.stale = amount; break;
       }
     }
     return fate;

@@ -17,8 +17,8 @@ class Real : public Subject, public Device {
   [[nodiscard]] InlineDevice& inner() noexcept override { return device_; }
   void transmit(std::span<uint8_t> frame, const FrameOffload& offload, FrameSink& wire) override { device_.transmit(frame, offload, wire); }
 
-  [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, FlowId* flow) override {
-    return device_.add(key, keys, tcpSequence, flow);
+  [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t unacknowledged, FlowId* flow) override {
+    return device_.add(key, keys, tcpSequence, unacknowledged, flow);
   }
   [[nodiscard]] ocf::Status rekey(FlowId flow, const record::TrafficKeys& keys) override { return device_.rekey(flow, keys); }
   [[nodiscard]] ocf::Status push(FlowId flow, std::span<const record::NewRecord> records) override { return device_.push(flow, records); }
@@ -35,8 +35,8 @@ class Real : public Subject, public Device {
 class Knowing : public Real {
  public:
   using Real::Real;
-  [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, FlowId* flow) override {
-    const auto status = Real::add(key, keys, tcpSequence, flow);
+  [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t unacknowledged, FlowId* flow) override {
+    const auto status = Real::add(key, keys, tcpSequence, unacknowledged, flow);
     if (status == ocf::Status::Ok) flows_[static_cast<uint64_t>(*flow)] = {key, tcpSequence, keys.streamOffset, {}, {}};
     return status;
   }
@@ -125,8 +125,8 @@ class WrongTags final : public Knowing {
 class WrongEpoch final : public Real {
  public:
   using Real::Real;
-  [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, FlowId* flow) override {
-    const auto status = Real::add(key, keys, tcpSequence, flow);
+  [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t unacknowledged, FlowId* flow) override {
+    const auto status = Real::add(key, keys, tcpSequence, unacknowledged, flow);
     if (status == ocf::Status::Ok) first_[static_cast<uint64_t>(*flow)] = keys;
     return status;
   }
@@ -208,6 +208,18 @@ class ForgetsRemoved final : public Real {
   uint64_t clock_ = uint64_t{1} << 40;
 };
 
+// What is in front of a flow's start leaves as it is, however long ago it was acknowledged.
+class NoFloor final : public Knowing {
+ public:
+  using Knowing::Knowing;
+  [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t, FlowId* flow) override {
+    return Knowing::add(key, keys, tcpSequence, static_cast<uint32_t>(Flow::kWindow), flow);
+  }
+  void acknowledged(FlowId flow, uint64_t streamOffset) override {
+    if (streamOffset > flows_[static_cast<uint64_t>(flow)].start) Knowing::acknowledged(flow, streamOffset);
+  }
+};
+
 }  // namespace
 
 std::unique_ptr<Subject> makeSubject(const DeviceOptions& options, Mutant mutant) {
@@ -221,6 +233,7 @@ std::unique_ptr<Subject> makeSubject(const DeviceOptions& options, Mutant mutant
     case Mutant::NoGuard: return std::make_unique<NoGuard>(options);
     case Mutant::NoChecksum: return std::make_unique<NoChecksum>(options);
     case Mutant::NeverFrees: return std::make_unique<NeverFrees>(options);
+    case Mutant::NoFloor: return std::make_unique<NoFloor>(options);
     case Mutant::ForgetsRemoved: return std::make_unique<ForgetsRemoved>(options);
   }
   return std::make_unique<Real>(options);

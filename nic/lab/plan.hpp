@@ -34,9 +34,10 @@ enum class Fault : uint8_t {
   Noise,      // a frame of somebody else, a fragment, garbage, a position that nobody announced; host only
   ForgedAck,  // an ACK that TCP has to refuse; back only
   SpoofedRst, // an RST that TCP has to refuse; back only
+  Stale,      // up to `amount` bytes that TCP has acknowledged come again; host only
 };
-inline constexpr std::array<std::string_view, 13> kFaults{"drop",      "burst", "duplicate", "delay", "reorder",    "corrupt", "resegment",
-                                                          "coalesce", "tail-first", "stray", "noise", "forged-ack", "spoofed-rst"};
+inline constexpr std::array<std::string_view, 14> kFaults{"drop",      "burst", "duplicate", "delay", "reorder",    "corrupt", "resegment",
+                                                          "coalesce", "tail-first", "stray", "noise", "forged-ack", "spoofed-rst", "stale"};
 
 struct Rule {
   Seam seam = Seam::Out;
@@ -78,9 +79,9 @@ struct Deed {
 };
 
 /// Devices that are broken on purpose, to show that the laboratory notices. See mutants.hpp.
-enum class Mutant : uint8_t { None, SkippedTag, DoubleCount, WrongEpoch, FailsOpen, WireAck, NoGuard, NoChecksum, NeverFrees, ForgetsRemoved };
-inline constexpr std::array<std::string_view, 10> kMutants{"none",     "skipped-tag", "double-count", "wrong-epoch", "fails-open",
-                                                           "wire-ack", "no-guard",    "no-checksum",  "never-frees", "forgets-removed"};
+enum class Mutant : uint8_t { None, SkippedTag, DoubleCount, WrongEpoch, FailsOpen, WireAck, NoGuard, NoChecksum, NeverFrees, ForgetsRemoved, NoFloor };
+inline constexpr std::array<std::string_view, 11> kMutants{"none",     "skipped-tag", "double-count", "wrong-epoch", "fails-open",
+                                                           "wire-ack", "no-guard",    "no-checksum",  "never-frees", "forgets-removed", "no-floor"};
 
 struct Plan {
   uint64_t seed = 0;
@@ -122,7 +123,7 @@ struct Plan {
   if (plan.bitsPerSecond < 10'000 || plan.roundTrip > 10'000'000) return "expected a wire of at least 10 kbit/s and a round trip of at most 10 s";
   for (const Rule& rule : plan.rules) {
     if (rule.perMillion > 1'000'000) return "a chance is at most 1000000 of a million";
-    const bool host = rule.fault == Fault::TailFirst || rule.fault == Fault::Stray || rule.fault == Fault::Noise;
+    const bool host = rule.fault == Fault::TailFirst || rule.fault == Fault::Stray || rule.fault == Fault::Noise || rule.fault == Fault::Stale;
     const bool back = rule.fault == Fault::ForgedAck || rule.fault == Fault::SpoofedRst;
     if ((host && rule.seam != Seam::Host) || (back && rule.seam != Seam::Back)) return "a fault at a seam where it cannot be";
   }

@@ -214,7 +214,7 @@ void World::reset(bool again) {
     const auto lives = [&](const std::unique_ptr<Connection>& c) { return c->alive() && c->offloaded() && c->path.key() == r.key; };
     if (std::any_of(connections_.begin(), connections_.end(), lives)) continue;
     FlowId flow{};
-    if (driver.add(r.key, {}, 0, &flow) != ocf::Status::Ok) continue;
+    if (driver.add(r.key, {}, 0, 0, &flow) != ocf::Status::Ok) continue;
     driver.remove(flow);
     driver.release(r.key);
   }

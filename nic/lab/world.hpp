@@ -124,6 +124,7 @@ class World final : public FrameSink {
   void toDevice(HostFrame& frame);
   void control(Connection& connection, uint8_t flags);
   void noise(Connection& connection);
+  void stale(Connection& connection, uint64_t bytes);
   void transmit(Current current, Built& built);
 
   // From the device to the peer and back.

@@ -19,6 +19,7 @@ constexpr uint32_t kSampleRate = 4000;  // of a million frames
 void World::fromHost(Connection& c, uint64_t from, uint64_t to) {
   const Fate fate = hostRules_.empty() ? Fate{} : hostRules_.next(now_);
   if (fate.noise) noise(c);
+  if (fate.stale != 0) stale(c, fate.stale);
   if (fate.stray != 0 && c.tcp.una() < std::min(c.tcp.nxt(), c.stream.end())) {
     ++statistics_.strays;
     const uint64_t una = c.tcp.una(), nxt = std::min(c.tcp.nxt(), c.stream.end());
@@ -193,6 +194,22 @@ void World::noise(Connection& c) {
   transmit(current, built);
   if (current.what == Current::What::Foreign && !current_.left && !dead_ && now_ >= ringFullUntil_ && c.alive())
     find("passes", "a frame of somebody else did not leave", &c);
+}
+
+// A segment that TCP cannot send, since the device was told that it is acknowledged. Where another flow or software was in
+// front of this one's start, it is anybody's.
+void World::stale(Connection& c, uint64_t bytes) {
+  const uint64_t floor = c.floor();
+  if (floor == 0 || !c.alive() || !c.offloaded() || dead_) return;
+  ++statistics_.stale;
+  // Now and then what a keepalive of other systems has: one byte before what is acknowledged.
+  const uint64_t from = random_.below(4) == 0 ? floor - 1 : random_.below(floor);
+  Bytes words;
+  while (words.size() < std::min(bytes, floor - from)) words.insert(words.end(), kCanary.begin(), kCanary.end());
+  words.resize(std::min(bytes, floor - from));
+  Built built;
+  build(c.path, {.sequence = c.sequenceOf(from)}, words, false, 0, built);
+  transmit({.what = Current::What::Forbidden, .connection = &c}, built);
 }
 
 void World::transmit(Current current, Built& built) {

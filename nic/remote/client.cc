@@ -148,12 +148,12 @@ bool RemoteNic::ask(std::span<const uint8_t> packet, int descriptor, Reply& repl
   return false;
 }
 
-Status RemoteNic::add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, FlowId* flow) {
+Status RemoteNic::add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t unacknowledged, FlowId* flow) {
   const Descriptor file = writeKeys(keys);
   if (!file) return Status::NoMemory;
   const std::lock_guard lock(mutex_);
   Reply reply;
-  const bool answered = ask(remote::add(key, keys, tcpSequence), file.get(), reply);
+  const bool answered = ask(remote::add(key, keys, tcpSequence, unacknowledged), file.get(), reply);
   wipeKeys(file.get());
   if (!answered) return Status::NoDriver;
   if (reply.status != 0) return static_cast<Status>(reply.status);

@@ -257,7 +257,7 @@ bool Server::add(Client& client, const Message& message, int keys) {
   traffic.streamOffset = message.keys.streamOffset;
   if (!readKeys(keys, traffic)) return refuse(ocf::Status::Invalid);
   FlowId flow{};
-  const ocf::Status status = nic_->device().add(message.add.key, traffic, message.add.tcpSequence, &flow);
+  const ocf::Status status = nic_->device().add(message.add.key, traffic, message.add.tcpSequence, message.add.unacknowledged, &flow);
   if (status != ocf::Status::Ok) return refuse(status);
   client.flows[static_cast<uint64_t>(flow)].key = message.add.key;
   reply.flow = static_cast<uint64_t>(flow);

@@ -148,7 +148,7 @@ std::optional<Message> read(std::span<const uint8_t> packet) {
     case Kind::Greet: good = reader.take(message.version); break;
     case Kind::Add: {
       WireKey key;
-      good = reader.take(key) && reader.take(message.add.tcpSequence) && readKeyFacts(reader, message.keys);
+      good = reader.take(key) && reader.take(message.add.tcpSequence) && reader.take(message.add.unacknowledged) && readKeyFacts(reader, message.keys);
       if (good) message.add.key = keyOf(key);
       break;
     }
@@ -181,8 +181,8 @@ bool needsDescriptor(const Message& message) noexcept {
 
 std::vector<uint8_t> greet() { return build(headOf(Kind::Greet), kVersion); }
 
-std::vector<uint8_t> add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence) {
-  return build(headOf(Kind::Add), wireOf(key), tcpSequence, wireOf(keys));
+std::vector<uint8_t> add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t unacknowledged) {
+  return build(headOf(Kind::Add), wireOf(key), tcpSequence, unacknowledged, wireOf(keys));
 }
 
 std::vector<uint8_t> rekey(FlowId flow, const record::TrafficKeys& keys) { return build(headOf(Kind::Rekey, flow), wireOf(keys)); }

@@ -16,7 +16,7 @@
 
 namespace socrypt::nic::remote {
 
-inline constexpr uint32_t kVersion = 1;
+inline constexpr uint32_t kVersion = 2;
 /// Records in one message.
 inline constexpr size_t kMaxRecords = 64;
 inline constexpr size_t kMaxMessage = 4096;
@@ -26,6 +26,7 @@ enum class Kind : uint16_t { Greet = 1, Add, Rekey, Push, Acknowledged, Resync, 
 struct AddFacts {
   FlowKey key;
   uint32_t tcpSequence = 0;
+  uint32_t unacknowledged = 0;
 };
 /// What is no secret of record::TrafficKeys.
 struct KeyFacts {
@@ -53,7 +54,7 @@ struct Message {
 [[nodiscard]] bool needsDescriptor(const Message& message) noexcept;
 
 [[nodiscard]] std::vector<uint8_t> greet();
-[[nodiscard]] std::vector<uint8_t> add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence);
+[[nodiscard]] std::vector<uint8_t> add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t unacknowledged);
 [[nodiscard]] std::vector<uint8_t> rekey(FlowId flow, const record::TrafficKeys& keys);
 /// At most kMaxRecords.
 [[nodiscard]] std::vector<uint8_t> push(FlowId flow, std::span<const record::NewRecord> records, bool newFile);

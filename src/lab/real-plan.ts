@@ -65,6 +65,7 @@ const DEEDS: Readonly<Record<string, Doing>> = {
 const NOT_HERE: Readonly<Record<string, string>> = {
   evict: "what a device has learned is the server's own memory, and there is no seam to it from outside",
   'clock-jump': "the device's clock is the kernel's, and leaps for the whole machine",
+  stale: 'what the peer has acknowledged is not to be seen in front of the device',
   elsewhere: 'it is a fault of another seam',
   corrupt: 'what changes in front of the device is sealed as it is, and nobody can notice',
 };

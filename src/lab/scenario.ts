@@ -88,6 +88,9 @@ export const tailFirst = (chance: Chance & { frames: number }): FaultRule =>
 /** TCP sends a range of `bytes` again that need not have been. */
 export const stray = (chance: Chance & { bytes: number }): FaultRule =>
   rule('host', 'stray', chance, chance.bytes);
+/** Up to `bytes` that the peer has acknowledged, as the device was told, come again. */
+export const stale = (chance: Chance & { bytes: number }): FaultRule =>
+  rule('host', 'stale', chance, chance.bytes);
 /** Frames of others, fragments, garbage, data that no record is known for. */
 export const noise = (chance: Chance): FaultRule => rule('host', 'noise', chance);
 export const forgedAck = (chance: Chance): FaultRule => rule('back', 'forged-ack', chance);

@@ -115,7 +115,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   key.localPort = 443;
   key.remotePort = 50000;
   nic::FlowId flow{};
-  require(device.add(key, stream.keys[0], kSequence, &flow) == ocf::Status::Ok, "add");
+  require(device.add(key, stream.keys[0], kSequence, 0, &flow) == ocf::Status::Ok, "add");
   require(device.rekey(flow, stream.keys[1]) == ocf::Status::Ok, "rekey");
   size_t pushed = 0;
   bool removed = false;
@@ -193,7 +193,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     if (removed) {
       // SYN and RST from the host end what a removed flow is guarded by; the rest of the input has no flow.
-      if (device.add(key, stream.keys[0], kSequence, &flow) == ocf::Status::Ok) return 0;
+      if (device.add(key, stream.keys[0], kSequence, 0, &flow) == ocf::Status::Ok) return 0;
     }
   }
   require(device.flows() <= 1, "flows that nobody added");

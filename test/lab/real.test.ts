@@ -60,12 +60,20 @@ it('every word of the laboratory is done on the real stage, or has a reason why 
     expect(why).toMatch(/\w+ \w+/);
     missing.push(what);
   }
-  const elsewhere = ['tail-first', 'stray', 'noise'].flatMap((fault) => [
+  const elsewhere = ['tail-first', 'stray', 'noise', 'stale'].flatMap((fault) => [
     `${fault} (out)`,
     `${fault} (back)`,
   ]);
   expect(missing.sort()).toEqual(
-    ['corrupt (host)', 'forged-ack (host)', 'spoofed-rst (host)', 'evict', 'clock-jump', ...elsewhere].sort(),
+    [
+      'corrupt (host)',
+      'forged-ack (host)',
+      'spoofed-rst (host)',
+      'stale (host)',
+      'evict',
+      'clock-jump',
+      ...elsewhere,
+    ].sort(),
   );
 });
 

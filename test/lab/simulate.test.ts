@@ -49,6 +49,7 @@ describe('a broken device is found out', () => {
     ['no-checksum', 'wire-loss', /^frame/],
     ['never-frees', 'wire-loss', /^(state|progress)/],
     ['forgets-removed', 'fail-closed', /^(canary|removed|unmapped)/],
+    ['no-floor', 'acknowledged', /^(canary|forbidden)/],
   ])('%s by %s', async (device, name, reason) => {
     const verdict = await lab.run(named(name), { seed: 1, device, packets });
     expect(verdict.verdict).toBe('fail');
@@ -56,7 +57,7 @@ describe('a broken device is found out', () => {
   });
   it('that is all of them', () => {
     expect(lab.devices).toEqual(
-      'none skipped-tag double-count wrong-epoch fails-open wire-ack no-guard no-checksum never-frees forgets-removed'.split(
+      'none skipped-tag double-count wrong-epoch fails-open wire-ack no-guard no-checksum never-frees forgets-removed no-floor'.split(
         ' ',
       ),
     );
@@ -74,6 +75,7 @@ describe('a failing plan is made small', () => {
     ['no-guard', 'changed-file', null, ['rewrite'], 400],
     ['never-frees', 'wire-loss', [], [], 10],
     ['forgets-removed', 'fail-closed', ['reorder'], [], 100],
+    ['no-floor', 'acknowledged', null, ['reset'], 600],
   ] as const)('%s by %s', async (device, name, faults, deeds, most) => {
     const failing = await lab.run(named(name), { seed: 1, device });
     const { verdict, minimal } = await lab.shrink(failing, named(name), { seconds: 60 });

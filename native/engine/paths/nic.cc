@@ -111,13 +111,16 @@ WhyNot NicPath::enter(Connection& c, const record::TrafficKeys& keys) {
   };
   const auto sequence = nic::nextSequence(c.fd);
   if (!sequence) return refused(WhyNot::no_rights);
+  const auto waiting = nic::unacknowledged(c.fd);
+  if (!waiting) return refused(WhyNot::failed);
   auto flow = std::make_unique<NicFlow>();
   flow->key = *key;
   flow->generation = host_.generation;
-  flow->acknowledged = flow->plainEnd = keys.streamOffset;
+  flow->plainEnd = keys.streamOffset;
+  flow->acknowledged = c.bytesOut - std::min<uint64_t>(*waiting, c.bytesOut);
   // What the socket did not take yet, of the handshake or of records that software has sealed, comes first.
   const auto first = static_cast<uint32_t>(*sequence + (keys.streamOffset - c.bytesOut));
-  switch (nic_->device().add(*key, keys, first, &flow->flow)) {
+  switch (nic_->device().add(*key, keys, first, static_cast<uint32_t>(keys.streamOffset - flow->acknowledged), &flow->flow)) {
     case ocf::Status::Ok: break;
     case ocf::Status::Full: return refused(WhyNot::no_room);
     case ocf::Status::Invalid: return refused(WhyNot::key_in_use);

@@ -1,5 +1,6 @@
 /** Every scenario, in the order of `socrypt lab list`. */
 import type { Scenario } from '../scenario.ts';
+import acknowledged from './acknowledged.ts';
 import changedFile from './changed-file.ts';
 import clockJump from './clock-jump.ts';
 import deviceFailure from './device-failure.ts';
@@ -21,6 +22,7 @@ export const scenarios: readonly Scenario[] = [
   tcpToDevice,
   middlebox,
   forged,
+  acknowledged,
   window,
   pathMtu,
   deviceFailure,

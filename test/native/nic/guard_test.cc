@@ -44,7 +44,7 @@ struct Transfer {
     keys = oracle::randomKeys(random, oracle::kSuites[below(random, std::size(oracle::kSuites))]);
     before = record::factsOf(keys.suite).framing.before;
     file = oracle::randomBytes(random, 1 + below(random, 1u << 14));
-    REQUIRE(device.add(path.key(), keys, 0, &flow) == ocf::Status::Ok);
+    REQUIRE(device.add(path.key(), keys, 0, 0, &flow) == ocf::Status::Ok);
     const record::NewRecord record{.ref = {0, static_cast<uint32_t>(framed().plain.size()), 0, 0},
                                    .payload = record::PayloadRef(std::make_unique<Pages>(file)),
                                    .guarded = true};
@@ -147,9 +147,9 @@ TEST_CASE("guard: refused where it could not work") {
   const record::NewRecord bare{.ref = {0, 100, 0, 0}, .guarded = true};
   const Bytes file(100);
   const record::NewRecord full{.ref = {0, 100, 0, 0}, .payload = record::PayloadRef(std::make_unique<Pages>(file)), .guarded = true};
-  REQUIRE(device.add({}, {}, 0, &flow) == ocf::Status::Ok);
+  REQUIRE(device.add({}, {}, 0, 0, &flow) == ocf::Status::Ok);
   CHECK(device.push(flow, {&full, 1}) == ocf::Status::Invalid);
-  REQUIRE(orderFree.add({}, {}, 0, &flow) == ocf::Status::Ok);
+  REQUIRE(orderFree.add({}, {}, 0, 0, &flow) == ocf::Status::Ok);
   CHECK(orderFree.push(flow, {&bare, 1}) == ocf::Status::Invalid);
   CHECK(orderFree.push(flow, {&full, 1}) == ocf::Status::Ok);
 }
@@ -160,7 +160,7 @@ TEST_CASE("records of a file that are pushed while a segment is sealed are there
   const frames::Path path = frames::randomPath(random);
   const record::TrafficKeys keys = oracle::randomKeys(random, record::Suite::Aes128GcmSha256);
   nic::FlowId flow{};
-  REQUIRE(device.add(path.key(), keys, 0, &flow) == ocf::Status::Ok);
+  REQUIRE(device.add(path.key(), keys, 0, 0, &flow) == ocf::Status::Ok);
   constexpr uint32_t kPayload = 16384;
   constexpr size_t kBursts = 200, kRecords = 8;
   const Bytes file = oracle::randomBytes(random, kPayload);

@@ -178,7 +178,9 @@ class OffloadedSender {
     REQUIRE(key.has_value());
     REQUIRE(sequence.has_value());
     key_ = *key;
-    REQUIRE(device.add(key_, sending_.keys, *sequence, &flow_) == ocf::Status::Ok);
+    const auto unacknowledged = nic::unacknowledged(socket);
+    REQUIRE(unacknowledged.has_value());
+    REQUIRE(device.add(key_, sending_.keys, *sequence, *unacknowledged, &flow_) == ocf::Status::Ok);
     number_ = sending_.keys.recordSeq;
   }
 
@@ -608,7 +610,7 @@ TEST_CASE("what is no flow passes: ARP, ICMP, UDP, another TCP connection, while
     nic::FlowKey key;
     key.localPort = 1;
     nic::FlowId flow{};
-    REQUIRE(network.device.add(key, {}, 0, &flow) == ocf::Status::Ok);
+    REQUIRE(network.device.add(key, {}, 0, 0, &flow) == ocf::Status::Ok);
     CHECK(ping(network.host, 0x0a090002));
     CHECK(ping(network.peer, 0x0a090001));
     for (const bool ipv6 : {false, true}) {

@@ -55,12 +55,13 @@ bool contains(std::span<const uint8_t> bytes, std::span<const uint8_t> part) {
 
 TEST_CASE("an added flow comes back, and its keys are not in the message") {
   const record::TrafficKeys keys = someKeys();
-  const auto packet = add(someKey(), keys, 0xdeadbeef);
+  const auto packet = add(someKey(), keys, 0xdeadbeef, 12'345);
   const auto message = read(packet);
   REQUIRE(message);
   CHECK(message->kind == Kind::Add);
   CHECK(message->add.key == someKey());
   CHECK(message->add.tcpSequence == 0xdeadbeef);
+  CHECK(message->add.unacknowledged == 12'345);
   CHECK(message->keys.suite == keys.suite);
   CHECK(message->keys.epoch == 3);
   CHECK(message->keys.recordSeq == 77);
@@ -109,7 +110,7 @@ TEST_CASE("records come back, of a new file or of the old one") {
 
 TEST_CASE("what is cut short, too long, or out of range is no message") {
   auto record = someRecords(1);
-  const std::vector<std::vector<uint8_t>> good = {greet(), add(someKey(), someKeys(), 1), rekey(static_cast<FlowId>(1), someKeys()),
+  const std::vector<std::vector<uint8_t>> good = {greet(), add(someKey(), someKeys(), 1, 2), rekey(static_cast<FlowId>(1), someKeys()),
                                                   push(static_cast<FlowId>(1), record, false), about(Kind::Acknowledged, static_cast<FlowId>(1), 5),
                                                   about(Kind::Remove, static_cast<FlowId>(1)), release(someKey())};
   for (const auto& packet : good) {

@@ -119,8 +119,8 @@ class Lacking final : public nic::Nic, nic::Device {
   HostPort hostPort() override { return inner_->hostPort(); }
   bool broken(nic::FlowId flow) override { return inner_->broken(flow); }
   std::shared_ptr<void> watch(std::function<void()> changed) override { return inner_->watch(std::move(changed)); }
-  ocf::Status add(const nic::FlowKey& key, const record::TrafficKeys& keys, uint32_t sequence, nic::FlowId* flow) override {
-    return keys.suite == lacks_ ? ocf::Status::NoDriver : inner_->device().add(key, keys, sequence, flow);
+  ocf::Status add(const nic::FlowKey& key, const record::TrafficKeys& keys, uint32_t sequence, uint32_t unacknowledged, nic::FlowId* flow) override {
+    return keys.suite == lacks_ ? ocf::Status::NoDriver : inner_->device().add(key, keys, sequence, unacknowledged, flow);
   }
   ocf::Status rekey(nic::FlowId flow, const record::TrafficKeys& keys) override { return inner_->device().rekey(flow, keys); }
   ocf::Status push(nic::FlowId flow, std::span<const record::NewRecord> records) override { return inner_->device().push(flow, records); }
@@ -212,7 +212,7 @@ TEST_CASE("refused: a suite that the device has not") {
   record::TrafficKeys unknown;
   unknown.suite = static_cast<record::Suite>(0x1304);
   nic::FlowId none{};
-  CHECK(lab.device->device().add({}, unknown, 1, &none) == ocf::Status::NoDriver);
+  CHECK(lab.device->device().add({}, unknown, 1, 0, &none) == ocf::Status::NoDriver);
   lab.onPeer([&] {
     lab.server->suite = record::Suite::ChaCha20Poly1305Sha256;
     Client client(*lab.server);
