@@ -66,7 +66,7 @@ double throughput(record::Suite suite, size_t segment, bool offloaded) {
   nic::FlowId flow{};
   // The unsealed frames meet a table with a flow in it, too.
   if (!offloaded) key.remotePort = 2;
-  if (device.add(key, keys, 0, &flow) != ocf::Status::Ok) return 0;
+  if (device.add(key, keys, 0, 0, &flow) != ocf::Status::Ok) return 0;
   key.remotePort = 1;
 
   std::vector<uint8_t> frame(54 + segment);

@@ -125,7 +125,7 @@ class Bench {
     nic::FlowKey key;
     key.localAddress[10] = key.localAddress[11] = key.remoteAddress[10] = key.remoteAddress[11] = 0xff;
     key.remotePort = kSealedPort;
-    if (device_.add(key, keys, 0, &flow_) != ocf::Status::Ok) fail("the device takes no flow");
+    if (device_.add(key, keys, 0, 0, &flow_) != ocf::Status::Ok) fail("the device takes no flow");
   }
 
   // Bytes of TCP payload per second of CPU time.
