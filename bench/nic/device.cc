@@ -1,5 +1,5 @@
-// What the device costs per byte, on one thread, without ports: GHASH by kernel, sealing by segment size
-// and suite, and the same frames passed unsealed. Best of several rounds. `bash bench/nic/run.sh`.
+// What the device costs per byte, on one thread, without ports: GHASH and ChaCha20 by kernel, sealing by
+// segment size and suite, and the same frames passed unsealed. Best of several rounds. `bash bench/nic/run.sh`.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -34,6 +34,26 @@ void ghash(nic::GhashKernel kernel, const char* name) {
       best = std::min(best, (seconds() - start) / calls);
     }
     data[0] = static_cast<uint8_t>(keep);
+    std::printf("  %-22s %5zu bytes  %6.2f GB/s\n", name, length, static_cast<double>(length) / best / 1e9);
+  }
+}
+
+void chacha(nic::ChaChaKernel kernel, const char* name) {
+  if (!nic::hasChaChaKernel(kernel)) {
+    std::printf("  %-22s not on this processor\n", name);
+    return;
+  }
+  const uint8_t key[32] = {1, 2, 3};
+  const nic::ChaChaKey cipher(key, kernel);
+  std::vector<uint8_t> data(16384);
+  for (const size_t length : {size_t{1448}, size_t{16384}}) {
+    double best = 1;
+    for (int round = 0; round < 20; ++round) {
+      const int calls = 200;
+      const double start = seconds();
+      for (int i = 0; i < calls; ++i) cipher.crypt(key, 5, std::span(data).first(length));
+      best = std::min(best, (seconds() - start) / calls);
+    }
     std::printf("  %-22s %5zu bytes  %6.2f GB/s\n", name, length, static_cast<double>(length) / best / 1e9);
   }
 }
@@ -119,6 +139,10 @@ int main() {
   ghash(nic::GhashKernel::Portable, "portable");
   ghash(nic::GhashKernel::Clmul, "PCLMULQDQ");
   ghash(nic::GhashKernel::WideClmul, "VPCLMULQDQ");
+  std::printf("ChaCha20 of one segment, from the middle of a block\n");
+  chacha(nic::ChaChaKernel::Portable, "portable");
+  chacha(nic::ChaChaKernel::Narrow, "AVX2");
+  chacha(nic::ChaChaKernel::Wide, "AVX-512");
   std::printf("frames through the device, with one copy in and one out (16 KiB records)\n");
   struct {
     record::Suite suite;

@@ -12,7 +12,6 @@ using ocf::AlgId;
 using record::ContentType;
 
 constexpr size_t kBlock = 16;
-constexpr size_t kChaChaBlock = 64;
 // SP 800-38D 7.1: J0 has counter 1, the text begins at 2. RFC 8439 2.8: block 0 makes the one-time key.
 constexpr uint32_t kGcmTag = 1;
 constexpr uint32_t kGcmText = 2;
@@ -24,13 +23,7 @@ constexpr size_t kMaxAad = 13;
 const EVP_CIPHER* cipherOf(AlgId alg) noexcept {
   static EVP_CIPHER* const aes128 = EVP_CIPHER_fetch(nullptr, "AES-128-CTR", nullptr);
   static EVP_CIPHER* const aes256 = EVP_CIPHER_fetch(nullptr, "AES-256-CTR", nullptr);
-  static EVP_CIPHER* const chacha = EVP_CIPHER_fetch(nullptr, "ChaCha20", nullptr);
-  switch (alg) {
-    case AlgId::Aes128Gcm: return aes128;
-    case AlgId::Aes256Gcm: return aes256;
-    case AlgId::ChaCha20Poly1305: return chacha;
-    default: return nullptr;
-  }
+  return alg == AlgId::Aes256Gcm ? aes256 : aes128;
 }
 
 void putBigEndian(uint8_t* to, uint64_t value) noexcept {
@@ -73,15 +66,17 @@ void RecordCipher::FreeContext::operator()(EVP_CIPHER_CTX* context) const noexce
 
 RecordCipher::~RecordCipher() { ocf::wipe(iv_.data(), iv_.size()); }
 
-std::unique_ptr<RecordCipher> RecordCipher::make(const record::TrafficKeys& keys, AesKernel kernel) {
+std::unique_ptr<RecordCipher> RecordCipher::make(const record::TrafficKeys& keys, CipherKernels kernels) {
   const record::SuiteFacts facts = record::factsOf(keys.suite);
   if (!facts.known) return nullptr;
   std::unique_ptr<RecordCipher> self(new RecordCipher);
   self->facts_ = facts;
   self->gcm_ = facts.alg != AlgId::ChaCha20Poly1305;
   std::memcpy(self->iv_.data(), keys.iv.data(), facts.ivLength);
-  if (self->gcm_ && kernel != AesKernel::None) {
-    self->aes_.emplace(std::span(keys.key).first(facts.alg == AlgId::Aes256Gcm ? 32 : 16), kernel);
+  if (!self->gcm_) {
+    self->chacha_.emplace(keys.key.data(), kernels.chacha);
+  } else if (kernels.aes != AesKernel::None) {
+    self->aes_.emplace(std::span(keys.key).first(facts.alg == AlgId::Aes256Gcm ? 32 : 16), kernels.aes);
   } else {
     self->context_.reset(EVP_CIPHER_CTX_new());
     const EVP_CIPHER* cipher = cipherOf(facts.alg);
@@ -124,8 +119,9 @@ size_t RecordCipher::writeBefore(const RecordShape& shape, uint8_t* to) const no
 
 bool RecordCipher::counterMode(const uint8_t* counter, size_t skip, std::span<uint8_t> data) noexcept {
   if (aes_) return aes_->crypt(counter, skip, data), true;
+  if (chacha_) return chacha_->crypt(counter, skip, data), true;
   int n = 0;
-  uint8_t ignored[kChaChaBlock] = {};
+  uint8_t ignored[kBlock] = {};
   const bool good =
       EVP_EncryptInit_ex2(context_.get(), nullptr, nullptr, counter, nullptr) == 1 &&
       (skip == 0 || EVP_EncryptUpdate(context_.get(), ignored, &n, ignored, static_cast<int>(skip)) == 1) &&
@@ -169,7 +165,7 @@ PolyKey* RecordCipher::polyKey(uint64_t recordSeq) noexcept {
 bool RecordCipher::crypt(const RecordShape& shape, uint32_t at, std::span<uint8_t> text) noexcept {
   if (text.empty()) return true;
   if (gcm_) return keystream(shape.recordSeq, static_cast<uint32_t>(kGcmText + at / kBlock), at % kBlock, text);
-  return keystream(shape.recordSeq, static_cast<uint32_t>(kChaChaText + at / kChaChaBlock), at % kChaChaBlock, text);
+  return keystream(shape.recordSeq, static_cast<uint32_t>(kChaChaText + at / ChaChaKey::kBlock), at % ChaChaKey::kBlock, text);
 }
 
 void RecordCipher::addShare(RecordSum& sum, const FieldElement& share) noexcept {

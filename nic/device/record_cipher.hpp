@@ -12,6 +12,7 @@
 #include <span>
 
 #include "nic/device/aes_gcm.hpp"
+#include "nic/device/chacha20.hpp"
 #include "nic/device/ghash.hpp"
 #include "nic/device/poly1305.hpp"
 #include "record/record.hpp"
@@ -37,11 +38,16 @@ struct RecordSum {
   std::array<uint64_t, 3> word{};
 };
 
+/// Of this processor. AesKernel::None leaves AES in counter mode to libcrypto.
+struct CipherKernels {
+  AesKernel aes = bestAesKernel();
+  ChaChaKernel chacha = bestChaChaKernel();
+};
+
 class RecordCipher {
  public:
   /// None: a suite that is not ours, or libcrypto failed.
-  /// `kernel`: of this processor; None leaves counter mode to libcrypto.
-  [[nodiscard]] static std::unique_ptr<RecordCipher> make(const record::TrafficKeys& keys, AesKernel kernel = bestAesKernel());
+  [[nodiscard]] static std::unique_ptr<RecordCipher> make(const record::TrafficKeys& keys, CipherKernels kernels = {});
   ~RecordCipher();
   RecordCipher(const RecordCipher&) = delete;
   RecordCipher& operator=(const RecordCipher&) = delete;
@@ -81,9 +87,10 @@ class RecordCipher {
   record::SuiteFacts facts_;
   bool gcm_ = true;
   std::array<uint8_t, 12> iv_{};
-  // AES in counter mode without a kernel for it, and ChaCha20.
+  // One of the three: AES in counter mode without a kernel for it is libcrypto's.
   std::unique_ptr<EVP_CIPHER_CTX, FreeContext> context_;
   std::optional<AesKey> aes_;
+  std::optional<ChaChaKey> chacha_;
   std::optional<GhashKey> ghash_;
   // Poly1305's key belongs to one record; the last one is at hand.
   std::optional<PolyKey> poly_;

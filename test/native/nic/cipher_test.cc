@@ -30,12 +30,14 @@ std::vector<Part> shuffledParts(Random& random, uint32_t length) {
 }
 
 // By parts, of which some are encrypted and added in one pass, others by themselves.
-void sealShuffled(nic::AesKernel kernel) {
-  CAPTURE(static_cast<int>(kernel));
+void sealShuffled(nic::CipherKernels kernels, bool aes, bool chacha) {
+  CAPTURE(static_cast<int>(kernels.aes));
+  CAPTURE(static_cast<int>(kernels.chacha));
   Random random(seed());
   for (const auto suite : kSuites) {
+    if (!(record::factsOf(suite).alg == ocf::AlgId::ChaCha20Poly1305 ? chacha : aes)) continue;
     const auto keys = randomKeys(random, suite);
-    const auto cipher = nic::RecordCipher::make(keys, kernel);
+    const auto cipher = nic::RecordCipher::make(keys, kernels);
     REQUIRE(cipher != nullptr);
     const auto facts = cipher->facts();
     for (int round = 0; round < 200; ++round) {
@@ -71,9 +73,19 @@ void sealShuffled(nic::AesKernel kernel) {
 TEST_CASE("a record sealed in shuffled parts equals one sealed at once, with every AES kernel of this processor") {
   for (const auto kernel : {nic::AesKernel::None, nic::AesKernel::Narrow, nic::AesKernel::Wide}) {
     if (nic::hasAesKernel(kernel) || kernel == nic::AesKernel::None) {
-      sealShuffled(kernel);
+      sealShuffled({.aes = kernel}, true, false);
     } else {
       MESSAGE("this processor lacks AES kernel ", static_cast<int>(kernel));
+    }
+  }
+}
+
+TEST_CASE("the same with every ChaCha20 kernel of this processor") {
+  for (const auto kernel : {nic::ChaChaKernel::Portable, nic::ChaChaKernel::Narrow, nic::ChaChaKernel::Wide}) {
+    if (nic::hasChaChaKernel(kernel)) {
+      sealShuffled({.chacha = kernel}, false, true);
+    } else {
+      MESSAGE("this processor lacks ChaCha20 kernel ", static_cast<int>(kernel));
     }
   }
 }
