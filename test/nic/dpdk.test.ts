@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Command, compile, removeCompiled } from '../cli/support.ts';
 import { Folder } from '../serve/support.ts';
 import { HostCommands } from './commands.ts';
-import { buildTools, Network, run, whyNoDpdk, whyNot } from './network.ts';
+import { buildTools, Network, run, whyNoDpdk, whyNoDriver, whyNot } from './network.ts';
 
 const reason = whyNot() ?? whyNoDpdk();
 const seed = Number(process.env.SOCRYPT_SEED ?? (Math.random() * 2 ** 31) >>> 0);
@@ -92,6 +92,30 @@ describe.skipIf(reason !== null)(`the wire by DPDK${reason === null ? '' : ` (sk
     await expectDownload();
   });
 
+  it('shared memory: the other end of a memif is another process', async (context) => {
+    const missing = whyNoDriver('net_memif');
+    context.skip(missing !== null, missing ?? '');
+    const socket = `socket-abstract=no,socket=${join(folder.path, 'memif.sock')}`;
+    const faults = { loss: 10, reorder: 10 };
+    network = await Network.make(CANARY, faults, seed, `net_memif0,role=server,${socket}`);
+    const driver = `dpdk:net_memif0,role=client,${socket}`;
+    const server = await start(
+      'engines',
+      'serve',
+      ...site,
+      '--address',
+      '10.9.0.1/24',
+      '--port-driver',
+      driver,
+    );
+    expect(server.stdout).toMatch(/inline NIC on DPDK net_memif0; host port socrypt0/);
+    await expectDownload();
+    const { canaries, frames, lost } = await network.wire();
+    expect(canaries).toBe(0);
+    expect(frames).toBeGreaterThan(LARGE.length / 1500);
+    expect(lost).toBeGreaterThan(0);
+  });
+
   it('says what is wrong with a device', async () => {
     network = await Network.make(CANARY, {}, seed);
     const address = ['--address', '10.9.0.1/24'];
@@ -104,7 +128,11 @@ describe.skipIf(reason !== null)(`the wire by DPDK${reason === null ? '' : ` (sk
       ['dpdk:', [], /^2: .*--port-driver expects af_xdp, or dpdk:/],
       ['dpdk:net_tap0,iface', [], /^2: .*--port-driver expects af_xdp, or dpdk:/],
       ['af_packet', [], /^2: .*--port-driver expects af_xdp, or dpdk:/],
-      ['dpdk:net_nothing0', [], /^1: [\s\S]*DPDK cannot make the device net_nothing0: .*\[ERR_SOCRYPT_NIC\]/],
+      [
+        'dpdk:net_nothing0',
+        [],
+        /^1: [\s\S]*DPDK has no driver for a device net_nothing0 .*\[ERR_SOCRYPT_NIC\]/,
+      ],
       ['dpdk:net_af_packet0,iface=w7', [], /^1: [\s\S]*interface "w7": No such device.*\[ERR_SOCRYPT_NIC\]/],
       [
         'dpdk:net_af_packet0,iface=lo',

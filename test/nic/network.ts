@@ -46,6 +46,13 @@ export function whyNoDpdk(): string | null {
   return major! > 6 || (major === 6 && minor! >= 6) ? null : 'Linux 6.6 is needed (tcx)';
 }
 
+/** Why no device of this driver of DPDK's can be made (`net_memif`); null: it can. */
+export function whyNoDriver(name: string): string | null {
+  const folder = spawnSync('pkg-config', ['--variable=libdir', 'libdpdk'], { encoding: 'utf8' });
+  const there = folder.status === 0 && existsSync(`${folder.stdout.trim()}/librte_${name}.so`);
+  return there ? null : `DPDK's driver ${name} is not installed`;
+}
+
 /** Runs a program on one side to its end. */
 export function run(
   side: string,
@@ -115,10 +122,11 @@ export class Network {
     this.#middle = `${name}m`;
   }
 
-  static async make(canary: string, faults: Faults = {}, seed = 1): Promise<Network> {
+  /** `first`: what the wire has on the host's side, if not the interface whose other end is w0 (a DPDK device). */
+  static async make(canary: string, faults: Faults = {}, seed = 1, first = 'x0'): Promise<Network> {
     const network = new Network();
     try {
-      await network.#build(canary, faults, seed);
+      await network.#build(canary, faults, seed, first);
     } catch (error) {
       await network.remove();
       throw error;
@@ -126,7 +134,12 @@ export class Network {
     return network;
   }
 
-  async #build(canary: string, { loss = 0, repeat = 0, reorder = 0 }: Faults, seed: number): Promise<void> {
+  async #build(
+    canary: string,
+    { loss = 0, repeat = 0, reorder = 0 }: Faults,
+    seed: number,
+    first: string,
+  ): Promise<void> {
     const { host, peer } = this;
     const middle = this.#middle;
     for (const name of [host, peer, middle]) {
@@ -149,7 +162,7 @@ export class Network {
       stdio: 'ignore',
     });
     const rates = [loss, repeat, reorder].map(String);
-    this.#wire = new Tool(middle, 'wire', ['x0', 'x1', canary, String(seed), ...rates]);
+    this.#wire = new Tool(middle, 'wire', [first, 'x1', canary, String(seed), ...rates]);
     await this.#wire.line();
     this.#sniffer = new Tool(host, 'sniff', [canary]);
     await this.#sniffer.line();

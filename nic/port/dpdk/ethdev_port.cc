@@ -1,11 +1,13 @@
 #include "nic/port/dpdk/ethdev_port.hpp"
 
 #include <rte_bus_vdev.h>
+#include <rte_devargs.h>
 #include <rte_errno.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdlib>
 
 #include "dpdk/eal.hpp"
 
@@ -24,6 +26,15 @@ constexpr uint16_t kFrame = 2048, kJumboFrame = 9216;
 
 std::string dpdkError(const std::string& what, int error) { return what + ": " + rte_strerror(error < 0 ? -error : error); }
 
+// Virtual devices are called after their drivers, which are plugins of DPDK's.
+bool hasDriver(const std::string& name) {
+  rte_devargs parsed{};
+  const bool good = rte_devargs_parse(&parsed, name.c_str()) == 0;
+  // rte_devargs_reset, which does the same, is experimental.
+  std::free(parsed.data);
+  return good;
+}
+
 }  // namespace
 
 std::unique_ptr<EthdevPort> EthdevPort::open(const std::string& device, std::string& why) {
@@ -34,9 +45,11 @@ std::unique_ptr<EthdevPort> EthdevPort::open(const std::string& device, std::str
   if (const std::string& failure = dpdk::startEal(name); !failure.empty()) return why = failure, nullptr;
   std::unique_ptr<EthdevPort> port(new EthdevPort);
   if (!dpdk::isPciAddress(name)) {
+    if (!hasDriver(name)) return why = "DPDK has no driver for a device " + name + " here; the names of its network drivers begin with net_, and distributions package them one by one (librte-net-…)", nullptr;
+    if (name.starts_with("net_memif")) port->turns_ = std::make_unique<interrupts::Turns>();
     const int result = rte_vdev_init(name.c_str(), arguments.c_str());
     if (result != 0)
-      return why = dpdkError("DPDK cannot make the device " + device, result) + " (DPDK has said above what it missed; its drivers' names begin with net_)", nullptr;
+      return why = dpdkError("DPDK cannot make the device " + device, result) + " (DPDK has said above what it missed)", nullptr;
     port->virtualName_ = name;
   }
   return port->start(name, why) ? std::move(port) : nullptr;
@@ -82,15 +95,25 @@ DpdkPortFacts EthdevPort::facts() const noexcept {
 
 EthdevPort::~EthdevPort() {
   rte_pktmbuf_free_bulk(waiting_.data(), static_cast<unsigned>(waiting_.size()));
-  if (started_) rte_eth_dev_stop(id_);
-  if (id_ != RTE_MAX_ETHPORTS) rte_eth_dev_close(id_);
-  if (!virtualName_.empty()) rte_vdev_uninit(virtualName_.c_str());
+  if (turns_ != nullptr) {
+    interrupts::run([this] { close(); });
+    interrupts::settle();
+    interrupts::run([this] { turns_.reset(); });
+  } else {
+    close();
+  }
   rte_mempool_free(frames_);
 }
 
-// net_memif sets its rings up on a thread of DPDK's, and must not be used before.
+void EthdevPort::close() noexcept {
+  if (started_) rte_eth_dev_stop(id_);
+  if (id_ != RTE_MAX_ETHPORTS) rte_eth_dev_close(id_);
+  if (!virtualName_.empty()) rte_vdev_uninit(virtualName_.c_str());
+}
+
+// net_memif sets its rings up on the interrupt thread, and its other end may go and come.
 bool EthdevPort::up() noexcept {
-  if (up_) return true;
+  if (up_ && turns_ == nullptr) return true;
   rte_eth_link link{};
   up_ = rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
   return up_;
@@ -99,7 +122,10 @@ bool EthdevPort::up() noexcept {
 size_t EthdevPort::receive(FrameReceiver& receiver, size_t most) {
   if (!up()) return 0;
   std::array<rte_mbuf*, kBurst> burst;
-  const uint16_t n = rte_eth_rx_burst(id_, 0, burst.data(), static_cast<uint16_t>(std::min<size_t>(most, kBurst)));
+  const uint16_t n = [&] {
+    const interrupts::Burst now(turns_ != nullptr);
+    return rte_eth_rx_burst(id_, 0, burst.data(), static_cast<uint16_t>(std::min<size_t>(most, kBurst)));
+  }();
   for (uint16_t i = 0; i < n; ++i) {
     rte_mbuf* const first = burst[i];
     if (first->nb_segs == 1) {
@@ -139,6 +165,7 @@ bool EthdevPort::send(std::span<const uint8_t> head, std::span<const uint8_t> re
 bool EthdevPort::flush() noexcept {
   if (!up()) return waiting_.empty();
   size_t done = 0;
+  const interrupts::Burst now(turns_ != nullptr);
   while (done < waiting_.size()) {
     const uint16_t n = rte_eth_tx_burst(id_, 0, waiting_.data() + done, static_cast<uint16_t>(waiting_.size() - done));
     if (n == 0) break;

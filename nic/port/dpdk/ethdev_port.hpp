@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nic/port/dpdk.hpp"
+#include "nic/port/dpdk/interrupts.hpp"
 
 namespace socrypt::nic {
 
@@ -28,8 +29,10 @@ class EthdevPort final : public Port {
   EthdevPort() = default;
   [[nodiscard]] bool up() noexcept;
   [[nodiscard]] bool start(const std::string& name, std::string& why);
+  void close() noexcept;
 
   std::string virtualName_;  // of a device that was made for this port
+  std::unique_ptr<interrupts::Turns> turns_;  // with net_memif
   uint16_t id_ = RTE_MAX_ETHPORTS;
   uint16_t frame_ = 0;  // the longest
   bool started_ = false;

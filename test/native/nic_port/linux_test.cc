@@ -18,11 +18,12 @@
 #include <cstring>
 #include <random>
 
+#include "dpdk_devices.hpp"
 #include "faulty_port.hpp"
 #include "namespaces.hpp"
+#include "patch.hpp"
 #include "nic/port/af_xdp.hpp"
 #include "nic/port/bridge.hpp"
-#include "nic/port/dpdk.hpp"
 #include "nic/port/host_socket.hpp"
 #include "nic/port/tap.hpp"
 #include "record/file_payload.hpp"
@@ -69,7 +70,8 @@ struct Setup {
   uint64_t bytes = megabytes() << 20;
   bool keyUpdates = true;
   unsigned mtu = 1500;
-  std::string dpdkWire{};  // the wire's port as a DPDK device; else AF_XDP
+  std::string dpdkWire{};     // the wire's port as a DPDK device; else AF_XDP
+  std::string dpdkFarWire{};  // the other end of that device, if it is not the interface
 };
 
 // Both namespaces, their interfaces, and the thread that moves frames between them.
@@ -92,15 +94,20 @@ class Network {
     INFO(why);
     REQUIRE(hostPort_ != nullptr);
     wire_.in([&] {
+      nic::DpdkPortFacts facts;
       if (setup.dpdkWire.empty()) {
         wirePort_ = nic::AfXdpPort::open("w0", {}, why);
       } else {
-        nic::DpdkPortFacts facts;
         wirePort_ = nic::openDpdkPort(setup.dpdkWire, facts, why);
       }
+      if (wirePort_ == nullptr || setup.dpdkFarWire.empty()) return;
+      auto far = nic::openDpdkPort(setup.dpdkFarWire, facts, why);
+      auto interface = nic::AfXdpPort::open("w0", {}, why);
+      if (far != nullptr && interface != nullptr) patch_ = std::make_unique<net::Patch>(std::move(far), std::move(interface));
     });
     INFO(why);
     REQUIRE(wirePort_ != nullptr);
+    REQUIRE((patch_ != nullptr || setup.dpdkFarWire.empty()));
     // No duplicate address detection: it would only cost a second.
     REQUIRE(host.sh("ip addr add 10.9.0.1/24 dev h0 && ip addr add fd09::1/64 dev h0 nodad && ip link set h0" + mtu + " up"));
     REQUIRE(peer.sh("ip addr add 10.9.0.2/24 dev w1 && ip addr add fd09::2/64 dev w1 nodad && ip link set w1 up"));
@@ -133,6 +140,7 @@ class Network {
   Namespace wire_;
   std::unique_ptr<nic::Port> hostPort_;
   std::unique_ptr<nic::Port> wirePort_;
+  std::unique_ptr<net::Patch> patch_;
   std::unique_ptr<nic::Bridge> bridge_;
   Descriptor wake_;
   std::atomic<bool> stop_{false};
@@ -406,70 +414,21 @@ TEST_CASE("jumbo frames, which come and go in several buffers") {
   transfer({.suite = "TLS_AES_256_GCM_SHA384", .tap = false, .ipv6 = true, .faults = {80, 10, 20}, .mtu = 16000});
 }
 TEST_CASE("DPDK devices: packet sockets on the wire") {
-  std::string why;
-  nic::DpdkPortFacts facts;
-  if (nic::openDpdkPort("net_null0", facts, why) == nullptr) {
+  if (const auto why = dpdk::whyNot("net_null0"); !why.empty()) {
     MESSAGE("skipped: ", why);
     return;
   }
   transfer({.dpdkWire = "net_af_packet0,iface=w0"});
   transfer({.ipv6 = true, .faults = {20, 10, 20}, .dpdkWire = "net_af_packet1,iface=w0"});
 }
-TEST_CASE("DPDK devices: a ring, files of packets") {
-  std::string why;
-  nic::DpdkPortFacts facts;
-  if (nic::openDpdkPort("net_null0", facts, why) == nullptr) {
+TEST_CASE("DPDK devices: memif on the wire") {
+  const dpdk::Memif memif(0);
+  if (const auto why = dpdk::whyNot(memif.server()); !why.empty()) {
     MESSAGE("skipped: ", why);
     return;
   }
-  class Taken final : public nic::FrameReceiver {
-   public:
-    void frame(std::span<uint8_t> frame, const nic::FrameOffload&) override { frames.emplace_back(frame.begin(), frame.end()); }
-    std::vector<std::vector<uint8_t>> frames;
-  };
-  const auto frameOf = [](uint8_t number, size_t n) {
-    std::vector<uint8_t> frame(n, number);
-    frame[0] = 2;
-    return frame;
-  };
-  // What goes into one comes out of the other: 60 frames of different lengths, in order.
-  const auto through = [&](nic::Port& in, nic::Port& out) {
-    std::vector<std::vector<uint8_t>> sent;
-    Taken taken;
-    for (int i = 0; i < 2000 && taken.frames.size() < 60; ++i) {
-      if (sent.size() < 60 && in.room() > 0) {
-        sent.push_back(frameOf(static_cast<uint8_t>(sent.size()), 60 + 24 * sent.size()));
-        if (!in.send(std::span(sent.back()).first(20), std::span(sent.back()).subspan(20))) sent.pop_back();
-      }
-      static_cast<void>(in.flush());
-      if (out.receive(taken, 64) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    CHECK(taken.frames == sent);
-  };
-  const auto open = [&](const std::string& device) {
-    auto port = nic::openDpdkPort(device, facts, why);
-    INFO(device, ": ", why);
-    REQUIRE(port != nullptr);
-    return port;
-  };
-  {
-    const auto ring = open("net_ring0");
-    through(*ring, *ring);
-  }
-  const std::string place = "/tmp/socrypt-nic-" + std::to_string(getpid());
-  {
-    {
-      const auto writer = open("net_pcap0,tx_pcap=" + place + ".pcap");
-      for (size_t i = 0; i < 10; ++i) REQUIRE(writer->send(frameOf(static_cast<uint8_t>(i), 100 + i), {}));
-      REQUIRE(writer->flush());
-    }
-    const auto reader = open("net_pcap1,rx_pcap=" + place + ".pcap,tx_pcap=/dev/null");
-    Taken taken;
-    for (int i = 0; i < 100 && taken.frames.size() < 10; ++i) reader->receive(taken, 64);
-    REQUIRE(taken.frames.size() == 10);
-    for (size_t i = 0; i < 10; ++i) CHECK(taken.frames[i] == frameOf(static_cast<uint8_t>(i), 100 + i));
-  }
-  unlink((place + ".pcap").c_str());
+  transfer({.dpdkWire = memif.server(), .dpdkFarWire = memif.client()});
+  transfer({.suite = "TLS_AES_256_GCM_SHA384", .ipv6 = true, .faults = {20, 10, 20}, .dpdkWire = memif.server(), .dpdkFarWire = memif.client()});
 }
 TEST_CASE("TLS 1.2") {
   transfer({.suite = "ECDHE-ECDSA-AES128-GCM-SHA256"});
