@@ -1,4 +1,4 @@
-// What the device costs per byte, on one thread, without ports: GHASH and ChaCha20 by kernel, sealing by
+// What the device costs per byte, on one thread, without ports: GHASH, ChaCha20 and Poly1305 by kernel, sealing by
 // segment size and suite, and the same frames passed unsealed. Best of several rounds. `bash bench/nic/run.sh`.
 #include <algorithm>
 #include <chrono>
@@ -55,6 +55,32 @@ void chacha(nic::ChaChaKernel kernel, const char* name) {
       best = std::min(best, (seconds() - start) / calls);
     }
     std::printf("  %-22s %5zu bytes  %6.2f GB/s\n", name, length, static_cast<double>(length) / best / 1e9);
+  }
+}
+
+// With a new key for as many segments as a record of 16 KiB has.
+void poly(nic::PolyKernel kernel, const char* name) {
+  if (!nic::hasPolyKernel(kernel)) {
+    std::printf("  %-22s not on this processor\n", name);
+    return;
+  }
+  const uint8_t bytes[32] = {1, 2, 3};
+  std::vector<uint8_t> data(16384);
+  for (const size_t length : {size_t{1448}, size_t{16384}}) {
+    double best = 1;
+    uint64_t keep = 0;
+    const size_t segments = data.size() / length;
+    for (int round = 0; round < 20; ++round) {
+      const int calls = 20;
+      const double start = seconds();
+      for (int i = 0; i < calls; ++i) {
+        nic::PolyKey key(bytes, kernel);
+        for (size_t n = segments; n > 0; --n) keep ^= key.share(data.data(), length, 5, 80 * n)[0];
+      }
+      best = std::min(best, (seconds() - start) / calls);
+    }
+    data[0] = static_cast<uint8_t>(keep);
+    std::printf("  %-22s %5zu bytes  %6.2f GB/s\n", name, length, static_cast<double>(segments * length) / best / 1e9);
   }
 }
 
@@ -143,6 +169,10 @@ int main() {
   chacha(nic::ChaChaKernel::Portable, "portable");
   chacha(nic::ChaChaKernel::Narrow, "AVX2");
   chacha(nic::ChaChaKernel::Wide, "AVX-512");
+  std::printf("Poly1305 of one segment's share, with the key of each record\n");
+  poly(nic::PolyKernel::Portable, "portable");
+  poly(nic::PolyKernel::Narrow, "AVX2");
+  poly(nic::PolyKernel::Wide, "AVX-512 IFMA");
   std::printf("frames through the device, with one copy in and one out (16 KiB records)\n");
   struct {
     record::Suite suite;

@@ -1,18 +1,16 @@
 #include "nic/device/poly1305.hpp"
 
 #include <algorithm>
-#include <cstring>
 
+#include "nic/device/poly1305_kernels.hpp"
 #include "ocf/ocf.hpp"
 
 namespace socrypt::nic {
 namespace {
 
-constexpr size_t kBlock = 16;
-constexpr uint64_t kMask44 = (uint64_t{1} << 44) - 1;
-constexpr uint64_t kMask42 = (uint64_t{1} << 42) - 1;
-
-__extension__ using Wide = unsigned __int128;
+constexpr size_t kBlock = kPolyBlock;
+// Shorter ranges are not worth the powers that vectors need.
+constexpr size_t kLong = 8 * kBlock;
 
 void addBlock(PolyNumber& h, const uint8_t* block, uint64_t top) noexcept {
   uint64_t low, high;
@@ -23,72 +21,100 @@ void addBlock(PolyNumber& h, const uint8_t* block, uint64_t top) noexcept {
   h[2] += high >> 24 | top << 40;  // 2^128 is bit 40 of the limb that begins at bit 88
 }
 
-// Limbs up to 2^45 in, up to 2^44 + a little out.
-PolyNumber multiply(const PolyNumber& a, const PolyNumber& b) noexcept {
-  // 2^132 is 20 modulo 2^130 - 5: what runs over the third limb comes back times 5, in units of 4.
-  const uint64_t b1 = b[1] * 20, b2 = b[2] * 20;
-  const Wide d0 = Wide{a[0]} * b[0] + Wide{a[1]} * b2 + Wide{a[2]} * b1;
-  Wide d1 = Wide{a[0]} * b[1] + Wide{a[1]} * b[0] + Wide{a[2]} * b2;
-  Wide d2 = Wide{a[0]} * b[2] + Wide{a[1]} * b[1] + Wide{a[2]} * b[0];
-  PolyNumber r;
-  r[0] = static_cast<uint64_t>(d0) & kMask44;
-  d1 += d0 >> 44;
-  r[1] = static_cast<uint64_t>(d1) & kMask44;
-  d2 += d1 >> 44;
-  r[2] = static_cast<uint64_t>(d2) & kMask42;
-  r[0] += static_cast<uint64_t>(d2 >> 42) * 5;
-  r[1] += r[0] >> 44;
-  r[0] &= kMask44;
-  return r;
+PolyNumber portablePolyRange(const PolyNumber& r, const PolyRange& range) noexcept {
+  const uint8_t* data = range.data;
+  size_t length = range.length;
+  PolyNumber h{};
+  uint8_t edge[kBlock] = {};
+  if (range.lead != 0) {
+    const size_t n = std::min(length, kBlock - range.lead);
+    std::memcpy(edge + range.lead, data, n);
+    addBlock(h, edge, 0);
+    h = multiply(h, r);
+    data += n;
+    length -= n;
+  }
+  for (; length >= kBlock; length -= kBlock, data += kBlock) {
+    addBlock(h, data, 1);
+    h = multiply(h, r);
+  }
+  if (length != 0) {
+    std::memset(edge, 0, kBlock);
+    std::memcpy(edge, data, length);
+    addBlock(h, edge, 1);
+    h = multiply(h, r);
+  }
+  return h;
 }
+
+#if defined(__x86_64__)
+void prepare(PolyKernel kernel, const PolyNumber& r, PolyKey::Factors& factors) noexcept {
+  PolyPowers power;
+  power[0] = r;
+  for (size_t i = 1; i < 8; ++i) power[i] = multiply(power[i / 2], power[i - i / 2 - 1]);
+  power[8] = multiply(power[7], power[7]);
+  (kernel == PolyKernel::Wide ? prepareWidePoly : prepareNarrowPoly)(power, factors);
+  ocf::wipe(power.data(), sizeof power);
+}
+#endif
 
 }  // namespace
 
-PolyKey::PolyKey(const uint8_t* key) noexcept {
+bool hasPolyKernel(PolyKernel kernel) noexcept {
+#if defined(__x86_64__)
+  if (kernel == PolyKernel::Wide)
+    return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512ifma") != 0;
+  if (kernel == PolyKernel::Narrow) return __builtin_cpu_supports("avx2") != 0;
+#endif
+  return kernel == PolyKernel::Portable;
+}
+
+PolyKernel bestPolyKernel() noexcept {
+  static const PolyKernel best = hasPolyKernel(PolyKernel::Wide)     ? PolyKernel::Wide
+                                 : hasPolyKernel(PolyKernel::Narrow) ? PolyKernel::Narrow
+                                                                     : PolyKernel::Portable;
+  return best;
+}
+
+PolyKey::PolyKey(const uint8_t* key, PolyKernel kernel) noexcept : kernel_(kernel) {
   uint64_t low, high;
   std::memcpy(&low, key, 8);
   std::memcpy(&high, key + 8, 8);
   // RFC 8439 2.5: r is clamped.
   low &= 0x0ffffffc0fffffff;
   high &= 0x0ffffffc0ffffffc;
-  r_ = {low & kMask44, (low >> 44 | high << 20) & kMask44, high >> 24};
+  square_[0] = {low & kMask44, (low >> 44 | high << 20) & kMask44, high >> 24};
   std::memcpy(s_, key + 16, 16);
 }
 
 PolyKey::~PolyKey() {
-  ocf::wipe(r_.data(), sizeof r_);
+  ocf::wipe(square_.data(), squares_ * sizeof square_[0]);
   ocf::wipe(s_, sizeof s_);
+  if (prepared_) ocf::wipe(&factors_, sizeof factors_);
 }
 
-PolyNumber PolyKey::share(const uint8_t* data, size_t length, size_t lead, size_t power) const noexcept {
-  PolyNumber h{};
-  uint8_t edge[kBlock] = {};
-  if (lead != 0) {
-    const size_t n = std::min(length, kBlock - lead);
-    std::memcpy(edge + lead, data, n);
-    addBlock(h, edge, 0);
-    h = multiply(h, r_);
-    data += n;
-    length -= n;
+// Positions are public, so the branch on the exponent's bits tells nothing.
+PolyNumber PolyKey::times(PolyNumber value, size_t power) noexcept {
+  for (size_t i = 0; power >> i != 0; ++i) {
+    if (i == squares_) {
+      square_[i] = multiply(square_[i - 1], square_[i - 1]);
+      ++squares_;
+    }
+    if ((power >> i & 1) != 0) value = multiply(value, square_[i]);
   }
-  for (; length >= kBlock; length -= kBlock, data += kBlock) {
-    addBlock(h, data, 1);
-    h = multiply(h, r_);
+  return value;
+}
+
+PolyNumber PolyKey::share(const uint8_t* data, size_t length, size_t lead, size_t power) noexcept {
+  const PolyRange range{data, length, lead};
+#if defined(__x86_64__)
+  if (kernel_ != PolyKernel::Portable && length >= kLong) {
+    if (!prepared_) prepare(kernel_, square_[0], factors_);
+    prepared_ = true;
+    return times(kernel_ == PolyKernel::Wide ? widePolyRange(factors_, range) : narrowPolyRange(factors_, range), power - 1);
   }
-  if (length != 0) {
-    std::memset(edge, 0, kBlock);
-    std::memcpy(edge, data, length);
-    addBlock(h, edge, 1);
-    h = multiply(h, r_);
-  }
-  // Positions are public, so the branch on the exponent's bits tells nothing.
-  PolyNumber square = r_;
-  for (size_t e = power - 1; e != 0; e >>= 1) {
-    if ((e & 1) != 0) h = multiply(h, square);
-    if (e > 1) square = multiply(square, square);
-  }
-  ocf::wipe(square.data(), sizeof square);
-  return h;
+#endif
+  return times(portablePolyRange(square_[0], range), power - 1);
 }
 
 void PolyKey::add(PolyNumber& sum, const PolyNumber& share) noexcept {
@@ -117,7 +143,7 @@ void PolyKey::finish(const PolyNumber& sum, uint8_t* tag) const noexcept {
   for (int i = 0; i < 3; ++i) h[i] = (h[i] & ~over) | (g[i] & over);
   const uint64_t low = h[0] | h[1] << 44;
   const uint64_t high = h[1] >> 20 | h[2] << 24;
-  const Wide first = Wide{low} + s_[0];
+  const PolyWide first = PolyWide{low} + s_[0];
   const uint64_t words[2] = {static_cast<uint64_t>(first), high + s_[1] + static_cast<uint64_t>(first >> 64)};
   std::memcpy(tag, words, 16);
 }

@@ -75,6 +75,7 @@ std::unique_ptr<RecordCipher> RecordCipher::make(const record::TrafficKeys& keys
   std::memcpy(self->iv_.data(), keys.iv.data(), facts.ivLength);
   if (!self->gcm_) {
     self->chacha_.emplace(keys.key.data(), kernels.chacha);
+    self->polyKernel_ = kernels.poly;
   } else if (kernels.aes != AesKernel::None) {
     self->aes_.emplace(std::span(keys.key).first(facts.alg == AlgId::Aes256Gcm ? 32 : 16), kernels.aes);
   } else {
@@ -155,7 +156,7 @@ PolyKey* RecordCipher::polyKey(uint64_t recordSeq) noexcept {
   if (!poly_ || polySeq_ != recordSeq) {
     uint8_t key[32] = {};
     if (!keystream(recordSeq, kChaChaKey, 0, key)) return nullptr;
-    poly_.emplace(key);
+    poly_.emplace(key, polyKernel_);
     polySeq_ = recordSeq;
     ocf::wipe(key, sizeof key);
   }
@@ -180,7 +181,7 @@ bool RecordCipher::add(RecordSum& sum, const RecordShape& shape, uint32_t at, st
     addShare(sum, ghash_->share(text.data(), text.size(), at % kBlock, power));
     return true;
   }
-  const PolyKey* key = polyKey(shape.recordSeq);
+  PolyKey* key = polyKey(shape.recordSeq);
   if (key == nullptr) return false;
   PolyKey::add(sum.word, key->share(text.data(), text.size(), at % kBlock, power));
   return true;

@@ -42,6 +42,7 @@ struct RecordSum {
 struct CipherKernels {
   AesKernel aes = bestAesKernel();
   ChaChaKernel chacha = bestChaChaKernel();
+  PolyKernel poly = bestPolyKernel();
 };
 
 class RecordCipher {
@@ -94,6 +95,7 @@ class RecordCipher {
   std::optional<GhashKey> ghash_;
   // Poly1305's key belongs to one record; the last one is at hand.
   std::optional<PolyKey> poly_;
+  PolyKernel polyKernel_ = PolyKernel::Portable;
   uint64_t polySeq_ = 0;
 };
 
