@@ -401,7 +401,10 @@ export declare class NativeNic {
   constructor(options: NicOptions, changed: () => void);
   /** Puts another device in the place of a dead one. Throws ERR_SOCRYPT_NIC. */
   restart(): void;
+  /** Drills: the device dies; it loses what segments have taught it of all flows; its clock leaps. */
   kill(reason: string): void;
+  evict(): void;
+  leapClock(milliseconds: number): void;
   status(): NicStatus;
   /** In the order of `counterFacts`. */
   counters(): Float64Array;

@@ -119,7 +119,7 @@ class Bench {
     if (hostPort_ == nullptr || wirePort_ == nullptr) fail(why);
     if (!host_.sh("sysctl -qw net.ipv6.conf.h0.disable_ipv6=1; ip link set h0 mtu " + mtu + " up")) fail("the host's interface cannot be set up");
     host_.in([&] { openSocket(); });
-    bridge_ = std::make_unique<nic::Bridge>(device_, *hostPort_, *wirePort_);
+    bridge_ = std::make_unique<nic::Bridge>(device_, clock_, *hostPort_, *wirePort_);
     record::TrafficKeys keys;
     keys.suite = suite;
     nic::FlowKey key;
@@ -176,6 +176,7 @@ class Bench {
   net::Namespace host_, wire_, peer_;
   nic::InlineDevice device_;
   std::unique_ptr<nic::Port> hostPort_, wirePort_;
+  nic::Clock clock_;
   std::unique_ptr<nic::Bridge> bridge_;
   net::Descriptor socket_;
   Stream sealed_, passed_;

@@ -79,6 +79,7 @@ class NativeNic final : public Napi::ObjectWrap<NativeNic> {
     });
     exports.Set("Nic", DefineClass(env, "NativeNic",
                                    {InstanceMethod<&NativeNic::restart>("restart"), InstanceMethod<&NativeNic::kill>("kill"),
+                                    InstanceMethod<&NativeNic::evict>("evict"), InstanceMethod<&NativeNic::leapClock>("leapClock"),
                                     InstanceMethod<&NativeNic::status>("status"), InstanceMethod<&NativeNic::counters>("counters"),
                                     InstanceMethod<&NativeNic::flows>("flows"), InstanceMethod<&NativeNic::trace>("trace"),
                                     InstanceMethod<&NativeNic::close>("close"), StaticValue("counterFacts", facts)}));
@@ -117,6 +118,14 @@ class NativeNic final : public Napi::ObjectWrap<NativeNic> {
     Arguments arguments(info, "NativeNic.kill");
     const std::string reason = arguments.text(0, "reason");
     if (arguments.good() && nic_ != nullptr) nic_->kill(reason);
+  }
+  void evict(const Napi::CallbackInfo&) {
+    if (nic_ != nullptr) nic_->evict();
+  }
+  void leapClock(const Napi::CallbackInfo& info) {
+    Arguments arguments(info, "NativeNic.leapClock");
+    const uint64_t milliseconds = arguments.integer(0, "milliseconds", 0, uint64_t{1} << 40);
+    if (arguments.good() && nic_ != nullptr) nic_->leapClock(milliseconds * 1'000'000);
   }
   Napi::Value status(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();

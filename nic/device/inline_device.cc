@@ -12,7 +12,7 @@ using ocf::Status;
 
 // A segment may leave a queue of the host's stack (a qdisc) for the port a moment after the port was empty.
 constexpr uint64_t kGrace = 1000;
-constexpr uint64_t kMostStep = kGrace / 4;
+constexpr uint64_t kMostStep = kGrace / 50;
 
 __extension__ using Wide = unsigned __int128;
 
@@ -157,10 +157,12 @@ void InlineDevice::release(const FlowKey& key) {
   anyGone_ = true;
 }
 
-void InlineDevice::awaitBinding(uint64_t nanoseconds) {
+void InlineDevice::awaitBinding(uint64_t now, uint64_t nanoseconds) {
   const std::unique_lock lock(mutex_);
   for (const auto& [id, flow] : byId_) unbound_.insert(flow->key());
-  boundBy_ = nanoseconds;
+  bindingLeft_ = nanoseconds;
+  bindingStep_ = nanoseconds / 2;
+  bindingLookedAt_ = now;
   anyUnbound_ = !unbound_.empty();
 }
 
@@ -174,7 +176,10 @@ void InlineDevice::bound(FlowId flow) {
 bool InlineDevice::deliverable(std::span<const uint8_t> frame) {
   if (!anyUnbound_.load(std::memory_order_acquire)) return true;
   const std::unique_lock lock(mutex_);
-  if (now_.load(std::memory_order_relaxed) >= boundBy_) {
+  const uint64_t now = now_.load(std::memory_order_relaxed);
+  bindingLeft_ -= std::min({bindingLeft_, bindingStep_, now - std::min(now, bindingLookedAt_)});
+  bindingLookedAt_ = std::max(now, bindingLookedAt_);
+  if (bindingLeft_ == 0) {
     unbound_.clear();
     anyUnbound_ = false;
     return true;

@@ -52,9 +52,9 @@ class InlineDevice final : public Device {
   void bound(FlowId flow) override;
 
   /// The host port is another. What comes from the wire for a flow that is there now is not deliverable before its socket
-  /// is bound to that port, or, should nobody tell, until `nanoseconds` on the clock of setTime(): the host's stack would
+  /// is bound to that port, or, should nobody tell, for `nanoseconds` from `now` on, a time of setTime(): the host's stack would
   /// find no socket and answer with RST, and the peer sends again what is lost.
-  void awaitBinding(uint64_t nanoseconds);
+  void awaitBinding(uint64_t now, uint64_t nanoseconds);
   /// Whether the host's stack may have this frame from the wire.
   [[nodiscard]] bool deliverable(std::span<const uint8_t> frame);
 
@@ -65,8 +65,8 @@ class InlineDevice final : public Device {
 
   /// The host's side has been read until it was empty, at `milliseconds` of a clock that only runs forward.
   /// Keys of removed flows become free by this: when it was said again and again, for a second, since their
-  /// sockets were gone. No step counts for more than a quarter of that: a guest that was suspended finds its
-  /// clock hours ahead and its queues as they were. True: some still wait for it.
+  /// sockets were gone. No step counts for more than 20 milliseconds: a guest that was suspended, be it again and again,
+  /// finds its clock ahead and its queues as they were. True: some still wait for it, and it is to be said as often.
   bool hostIdle(uint64_t milliseconds);
 
   /// Asked by transmit() before it drops a segment for want of records. Null: nobody, from when this returns on.
@@ -119,7 +119,10 @@ class InlineDevice final : public Device {
   std::atomic<bool> anyGone_{false};
 
   std::unordered_set<FlowKey, Hash> unbound_;
-  uint64_t boundBy_ = 0;
+  // A leap of the clock counts for half of it at most.
+  uint64_t bindingLeft_ = 0;
+  uint64_t bindingStep_ = 0;
+  uint64_t bindingLookedAt_ = 0;
   std::atomic<bool> anyUnbound_{false};
 
   std::atomic<uint64_t> now_{0};

@@ -203,9 +203,22 @@ class ForgetsRemoved final : public Real {
   using Real::Real;
   void release(const FlowKey& key) override {
     Real::release(key);
-    for (int i = 0; i < 8; ++i) static_cast<void>(device_.hostIdle(clock_ += 1000));
+    for (int i = 0; i < 64; ++i) static_cast<void>(device_.hostIdle(clock_ += 1000));
   }
   uint64_t clock_ = uint64_t{1} << 40;
+};
+
+// A clock that is ahead has waited, as the first version of the device thought.
+class BelievesClock final : public Real {
+ public:
+  using Real::Real;
+  void hostIdle(uint64_t milliseconds) override {
+    for (int i = 0; i < 64 && last_ < milliseconds; ++i) Real::hostIdle(last_ += 20);
+    Real::hostIdle(last_ = milliseconds);
+  }
+
+ private:
+  uint64_t last_ = 0;
 };
 
 // What is in front of a flow's start leaves as it is, however long ago it was acknowledged.
@@ -233,6 +246,7 @@ std::unique_ptr<Subject> makeSubject(const DeviceOptions& options, Mutant mutant
     case Mutant::NoGuard: return std::make_unique<NoGuard>(options);
     case Mutant::NoChecksum: return std::make_unique<NoChecksum>(options);
     case Mutant::NeverFrees: return std::make_unique<NeverFrees>(options);
+    case Mutant::BelievesClock: return std::make_unique<BelievesClock>(options);
     case Mutant::NoFloor: return std::make_unique<NoFloor>(options);
     case Mutant::ForgetsRemoved: return std::make_unique<ForgetsRemoved>(options);
   }

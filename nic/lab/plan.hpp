@@ -79,9 +79,9 @@ struct Deed {
 };
 
 /// Devices that are broken on purpose, to show that the laboratory notices. See mutants.hpp.
-enum class Mutant : uint8_t { None, SkippedTag, DoubleCount, WrongEpoch, FailsOpen, WireAck, NoGuard, NoChecksum, NeverFrees, ForgetsRemoved, NoFloor };
-inline constexpr std::array<std::string_view, 11> kMutants{"none",     "skipped-tag", "double-count", "wrong-epoch", "fails-open",
-                                                           "wire-ack", "no-guard",    "no-checksum",  "never-frees", "forgets-removed", "no-floor"};
+enum class Mutant : uint8_t { None, SkippedTag, DoubleCount, WrongEpoch, FailsOpen, WireAck, NoGuard, NoChecksum, NeverFrees, ForgetsRemoved, NoFloor, BelievesClock };
+inline constexpr std::array<std::string_view, 12> kMutants{"none",     "skipped-tag", "double-count", "wrong-epoch", "fails-open",
+                                                           "wire-ack", "no-guard",    "no-checksum",  "never-frees", "forgets-removed", "no-floor", "believes-clock"};
 
 struct Plan {
   uint64_t seed = 0;

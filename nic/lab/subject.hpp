@@ -16,6 +16,8 @@ class Subject {
   /// The device that is in there.
   [[nodiscard]] virtual InlineDevice& inner() noexcept = 0;
   virtual void transmit(std::span<uint8_t> frame, const FrameOffload& offload, FrameSink& wire) = 0;
+  /// The host's side was seen empty.
+  virtual void hostIdle(uint64_t milliseconds) { static_cast<void>(inner().hostIdle(milliseconds)); }
   /// A TCP frame from the peer, on its way to the host.
   virtual void fromWire(const FlowKey& key, uint32_t acknowledgement) { static_cast<void>(key), static_cast<void>(acknowledgement); }
   [[nodiscard]] virtual bool looksAtWire() const noexcept { return false; }

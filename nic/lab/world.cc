@@ -7,7 +7,8 @@
 namespace socrypt::nic::lab {
 namespace {
 
-constexpr uint64_t kIdle = 250'000;         // as often as Bridge looks at an idle host's side
+constexpr uint64_t kIdle = 250'000;
+constexpr uint64_t kLook = 20'000;          // as often as Bridge looks at an idle host's side
 constexpr uint64_t kDelayedAnswer = 40'000; // TCP_DELACK_MIN of Linux
 constexpr uint64_t kRemembered = 3'000'000; // how long a driver remembers what it has removed
 constexpr size_t kMostPaths = 64;
@@ -27,6 +28,7 @@ World::World(const Plan& plan)
   makeDevice();
   for (size_t i = 0; i < plan_.deeds.size(); ++i) schedule(plan_.deeds[i].at, Kind::Deed, nullptr).a = i;
   schedule(kIdle, Kind::Idle, nullptr);
+  schedule(kLook, Kind::Look, nullptr);
   for (uint32_t i = 0; i < std::max(1u, plan_.connections); ++i) start();
 }
 
@@ -145,6 +147,7 @@ void World::dispatch(Event& event) {
       break;
     }
     case Kind::Idle: idle(); break;
+    case Kind::Look: look(); break;
     case Kind::Revive: reset(event.a == 0); break;
   }
   if (c != nullptr) armTimer(*c);
@@ -180,11 +183,15 @@ void World::start() {
   schedule(now_ + own.below(plan_.roundTrip + 1), Kind::Fill, connections_.back().get());
 }
 
+void World::look() {
+  if (!dead_) device_->hostIdle(now_ / 1000 + clockOffset_);
+  schedule(now_ + kLook, Kind::Look, nullptr);
+}
+
 void World::idle() {
   for (const auto& c : connections_) c->inspect();
   if (!dead_) {
     auto& device = device_->inner();
-    device.hostIdle(now_ / 1000 + clockOffset_);
     statistics_.mostRetained = std::max(statistics_.mostRetained, device.retainedBytes());
     if (device.retainedBytes() > plan_.totalPayload) find("bounds", "the device retains more than its budget", nullptr);
     if (device.flows() > alive_) find("bounds", "the device has flows that no driver asked for, or that were removed", nullptr);

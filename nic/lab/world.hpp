@@ -80,7 +80,7 @@ class World final : public FrameSink {
     uint64_t to = 0;
     Built built;
   };
-  enum class Kind : uint8_t { HostFrame, FlushHost, FlushOut, Arrival, Answer, SenderTimer, DelayedAnswer, Resume, Fill, SetMss, Deed, Idle, Revive };
+  enum class Kind : uint8_t { HostFrame, FlushHost, FlushOut, Arrival, Answer, SenderTimer, DelayedAnswer, Resume, Fill, SetMss, Deed, Idle, Look, Revive };
   struct Event {
     Kind kind = Kind::Idle;
     Connection* connection = nullptr;
@@ -140,6 +140,7 @@ class World final : public FrameSink {
 
   void reset(bool again);
   void idle();
+  void look();
 
   const Plan plan_;
   Random random_;

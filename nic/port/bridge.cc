@@ -3,7 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <chrono>
 
 namespace socrypt::nic {
 namespace {
@@ -13,7 +12,7 @@ constexpr size_t kBurst = 64;
 constexpr size_t kMostPieces = 56;
 
 // How often an idle host's side is looked at while removed flows wait for that, in milliseconds.
-constexpr int kRecheck = 250;
+constexpr int kRecheck = 20;
 
 class ToWire final : public FrameReceiver {
  public:
@@ -41,15 +40,11 @@ class ToHost final : public FrameReceiver {
 
 }  // namespace
 
-uint64_t Bridge::now() noexcept {
-  return static_cast<uint64_t>(std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
-}
-
 size_t Bridge::once() {
   // A full wire is told to the host's stack by leaving its frames in its queue, not by losing them.
   const size_t most = std::min(kBurst, wire_.room() / kMostPieces);
   hostWaits_ = most == 0;
-  const uint64_t now = Bridge::now();
+  const uint64_t now = clock_.now();
   device_.setTime(now);
   ToWire toWire(device_, wire_);
   const size_t fromHost = most == 0 ? 0 : host_.receive(toWire, most);

@@ -3,13 +3,14 @@
 #pragma once
 
 #include "nic/device/inline_device.hpp"
+#include "nic/port/clock.hpp"
 #include "nic/port/port.hpp"
 
 namespace socrypt::nic {
 
 class Bridge {
  public:
-  Bridge(InlineDevice& device, Port& host, Port& wire) noexcept : device_(device), host_(host), wire_(wire) {}
+  Bridge(InlineDevice& device, const Clock& clock, Port& host, Port& wire) noexcept : device_(device), clock_(clock), host_(host), wire_(wire) {}
 
   /// Moves what is there, at most a burst from either side. Returns how many frames were taken in.
   size_t once();
@@ -17,14 +18,12 @@ class Bridge {
   /// (-1: no such descriptor).
   void wait(int milliseconds, int wake = -1);
 
-  /// The clock of the device, in nanoseconds; it only runs forward.
-  [[nodiscard]] static uint64_t now() noexcept;
-
   /// Frames that the host's side had no room for.
   [[nodiscard]] uint64_t lostToHost() const noexcept { return lostToHost_; }
 
  private:
   InlineDevice& device_;
+  const Clock& clock_;
   Port& host_;
   Port& wire_;
   bool hostWaits_ = false;  // frames of the host are left where they are until the wire has room

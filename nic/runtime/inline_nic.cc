@@ -57,10 +57,10 @@ bool InlineNic::start(std::string& why) {
   std::string without;
   ports->guard = EgressGuard::attach(ports->host->index(), without);
   status.guard = ports->guard != nullptr ? "bound to the host port, and watched at IP's way out" : "bound to the host port alone: " + without;
-  ports->bridge.emplace(device_, ports->host->port(), *ports->wire->port());
+  ports->bridge.emplace(device_, clock_, ports->host->port(), *ports->wire->port());
 
   // Of a first device there is no flow.
-  device_.awaitBinding(Bridge::now() + kBoundWithinNs);
+  device_.awaitBinding(clock_.now(), kBoundWithinNs);
   {
     const std::lock_guard lock(mutex_);
     hostPort_ = {ports->host->index(), options_.host.name, hostPort_.generation + 1};

@@ -42,8 +42,13 @@ class InlineNic final : public Nic {
 
   /// Puts another device in the place of one that has died. False: `why` says what was missing. One thread at a time.
   [[nodiscard]] bool restart(std::string& why);
+  // Drills.
   /// Makes the device die.
   void kill(const std::string& reason);
+  /// The device loses what segments have taught it of all flows, as one whose contexts are evicted.
+  void evict() { device_.evict(); }
+  /// The device's clock leaps forward.
+  void leapClock(uint64_t nanoseconds) noexcept { clock_.leap(nanoseconds); }
 
   struct Status {
     bool alive = false;
@@ -66,6 +71,7 @@ class InlineNic final : public Nic {
 
   const NicOptions options_;
   InlineDevice device_;
+  Clock clock_;
   std::unique_ptr<Ports> ports_;
   std::thread thread_;
   std::atomic<bool> stop_{false};

@@ -32,7 +32,7 @@ const BEFORE_THE_DEVICE = [
   'noise',
 ];
 
-export type Doer = 'wire' | 'device' | 'peer' | 'file';
+export type Doer = 'wire' | 'device' | 'nic' | 'peer' | 'file';
 interface Doing {
   /** Who does it. */
   readonly by: Doer;
@@ -47,6 +47,9 @@ const DEEDS: Readonly<Record<string, Doing>> = {
   mtu: { by: 'wire', least: 250 },
   renege: { by: 'wire', least: 100 },
   'ring-full': { by: 'wire', least: 20 },
+  // The device goes on, and never knew, or finds that it is much later.
+  evict: { by: 'nic', least: 20 },
+  'clock-jump': { by: 'nic', least: 100 },
   reset: { by: 'device', least: BETWEEN_DEATHS },
   die: { by: 'device', least: BETWEEN_DEATHS },
   // A connection whose device ends goes on in software, and those behind it with the next device.
@@ -61,10 +64,14 @@ const DEEDS: Readonly<Record<string, Doing>> = {
   grow: { by: 'file', least: 250, ends: true },
 };
 
+/**
+ * How long a frame may be held in front of the device, in microseconds: one of a connection that has ended is dropped for
+ * a second after the host port was seen empty, which no queue of the kernel's is while it holds one.
+ */
+const LONGEST_HELD = 500_000;
+
 /** Why something is of the simulated stage alone. */
 const NOT_HERE: Readonly<Record<string, string>> = {
-  evict: "what a device has learned is the server's own memory, and there is no seam to it from outside",
-  'clock-jump': "the device's clock is the kernel's, and leaps for the whole machine",
   stale: 'what the peer has acknowledged is not to be seen in front of the device',
   elsewhere: 'it is a fault of another seam',
   corrupt: 'what changes in front of the device is sealed as it is, and nobody can notice',
@@ -116,11 +123,16 @@ export function realPlanOf(
 ): RealPlan {
   const { rules = [], deeds = [], ...plan } = planOf(scenario, { seed, ...(resync && { resync }) });
   const here = rules.filter(({ seam, fault }) => seam !== 'host' && ON_A_WIRE.includes(fault));
-  const before = rules.filter(({ seam, fault }) => seam === 'host' && BEFORE_THE_DEVICE.includes(fault));
+  const atHost = rules.filter(({ seam, fault }) => seam === 'host' && BEFORE_THE_DEVICE.includes(fault));
+  const before = atHost.map((rule) =>
+    ['delay', 'reorder'].includes(rule.fault)
+      ? { ...rule, amount: Math.min(rule.amount ?? 0, LONGEST_HELD) }
+      : rule,
+  );
   const done = deeds.map(deedOf).filter((one) => one !== null);
   const leftOut = new Map<string, string>();
   for (const rule of rules)
-    if (!here.includes(rule) && !before.includes(rule))
+    if (!here.includes(rule) && !atHost.includes(rule))
       leftOut.set(nameOf(rule), (rule.seam === 'host' && NOT_HERE[rule.fault]) || NOT_HERE.elsewhere!);
   for (const { action } of deeds) if (!(action in DEEDS)) leftOut.set(action, NOT_HERE[action]!);
   if (here.length + before.length + done.length === 0)

@@ -78,6 +78,10 @@ function doDeed({ action, amount, by }: Omit<RealDeed, 'phase'>, stage: Stage, f
   switch (by) {
     case 'device':
       return stage.namespaces.deleteOnHost(HOST_PORT);
+    case 'nic':
+      // Counted when it has answered.
+      stage.drill({ action, amount });
+      return false;
     case 'file':
       if (!file.mayChange) return false;
       if (action === 'rewrite') file.rewrite(amount);
@@ -195,6 +199,7 @@ export async function runReal(scenario: Scenario, options: RealOptions): Promise
     const took = seconds();
     for (const timer of timers) clearInterval(timer);
     const server = stage.metrics();
+    Object.assign(done, stage.drilled);
     const { counts } = wire.state();
     const seam = stage.seam?.state();
     const { problem = '' } = seam ?? {};

@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SocryptError } from '../errors.ts';
 import type { NativeLabHostSeam, NativeLabWire } from '../native.ts';
+import type { Drill, Drilled } from './drills.ts';
 import { HOST_ADDRESS, Namespaces } from './namespaces.ts';
 
 export const PORT = 8443;
@@ -43,10 +44,13 @@ export class Stage {
   readonly folder = mkdtempSync(join(tmpdir(), 'socrypt-lab-'));
   readonly namespaces = Namespaces.make();
   readonly #children = new Set<ChildProcess>();
+  #server: ChildProcess | undefined;
   #peer: { readonly child: ChildProcess; asked: boolean; updates: number } | undefined;
   wire: NativeLabWire | undefined;
   seam: NativeLabHostSeam | undefined;
   errors = '';
+  /** How often each drill was done. */
+  readonly drilled: Record<string, number> = {};
 
   write(name: string, text: string | Uint8Array): string {
     const path = join(this.folder, name);
@@ -55,9 +59,14 @@ export class Stage {
     return path;
   }
 
-  #spawn(side: 'host' | 'peer', command: readonly string[], stdin: 'ignore' | 'pipe'): ChildProcess {
+  #spawn(
+    side: 'host' | 'peer',
+    command: readonly string[],
+    stdin: 'ignore' | 'pipe',
+    channel: readonly 'ipc'[] = [],
+  ): ChildProcess {
     const [file, ...rest] = [...this.namespaces.inside(side), ...command];
-    const child = spawn(file!, rest, { stdio: [stdin, 'pipe', 'pipe'] });
+    const child = spawn(file!, rest, { stdio: [stdin, 'pipe', 'pipe', ...channel] });
     this.#children.add(child);
     child.once('close', () => this.#children.delete(child));
     return child;
@@ -134,14 +143,21 @@ export class Stage {
 
   async serve(args: readonly string[]): Promise<void> {
     const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+    const drills = new URL('drills.js', import.meta.url).href;
     const child = this.#spawn(
       'host',
       [
-        ...[process.execPath, main, 'serve', ...args, ...TIMEOUTS],
+        ...[process.execPath, '--import', drills, main, 'serve', ...args, ...TIMEOUTS],
         ...['--port', `${PORT}`, '--metrics-port', `${METRICS_PORT}`],
       ],
       'ignore',
+      ['ipc'],
     );
+    this.#server = child;
+    child.on('message', ({ action, flows }: Drilled) => {
+      // Of a device that nobody sends by nothing is lost.
+      if (flows > 0) this.drilled[action] = (this.drilled[action] ?? 0) + 1;
+    });
     let banner = '';
     let over = false;
     child.stdout!.on('data', (chunk) => {
@@ -161,6 +177,11 @@ export class Stage {
         );
       await pause(20);
     }
+  }
+
+  /** Does it to the server's device, sooner or later. */
+  drill(drill: Drill): void {
+    if (this.#server?.connected) this.#server.send(drill);
   }
 
   #read(command: readonly string[]): string {

@@ -50,6 +50,7 @@ describe('a broken device is found out', () => {
     ['never-frees', 'wire-loss', /^(state|progress)/],
     ['forgets-removed', 'fail-closed', /^(canary|removed|unmapped)/],
     ['no-floor', 'acknowledged', /^(canary|forbidden)/],
+    ['believes-clock', 'clock-jump', /^(canary|removed|unmapped)/],
   ])('%s by %s', async (device, name, reason) => {
     const verdict = await lab.run(named(name), { seed: 1, device, packets });
     expect(verdict.verdict).toBe('fail');
@@ -57,7 +58,7 @@ describe('a broken device is found out', () => {
   });
   it('that is all of them', () => {
     expect(lab.devices).toEqual(
-      'none skipped-tag double-count wrong-epoch fails-open wire-ack no-guard no-checksum never-frees forgets-removed no-floor'.split(
+      'none skipped-tag double-count wrong-epoch fails-open wire-ack no-guard no-checksum never-frees forgets-removed no-floor believes-clock'.split(
         ' ',
       ),
     );

@@ -114,7 +114,7 @@ class Network {
     toWire = std::make_unique<faulty::FaultyPort>(*wirePort_, setup.faults, seed() + 1, kCanary);
     toHost = std::make_unique<faulty::FaultyPort>(*hostPort_, setup.faults, seed() + 2, kCanary);
     wake_ = Descriptor(eventfd(0, EFD_CLOEXEC));
-    bridge_ = std::make_unique<nic::Bridge>(device, *toHost, *toWire);
+    bridge_ = std::make_unique<nic::Bridge>(device, clock_, *toHost, *toWire);
     thread_ = std::thread([this] {
       while (!stop_.load()) {
         while (bridge_->once() != 0 && !stop_.load()) {
@@ -141,6 +141,7 @@ class Network {
   std::unique_ptr<nic::Port> hostPort_;
   std::unique_ptr<nic::Port> wirePort_;
   std::unique_ptr<net::Patch> patch_;
+  nic::Clock clock_;
   std::unique_ptr<nic::Bridge> bridge_;
   Descriptor wake_;
   std::atomic<bool> stop_{false};
