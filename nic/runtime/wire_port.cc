@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <span>
+#include <string_view>
 
 #include "nic/port/af_xdp.hpp"
 #include "nic/port/bpf.hpp"
@@ -28,7 +30,7 @@ Descriptor allMulticast(unsigned interface) {
   return fd;
 }
 
-// A packet socket gets copies: the kernel's stack would answer the same frames a second time, and reset connections that
+// A packet socket (and libpcap, which has one) gets copies: the kernel's stack would answer the same frames a second time, and reset connections that
 // are bound to the host port. It is behind the packet sockets that this program stands, and it drops all. As a link it
 // goes with the process.
 bool dropIngress(unsigned interface, Descriptor& program, Descriptor& link) {
@@ -41,12 +43,19 @@ bool dropIngress(unsigned interface, Descriptor& program, Descriptor& link) {
 }  // namespace
 
 std::string interfaceOf(const std::string& device) {
-  if (!device.starts_with("net_af_packet") && !device.starts_with("net_af_xdp")) return {};
-  constexpr std::string_view kKey = ",iface=";
-  const size_t at = device.find(kKey);
-  if (at == std::string::npos) return {};
-  const std::string value = device.substr(at + kKey.size());
-  return value.substr(0, value.find(','));
+  // What receives before what only sends.
+  static constexpr std::array<std::string_view, 1> kOne{",iface="};
+  static constexpr std::array<std::string_view, 4> kPcap{",iface=", ",rx_iface_in=", ",rx_iface=", ",tx_iface="};
+  std::span<const std::string_view> keys;
+  if (device.starts_with("net_af_packet") || device.starts_with("net_af_xdp")) keys = kOne;
+  if (device.starts_with("net_pcap")) keys = kPcap;
+  for (const std::string_view key : keys) {
+    const size_t at = device.find(key);
+    if (at == std::string::npos) continue;
+    const std::string value = device.substr(at + key.size());
+    return value.substr(0, value.find(','));
+  }
+  return {};
 }
 
 bool WirePort::takeInterface(Netlink& netlink, std::string& why) {

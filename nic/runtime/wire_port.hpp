@@ -13,7 +13,7 @@ namespace socrypt::nic {
 
 struct WireOptions {
   /// The interface, which has to be there and up. Empty with a DPDK device: the one that its `iface` names, if it is on
-  /// one (net_af_packet, net_af_xdp), or none.
+  /// one (net_af_packet, net_af_xdp, net_pcap), or none.
   std::string interface{};
   /// As DPDK calls it (openDpdkPort); empty: AF_XDP.
   std::string dpdk{};

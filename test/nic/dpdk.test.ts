@@ -1,6 +1,6 @@
 /** `--port-driver dpdk:…`: the wire by a DPDK device, in one process with the server and lent by `socrypt nic up`. */
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import { type Command, compile, removeCompiled } from '../cli/support.ts';
 import { Folder } from '../serve/support.ts';
 import { HostCommands } from './commands.ts';
@@ -39,6 +39,12 @@ describe.skipIf(reason !== null)(`the wire by DPDK${reason === null ? '' : ` (sk
   });
 
   const start = (said: string, ...args: string[]): Promise<Command> => commands.start(network, args, said);
+  const serve = (device: string): Promise<Command> =>
+    start('engines', 'serve', ...site, '--address', '10.9.0.1/24', '--port-driver', `dpdk:${device}`);
+  function skipWithout(driver: string, context: TestContext): void {
+    const missing = whyNoDriver(driver);
+    context.skip(missing !== null, missing ?? '');
+  }
   async function expectDownload(): Promise<void> {
     const url = 'https://10.9.0.1:8443/large.txt';
     const got = await run(network.peer, ['curl', '-sS', '--insecure', '--max-time', '30', url]);
@@ -49,22 +55,21 @@ describe.skipIf(reason !== null)(`the wire by DPDK${reason === null ? '' : ` (sk
     expect(Number(records.exec(metrics.out.toString())?.[1])).toBeGreaterThan(240);
   }
 
-  it('packet sockets: the kernel, which sees the same frames, answers none of them', async () => {
-    network = await Network.make(CANARY, { loss: 10, reorder: 10 }, seed);
-    const driver = 'dpdk:net_af_packet0,iface=w0';
-    const server = await start(
-      'engines',
-      'serve',
-      ...site,
-      '--address',
-      '10.9.0.1/24',
-      '--port-driver',
-      driver,
-    );
-    expect(server.stdout).toMatch(/inline NIC on w0, DPDK net_af_packet0; host port socrypt0/);
-    await expectDownload();
-    expect(await network.wire()).toMatchObject({ canaries: 0 });
-  });
+  it.for([
+    ['packet sockets', 'net_af_packet', 'iface=w0'],
+    ['libpcap', 'net_pcap', 'iface=w0'],
+    ['libpcap, which sees what comes in', 'net_pcap', 'rx_iface_in=w0,tx_iface=w0'],
+  ] as const)(
+    '%s: the kernel, which sees the same frames, answers none of them',
+    async ([, name, device], context) => {
+      skipWithout(name, context);
+      network = await Network.make(CANARY, { loss: 10, reorder: 10 }, seed);
+      const server = await serve(`${name}0,${device}`);
+      expect(server.stdout).toContain(`inline NIC on w0, DPDK ${name}0; host port socrypt0`);
+      await expectDownload();
+      expect(await network.wire()).toMatchObject({ canaries: 0 });
+    },
+  );
 
   it('a tap that DPDK makes, lent', async () => {
     network = await Network.make(CANARY, {}, seed);
@@ -93,21 +98,11 @@ describe.skipIf(reason !== null)(`the wire by DPDK${reason === null ? '' : ` (sk
   });
 
   it('shared memory: the other end of a memif is another process', async (context) => {
-    const missing = whyNoDriver('net_memif');
-    context.skip(missing !== null, missing ?? '');
+    skipWithout('net_memif', context);
     const socket = `socket-abstract=no,socket=${join(folder.path, 'memif.sock')}`;
     const faults = { loss: 10, reorder: 10 };
     network = await Network.make(CANARY, faults, seed, `net_memif0,role=server,${socket}`);
-    const driver = `dpdk:net_memif0,role=client,${socket}`;
-    const server = await start(
-      'engines',
-      'serve',
-      ...site,
-      '--address',
-      '10.9.0.1/24',
-      '--port-driver',
-      driver,
-    );
+    const server = await serve(`net_memif0,role=client,${socket}`);
     expect(server.stdout).toMatch(/inline NIC on DPDK net_memif0; host port socrypt0/);
     await expectDownload();
     const { canaries, frames, lost } = await network.wire();

@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const repository = fileURLToPath(new URL('../../', import.meta.url));
-const tools = `${repository}build/test/`;
+export const tools = `${repository}build/test/`;
 
 /** Builds what the tests take besides the server. */
 export function buildTools(): void {
@@ -20,7 +20,7 @@ export function buildTools(): void {
     [
       '-c',
       'set -eu; mkdir -p build; source scripts/native-programs.sh; configure build/test; ' +
-        'cmake --build build/test -j "$jobs" --target wire sniff >&2',
+        'cmake --build build/test -j "$jobs" --target wire sniff dpdk_nic >&2',
     ],
     { cwd: repository, stdio: 'pipe' },
   );
@@ -38,9 +38,14 @@ export function whyNot(): string | null {
   return null;
 }
 
+/** Why no DPDK device can be opened; null: it can. */
+export const whyNoDpdkPlugin = (): string | null =>
+  existsSync(`${repository}build/native/socrypt-nic-dpdk.so`) ? null : 'libdpdk-dev is not installed';
+
 /** Why no wire can be had by DPDK; null: it can. */
 export function whyNoDpdk(): string | null {
-  if (!existsSync(`${repository}build/native/socrypt-nic-dpdk.so`)) return 'libdpdk-dev is not installed';
+  const missing = whyNoDpdkPlugin();
+  if (missing !== null) return missing;
   const [major, minor] = release().split('.').map(Number);
   // What keeps the kernel's stack off an interface that DPDK has by packet sockets.
   return major! > 6 || (major === 6 && minor! >= 6) ? null : 'Linux 6.6 is needed (tcx)';
