@@ -48,7 +48,8 @@ int main(int argc, char** argv) {
     offset += length;
   }
 
-  nic::Bridge bridge(device, *host, *wire);
+  const nic::Clock clock;
+  nic::Bridge bridge(device, clock, *host, *wire);
   for (int idle = 0; idle < 20;) {
     idle = bridge.once() != 0 ? 0 : idle + 1;
     if (idle != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
