@@ -246,7 +246,6 @@ class Engine {
   [[nodiscard]] static uint64_t copiedBeforePages(const Connection& c, uint64_t small) noexcept;
   bool beginPages(Connection& c);
   bool writeBurst(Connection& c);
-  [[nodiscard]] bool fillPipe(FileBurst& burst) noexcept;
   bool flushNic(Connection& c);
 
   EngineOptions options_;

@@ -232,7 +232,7 @@ bool Engine::beginPages(Connection& c) {
   Variant& variant = *response.file;
   const int file = variant.fd.get();
   const auto payload = static_cast<uint32_t>(c.maxFragment - c.maxFragment % kPage);
-  uint64_t records = std::min<uint64_t>(kPageRecords, response.left / payload);
+  uint64_t records = std::min<uint64_t>(FileBurst::kMostRecords, response.left / payload);
   if (c.tx.recordsLeft() < records + kReservedRecords) return false;
   if (!unchanged(file, variant.identity)) {
     cache_.drop(*response.entry);
@@ -278,9 +278,14 @@ bool Engine::beginPages(Connection& c) {
 bool Engine::writeBurst(Connection& c) {
   FileBurst& burst = *c.nic->burst;
   const uint64_t end = burst.wireLength();
+  // False: none of what is left can be had (errno).
+  const auto fill = [&] {
+    std::array<iovec, FileBurst::kMostParts> parts;
+    return burst.pipe->fill(std::span(parts).first(burst.parts(pagePipes_->frames(), parts)));
+  };
   while (burst.written < end) {
     if (!burst.pipe) burst.pipe = pagePipes_->take();
-    if (!burst.pipe || (burst.pipe->held() == 0 && !fillPipe(burst))) {
+    if (!burst.pipe || (burst.pipe->held() == 0 && !fill())) {
       // EFAULT: the file is shorter than it was, and the record cannot be finished.
       destroy(c, burst.pipe && errno == EFAULT ? Counter::closed_file_changed : Counter::closed_error);
       return false;
@@ -299,34 +304,6 @@ bool Engine::writeBurst(Connection& c) {
     return false;
   }
   return true;
-}
-
-/// Puts what is not written yet into the pipe. False: none of it (errno).
-bool Engine::fillPipe(FileBurst& burst) noexcept {
-  const uint64_t length = burst.recordLength();
-  std::array<iovec, 2 * kPageRecords + 1> parts;
-  size_t count = 0;
-  pagePipes_->begin();
-  for (uint64_t at = burst.written; at < burst.wireLength(); at += parts[count++].iov_len) {
-    const size_t i = at / length;
-    const uint64_t within = at % length;
-    if (within >= burst.before && within < burst.before + burst.payload) {
-      const uint64_t done = within - burst.before;
-      parts[count] = {burst.window->at(burst.offset + i * burst.payload + done), burst.payload - done};
-      continue;
-    }
-    // What stands behind a payload goes together with what stands before the next.
-    const bool ahead = within < burst.before;
-    const auto& around = burst.around[i];
-    const auto* from = around.data() + (ahead ? within : within - burst.payload);
-    const auto bytes = static_cast<size_t>(around.data() + burst.before + (ahead ? 0 : burst.after) - from);
-    const size_t next = ahead || i + 1U == burst.records ? 0 : burst.before;
-    uint8_t* const frame = pagePipes_->frame(bytes + next);
-    std::copy_n(from, bytes, frame);
-    if (next != 0) std::copy_n(burst.around[i + 1].begin(), next, frame + bytes);
-    parts[count] = {frame, bytes + next};
-  }
-  return burst.pipe->fill(std::span(parts).first(count));
 }
 
 /// Goes on with what the device had no room for, and with what the socket did not take of a burst. False: not done.

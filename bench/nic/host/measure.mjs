@@ -147,6 +147,7 @@ export async function measure(peer, cell, served, options, closing) {
     const command = peer.command({ ...served, directory, resync: cell.resync });
     const server = startPinned([...network.inside('host'), ...command], options.serverCpu);
     started.push(server);
+    const settled = performance.now() + options.settle * 1000;
 
     const url = `${peer.scheme}://${HOST_ADDRESS}:${PORT}/${served.file}`;
     const curl = [...network.inside('peer'), 'taskset', '-c', options.otherCpu, 'curl', '-sS', '--insecure'];
@@ -164,6 +165,8 @@ export async function measure(peer, cell, served, options, closing) {
     // In a process of the server's it begins where the others are.
     for (const { tid } of threads(server.pid).device)
       execFileSync('taskset', ['-cp', options.otherCpu, tid], { stdio: 'ignore' });
+    // V8 collects what a start leaves behind once a process has been at rest for 8 seconds: some 60 ms.
+    await sleep(Math.max(0, settled - performance.now()));
     const profiled =
       options.profile === null ? null : await profile(server.pid, device?.pid ?? null, options.profile);
     const each = ['-o', '/dev/null', url];

@@ -12,6 +12,7 @@ export const HELP = `usage: npm run bench:nic:host -- [options]     (as root)
   --bytes N           of the file that is fetched, in MB (100)
   --fetches N         of it in one measurement, on one connection, after one that is not measured (10)
   --connections N     at once, each with its own fetches (1)
+  --settle N          seconds from a server's start to its measurement: what happens once, has happened (10)
   --rounds N          every peer once per round, in turn; the median of the rounds counts (5)
   --loss LIST         percent of the frames to the peer that the wire loses, one table each (0)
   --resync LIST       of ${RESYNCS.join(', ')}: how the device seals what comes again (order-free)
@@ -23,7 +24,7 @@ export const HELP = `usage: npm run bench:nic:host -- [options]     (as root)
   --json FILE         where every measurement goes, besides the table
   --help`;
 
-/** @typedef {{ peers: import('./peers.mjs').Peer[], bytes: number, fetches: number, connections: number, rounds: number, loss: number[], resync: string[], seed: number, congestion: string, serverCpu: string, otherCpu: string, profile: string | null, json: string | null }} Options */
+/** @typedef {{ peers: import('./peers.mjs').Peer[], bytes: number, fetches: number, connections: number, settle: number, rounds: number, loss: number[], resync: string[], seed: number, congestion: string, serverCpu: string, otherCpu: string, profile: string | null, json: string | null }} Options */
 
 /** @param {string} name @param {string[]} given @param {string[]} known */
 function known(name, given, known) {
@@ -38,7 +39,7 @@ function known(name, given, known) {
 export function parseOptions(argv) {
   /** @type {Record<string, { type: 'string' | 'boolean' }>} */
   const flags = { help: { type: 'boolean' } };
-  const texts = ['peers', 'bytes', 'fetches', 'connections', 'rounds', 'loss', 'resync', 'seed'];
+  const texts = ['peers', 'bytes', 'fetches', 'connections', 'settle', 'rounds', 'loss', 'resync', 'seed'];
   for (const name of [...texts, 'congestion', 'server-cpu', 'other-cpu', 'profile', 'json'])
     flags[name] = { type: 'string' };
   /** @type {Record<string, any>} */
@@ -60,6 +61,7 @@ export function parseOptions(argv) {
     bytes: Math.round(number('bytes', values.bytes, 100, 0.1) * 1e6),
     fetches: Math.round(number('fetches', values.fetches, 10, 1)),
     connections: Math.round(number('connections', values.connections, 1, 1)),
+    settle: number('settle', values.settle, 10, 0),
     rounds: Math.round(number('rounds', values.rounds, 5, 1)),
     loss,
     resync: known('resync', items(values.resync ?? 'order-free'), RESYNCS),

@@ -287,6 +287,8 @@ bool NicPath::beginBurst(Connection& c, FileBurst&& wanted) {
   const auto [before, after] = c.tx.framing();
   burst.before = before;
   burst.after = after;
+  // TLS 1.2 has a nonce in each.
+  burst.alike = before == record::kHeaderLength;
   // Framed in one place, one after the other, for what stands around the payloads alone.
   const record::Slot slot{controlRoom(c, burst.recordLength()), burst.payload};
   c.nic->waiting.resize(burst.records);

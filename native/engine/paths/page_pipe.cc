@@ -11,9 +11,7 @@ namespace socrypt::engine {
 
 namespace {
 
-constexpr size_t kPage = 4096;
-constexpr size_t kFrames = 16 * kPage;
-// 256 pages: 32 records of four pages and a frame each, and as many again where files are not aligned.
+// 256 pages: 48 records of four pages and a frame each, some of the pages in two parts.
 constexpr int kPipeBytes = 1 << 20;
 
 }  // namespace
@@ -62,17 +60,12 @@ size_t PagePipe::drain(int socket, bool more) noexcept {
 
 std::unique_ptr<PagePipes> PagePipes::make() noexcept {
   std::unique_ptr<PagePipes> made(new PagePipes);
-  void* const frames = mmap(nullptr, kFrames, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (frames == MAP_FAILED) return nullptr;
-  made->frames_ = static_cast<uint8_t*>(frames);
+  made->frames_ = FrameMemory::make();
+  if (!made->frames_) return nullptr;
   auto first = PagePipe::make();
   if (!first) return nullptr;
   made->spare_.push_back(std::move(first));
   return made;
-}
-
-PagePipes::~PagePipes() {
-  if (frames_ != nullptr) munmap(frames_, kFrames);
 }
 
 LentPipe PagePipes::take() noexcept {
@@ -92,21 +85,6 @@ void GiveBack::operator()(PagePipe* lent) const noexcept {
   --home->out_;
   // What it holds goes with it: that must not be the next one's.
   if (pipe->held() == 0 && home->spare_.size() < PagePipes::kSpare) home->spare_.push_back(std::move(pipe));
-}
-
-void PagePipes::begin() noexcept {
-  if (kFrames - used_ >= 2 * kPage) return;
-  // Whoever still refers to these pages keeps them as they are; here are new ones.
-  madvise(frames_, kFrames, MADV_DONTNEED);
-  used_ = 0;
-}
-
-uint8_t* PagePipes::frame(size_t bytes) noexcept {
-  // In one page: of two it would take two places in the pipe.
-  if (kPage - used_ % kPage < bytes) used_ += kPage - used_ % kPage;
-  uint8_t* const at = frames_ + used_;
-  used_ += bytes;
-  return at;
 }
 
 }  // namespace socrypt::engine

@@ -11,6 +11,8 @@
 #include <span>
 #include <vector>
 
+#include "engine/paths/frame_memory.hpp"
+
 namespace socrypt::engine {
 
 /// A range of a file, mapped. It is never read from here: that would be a SIGBUS where the file was cut off. A system
@@ -40,6 +42,8 @@ class FileWindow {
 /// A pipe of references to pages.
 class PagePipe {
  public:
+  /// As many references go into the socket in one call inside the kernel (splice_to_socket() in fs/splice.c).
+  static constexpr size_t kPerCall = 16;
   /// Null: this process may not have one more.
   [[nodiscard]] static std::unique_ptr<PagePipe> make() noexcept;
   PagePipe(const PagePipe&) = delete;
@@ -68,26 +72,18 @@ struct GiveBack {
 };
 using LentPipe = std::unique_ptr<PagePipe, GiveBack>;
 
-/// An engine's pipes, and the memory for what stands between pages. Outlives what it lends.
+/// An engine's pipes, and the memory of what stands between pages. Outlives what it lends.
 class PagePipes {
  public:
   /// Null: this process may not have what it takes.
   [[nodiscard]] static std::unique_ptr<PagePipes> make() noexcept;
-  PagePipes(const PagePipes&) = delete;
-  PagePipes& operator=(const PagePipes&) = delete;
-  ~PagePipes();
 
   /// An empty pipe; null: none can be had now.
   [[nodiscard]] LentPipe take() noexcept;
   /// Whether a connection may keep one in which something is left. Two descriptors each, and the pages that it holds.
   [[nodiscard]] bool mayKeep() const noexcept { return out_ <= kKept; }
 
-  /// Before the frames of the next fill(): those of the last one are not looked at any more, except by TCP.
-  void begin() noexcept;
-  /// Memory for `bytes` that go into a pipe by reference; of kFrameBytes at most between begin() and fill(). It is
-  /// given out once: TCP may send from there until the peer has acknowledged it, and nobody tells when it let a page go.
-  [[nodiscard]] uint8_t* frame(size_t bytes) noexcept;
-  static constexpr size_t kFrameBytes = 3072;
+  [[nodiscard]] FrameMemory& frames() noexcept { return *frames_; }
 
  private:
   friend struct GiveBack;
@@ -95,8 +91,7 @@ class PagePipes {
   PagePipes() noexcept = default;
   std::vector<std::unique_ptr<PagePipe>> spare_;
   size_t out_ = 0;
-  uint8_t* frames_ = nullptr;
-  size_t used_ = 0;
+  std::unique_ptr<FrameMemory> frames_;
 };
 
 }  // namespace socrypt::engine

@@ -99,7 +99,7 @@ TEST_CASE("pages and frames arrive as they were, however little the socket takes
   while (written < expected.size()) {
     // All frames together are more than there is room for.
     std::vector<iovec> parts;
-    pipes->begin();
+    pipes->frames().begin();
     for (size_t at = written; at < expected.size() && parts.size() < 60;) {
       const size_t i = at / record, within = at % record;
       if (within < kPayload) {
@@ -107,7 +107,7 @@ TEST_CASE("pages and frames arrive as they were, however little the socket takes
         at += kPayload - within;
       } else {
         const std::string rest = frameOf(i).substr(within - kPayload);
-        uint8_t* const frame = pipes->frame(rest.size());
+        uint8_t* const frame = pipes->frames().unlike(rest.size());
         std::memcpy(frame, rest.data(), rest.size());
         parts.push_back({frame, rest.size()});
         at += rest.size();
@@ -140,8 +140,8 @@ TEST_CASE("a frame stays what it was while TCP holds it, and is never given out 
   for (size_t i = 0; i < 4000; ++i) {
     std::string text = std::to_string(i);
     text.resize(100, '-');
-    pipes->begin();
-    uint8_t* const at = pipes->frame(text.size());
+    pipes->frames().begin();
+    uint8_t* const at = pipes->frames().unlike(text.size());
     std::memcpy(at, text.data(), text.size());
     const iovec part{at, text.size()};
     const LentPipe pipe = pipes->take();

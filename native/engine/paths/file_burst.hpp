@@ -1,0 +1,54 @@
+// Records of one connection whose payload is a file's pages, on their way into the socket by reference.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "engine/paths/page_pipe.hpp"
+#include "record/record_map.hpp"
+
+namespace socrypt::engine {
+
+/// A file as the payload of records.
+struct Pages {
+  record::PayloadRef payload{};  // position 0 is the file's
+  int file = -1;                 // the payload's; open as long as that lives
+  bool mayChange = true;
+};
+
+/// All its records have the same length.
+struct FileBurst {
+  /// They take no memory. With four pages and a frame each, 48 fit into a pipe of 256 references.
+  static constexpr size_t kMostRecords = 48;
+  /// A frame before and after each payload, and payloads in two parts.
+  static constexpr size_t kMostParts = 3 * kMostRecords + 1;
+
+  Pages pages{};
+  std::shared_ptr<const FileWindow> window;  // holds all of it
+  LentPipe pipe{};            // with what comes behind `written` in it, or none
+  uint64_t offset = 0;        // of the first record's payload
+  uint32_t payload = 0;       // bytes of each
+  uint8_t before = 0, after = 0;
+  uint8_t records = 0;
+  bool alike = false;         // all are framed by the same bytes
+  bool announced = false;     // the device knows of them: not one byte is written before
+  uint64_t written = 0;       // of the wire's bytes
+  bool more = false;          // of the response is still to come
+  // Of each record what stands before, and then what stands behind its payload.
+  std::array<std::array<uint8_t, record::kMaxOverhead>, kMostRecords> around{};
+  [[nodiscard]] uint64_t recordLength() const noexcept { return uint64_t{before} + payload + after; }
+  [[nodiscard]] uint64_t wireLength() const noexcept { return recordLength() * records; }
+
+  /// What is not written yet, in order; valid until frames.begin(). Returns how many parts it takes.
+  [[nodiscard]] size_t parts(FrameMemory& frames, std::span<iovec, kMostParts> to) const noexcept;
+
+ private:
+  [[nodiscard]] iovec frameAt(uint64_t at, FrameMemory& frames) const noexcept;
+};
+
+}  // namespace socrypt::engine
