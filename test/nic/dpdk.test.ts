@@ -57,6 +57,7 @@ describe.skipIf(reason !== null)(`the wire by DPDK${reason === null ? '' : ` (sk
 
   it.for([
     ['packet sockets', 'net_af_packet', 'iface=w0'],
+    ['AF_XDP', 'net_af_xdp', 'iface=w0'],
     ['libpcap', 'net_pcap', 'iface=w0'],
     ['libpcap, which sees what comes in', 'net_pcap', 'rx_iface_in=w0,tx_iface=w0'],
   ] as const)(
@@ -68,6 +69,15 @@ describe.skipIf(reason !== null)(`the wire by DPDK${reason === null ? '' : ` (sk
       expect(server.stdout).toContain(`inline NIC on w0, DPDK ${name}0; host port socrypt0`);
       await expectDownload();
       expect(await network.wire()).toMatchObject({ canaries: 0 });
+      // Once more after SIGKILL, from what that has left; in the end the interface is as it was.
+      await commands.end();
+      const second = await serve(`${name}0,${device}`);
+      await expectDownload();
+      second.signal('SIGTERM');
+      await second.finished;
+      const { out } = await run(network.host, ['ip', '-o', 'link', 'show', 'w0']);
+      expect(out.toString()).toMatch(/w0@/);
+      expect(out.toString()).not.toMatch(/PROMISC|xdp/);
     },
   );
 

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdlib>
 
 #include "dpdk/eal.hpp"
@@ -19,8 +18,8 @@ constexpr uint16_t kDescriptors = 512;
 constexpr size_t kMostWaiting = 512;
 // Frames of one port: enough for both rings and what waits. 5 MiB, with jumbo frames 20.
 constexpr unsigned kFrames = 2047;
-// net_af_xdp takes 2048 to receive into at its start, and as many when it sends what it cannot send from where it lies.
-constexpr unsigned kXdpFrames = 8191;
+// net_af_xdp takes 2048 to receive into at its start, and gives back what it has sent by the thousand. 24 MiB.
+constexpr unsigned kXdpFrames = 6143;
 // A frame is in one buffer. net_af_xdp takes none above a page.
 constexpr uint16_t kFrame = 2048, kJumboFrame = 9216;
 
@@ -63,21 +62,20 @@ bool EthdevPort::start(const std::string& name, std::string& why) {
   uint16_t mtu = 0;
   const bool xdp = name.starts_with("net_af_xdp");
   frame_ = rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu > RTE_ETHER_MTU && !xdp ? kJumboFrame : kFrame;
-  static std::atomic<unsigned> pools{0};
-  frames_ = rte_pktmbuf_pool_create(("socrypt-nic-" + std::to_string(pools++)).c_str(), xdp ? kXdpFrames : kFrames, 0, 0,
-                                    static_cast<uint16_t>(frame_ + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
+  frames_ = xdp ? makeFramesInPages(kXdpFrames) : makeFrames(kFrames, frame_);
   if (frames_ == nullptr) return why = dpdkError("no memory for the frames of " + name, rte_errno), false;
   rte_eth_conf configuration{};
   uint16_t receive = kDescriptors, transmit = kDescriptors;
   int result = rte_eth_dev_configure(id_, 1, 1, &configuration);
   if (result == 0) result = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &receive, &transmit);
-  if (result == 0) result = rte_eth_rx_queue_setup(id_, 0, receive, SOCKET_ID_ANY, nullptr, frames_);
+  if (result == 0) result = rte_eth_rx_queue_setup(id_, 0, receive, SOCKET_ID_ANY, nullptr, frames_.get());
   if (result == 0) result = rte_eth_tx_queue_setup(id_, 0, transmit, SOCKET_ID_ANY, nullptr);
   if (result == 0) result = rte_eth_dev_start(id_);
   if (result != 0) return why = dpdkError(name + " cannot be started", result), false;
   started_ = true;
-  // What is not for this card's own address is the host's all the same. Not every virtual device has the notion.
-  static_cast<void>(rte_eth_promiscuous_enable(id_));
+  // What is not for this card's own address is the host's all the same. Not every virtual device has the notion. An
+  // interface of the kernel's would stay so when this process is gone.
+  if (!name.starts_with("net_af_")) static_cast<void>(rte_eth_promiscuous_enable(id_));
   waiting_.reserve(kMostWaiting);
   return true;
 }
@@ -102,7 +100,6 @@ EthdevPort::~EthdevPort() {
   } else {
     close();
   }
-  rte_mempool_free(frames_);
 }
 
 void EthdevPort::close() noexcept {
@@ -146,14 +143,14 @@ size_t EthdevPort::receive(FrameReceiver& receiver, size_t most) {
 size_t EthdevPort::room() noexcept {
   if (!up()) return 0;
   if (waiting_.size() > kMostWaiting / 2) static_cast<void>(flush());
-  return std::min<size_t>(kMostWaiting - waiting_.size(), rte_mempool_avail_count(frames_));
+  return std::min<size_t>(kMostWaiting - waiting_.size(), rte_mempool_avail_count(frames_.get()));
 }
 
 bool EthdevPort::send(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept {
   const size_t size = head.size() + rest.size();
   if (size > frame_) return false;
   if (waiting_.size() == kMostWaiting && !flush() && waiting_.size() == kMostWaiting) return false;
-  rte_mbuf* const frame = rte_pktmbuf_alloc(frames_);
+  rte_mbuf* const frame = rte_pktmbuf_alloc(frames_.get());
   if (frame == nullptr) return false;
   auto* const to = reinterpret_cast<uint8_t*>(rte_pktmbuf_append(frame, static_cast<uint16_t>(size)));
   std::copy(head.begin(), head.end(), to);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nic/port/dpdk.hpp"
+#include "nic/port/dpdk/frames.hpp"
 #include "nic/port/dpdk/interrupts.hpp"
 
 namespace socrypt::nic {
@@ -37,7 +38,7 @@ class EthdevPort final : public Port {
   uint16_t frame_ = 0;  // the longest
   bool started_ = false;
   bool up_ = false;
-  rte_mempool* frames_ = nullptr;
+  FramePool frames_;
   std::vector<rte_mbuf*> waiting_;  // to be sent
   std::vector<uint8_t> joined_;     // of a frame in several buffers
 };

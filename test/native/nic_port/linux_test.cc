@@ -422,6 +422,14 @@ TEST_CASE("DPDK devices: packet sockets on the wire") {
   transfer({.dpdkWire = "net_af_packet0,iface=w0"});
   transfer({.ipv6 = true, .faults = {20, 10, 20}, .dpdkWire = "net_af_packet1,iface=w0"});
 }
+TEST_CASE("DPDK devices: AF_XDP on the wire, for longer than its buffers last that do not come back") {
+  if (const auto why = dpdk::whyNot("net_af_xdp0,iface=none"); !why.empty()) {
+    MESSAGE("skipped: ", why);
+    return;
+  }
+  transfer({.bytes = 12u << 20, .dpdkWire = "net_af_xdp0,iface=w0"});
+  transfer({.suite = "TLS_AES_256_GCM_SHA384", .ipv6 = true, .faults = {20, 10, 20}, .bytes = 12u << 20, .dpdkWire = "net_af_xdp0,iface=w0"});
+}
 TEST_CASE("DPDK devices: memif on the wire") {
   const dpdk::Memif memif(0);
   if (const auto why = dpdk::whyNot(memif.server()); !why.empty()) {
