@@ -38,14 +38,21 @@ ChaChaKey::ChaChaKey(const uint8_t* key, ChaChaKernel kernel) noexcept : kernel_
 
 ChaChaKey::~ChaChaKey() { ocf::wipe(key_.data(), sizeof key_); }
 
-void ChaChaKey::crypt(const uint8_t* counter, size_t skip, std::span<uint8_t> data) const noexcept {
-  if (data.empty()) return;
+void ChaChaKey::run(const uint8_t* counter, size_t skip, std::span<uint8_t> data, uint8_t* first) const noexcept {
   // RFC 8439 2.3: "expand 32-byte k", the key, block number and nonce.
   uint32_t state[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
   std::memcpy(state + 4, key_.data(), sizeof key_);
   std::memcpy(state + 12, counter, 16);
-  runKernel(kernel_, {state, skip, data.data(), data.size()});
+  runKernel(kernel_, {state, skip, data.data(), data.size(), first});
   ocf::wipe(state, sizeof state);
+}
+
+void ChaChaKey::crypt(const uint8_t* counter, size_t skip, std::span<uint8_t> data) const noexcept {
+  if (!data.empty()) run(counter, skip, data, nullptr);
+}
+
+void ChaChaKey::cryptBehind(const uint8_t* counter, std::span<uint8_t, kBlock> first, std::span<uint8_t> data) const noexcept {
+  run(counter, kBlock, data, first.data());
 }
 
 }  // namespace socrypt::nic

@@ -34,7 +34,12 @@ class ChaChaKey {
   /// `counter`: 16 bytes, block number and nonce (RFC 8439 2.3).
   void crypt(const uint8_t* counter, size_t skip, std::span<uint8_t> data) const noexcept;
 
+  /// The keystream of block `counter` itself to `first`, that of the blocks behind it XORed to `data`.
+  void cryptBehind(const uint8_t* counter, std::span<uint8_t, kBlock> first, std::span<uint8_t> data) const noexcept;
+
  private:
+  void run(const uint8_t* counter, size_t skip, std::span<uint8_t> data, uint8_t* first) const noexcept;
+
   ChaChaKernel kernel_;
   std::array<uint32_t, 8> key_;
 };

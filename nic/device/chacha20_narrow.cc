@@ -5,6 +5,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "ocf/ocf.hpp"
 
 #define SOCRYPT_CHACHA __attribute__((target("avx2")))
@@ -101,12 +103,13 @@ SOCRYPT_CHACHA void narrowChaChaRange(const ChaChaRange& range) noexcept {
   uint32_t counter = range.state[12];
   alignas(32) uint8_t stream[kStep];
   bool stored = false;
-  while (n != 0) {
+  do {
     const size_t take = n < kStep - skip ? n : kStep - skip;
     if (take == kStep) {
       keystream(range.state, counter, data, data);
     } else {
       keystream(range.state, counter, nullptr, stream);
+      if (skip == ChaChaKey::kBlock) std::memcpy(range.first, stream, ChaChaKey::kBlock);
       exclusiveOr(data, stream + skip, take);
       stored = true;
     }
@@ -114,7 +117,7 @@ SOCRYPT_CHACHA void narrowChaChaRange(const ChaChaRange& range) noexcept {
     data += take;
     n -= take;
     skip = 0;
-  }
+  } while (n != 0);
   if (stored) ocf::wipe(stream, sizeof stream);
 }
 

@@ -64,8 +64,9 @@ void portableChaChaRange(const ChaChaRange& range) noexcept {
   size_t skip = range.skip;
   uint32_t counter = range.state[12];
   alignas(16) uint8_t stream[kStep];
-  while (n != 0) {
+  do {
     keystream(range.state, counter, stream);
+    if (skip == ChaChaKey::kBlock) std::memcpy(range.first, stream, ChaChaKey::kBlock);
     counter += kLanes;
     const size_t take = n < kStep - skip ? n : kStep - skip;
     const uint8_t* from = stream + skip;
@@ -81,7 +82,7 @@ void portableChaChaRange(const ChaChaRange& range) noexcept {
     data += take;
     n -= take;
     skip = 0;
-  }
+  } while (n != 0);
   ocf::wipe(stream, sizeof stream);
 }
 

@@ -134,6 +134,14 @@ SOCRYPT_CHACHA_INLINE void cryptPart(uintptr_t block, Words stream, size_t from,
   _mm512_mask_storeu_epi8(at, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, at), stream));
 }
 
+SOCRYPT_CHACHA_INLINE void cryptFirst(const ChaChaRange& range, uintptr_t block, Words stream, size_t from, size_t to) noexcept {
+  if (from == kBlock) {
+    _mm512_storeu_si512(range.first, stream);
+  } else {
+    cryptPart(block, stream, from, to);
+  }
+}
+
 // The bytes before `to` of the blocks from number kFirst on, `to` being behind where they begin.
 template <size_t kFirst, size_t kBlocks>
 SOCRYPT_CHACHA_INLINE void crypt(uintptr_t blocks, const Words (&stream)[kBlocks], size_t to) noexcept {
@@ -150,18 +158,18 @@ SOCRYPT_CHACHA_INLINE void crypt(uintptr_t blocks, const Words (&stream)[kBlocks
   if (done < to && done < kBlock * (kBlocks - kFirst)) cryptPart(blocks + done, last, 0, to - done);
 }
 
-// Bytes [from, to) of the text's blocks, `from` in the first of them, `to` in one that the step has.
+// Bytes [from, to) of the text's blocks, `from` in the first of them or at its end, `to` in one that the step has.
 SOCRYPT_CHACHA void shortStep(const ChaChaRange& range, uint32_t counter, uintptr_t blocks, size_t from, size_t to) noexcept {
   Words x[kColumns];
   keystream(range.state, counter, x);
-  cryptPart(blocks, x[0], from, to);
+  cryptFirst(range, blocks, x[0], from, to);
   if (to > kBlock) crypt<1>(blocks + kBlock, x, to - kBlock);
 }
 
 SOCRYPT_CHACHA void longStep(const ChaChaRange& range, uint32_t counter, uintptr_t blocks, size_t from, size_t to) noexcept {
   Words x[kColumns], y[4], z[4];
   keystream(range.state, counter, x, y, z);
-  cryptPart(blocks, x[0], from, to);
+  cryptFirst(range, blocks, x[0], from, to);
   crypt<1>(blocks + kBlock, x, to - kBlock);
   if (to > 16 * kBlock) crypt<0>(blocks + 16 * kBlock, y, to - 16 * kBlock);
   if (to > 20 * kBlock) crypt<0>(blocks + 20 * kBlock, z, to - 20 * kBlock);
@@ -175,7 +183,7 @@ void wideChaChaRange(const ChaChaRange& range) noexcept {
   size_t from = range.skip;
   size_t to = range.skip + range.length;
   uint32_t counter = range.state[12];
-  while (from < to) {
+  while (to != 0) {
     const size_t count = to <= kBlock * kColumns ? kColumns : kAll;
     const size_t end = to < kBlock * count ? to : kBlock * count;
     if (count == kColumns) {

@@ -52,7 +52,7 @@ void prepare(PolyKernel kernel, const PolyNumber& r, PolyKey::Factors& factors) 
   PolyPowers power;
   power[0] = r;
   for (size_t i = 1; i < 8; ++i) power[i] = multiply(power[i / 2], power[i - i / 2 - 1]);
-  power[8] = multiply(power[7], power[7]);
+  for (size_t i = 8; i < power.size(); ++i) power[i] = multiply(power[i - 1], power[7]);
   (kernel == PolyKernel::Wide ? prepareWidePoly : prepareNarrowPoly)(power, factors);
   ocf::wipe(power.data(), sizeof power);
 }
@@ -94,27 +94,40 @@ PolyKey::~PolyKey() {
 }
 
 // Positions are public, so the branch on the exponent's bits tells nothing.
-PolyNumber PolyKey::times(PolyNumber value, size_t power) noexcept {
-  for (size_t i = 0; power >> i != 0; ++i) {
+PolyNumber PolyKey::power(size_t exponent) noexcept {
+  PolyNumber product{1, 0, 0};
+  bool any = false;
+  for (size_t i = 0; exponent >> i != 0; ++i) {
     if (i == squares_) {
       square_[i] = multiply(square_[i - 1], square_[i - 1]);
       ++squares_;
     }
-    if ((power >> i & 1) != 0) value = multiply(value, square_[i]);
+    if ((exponent >> i & 1) == 0) continue;
+    product = any ? multiply(product, square_[i]) : square_[i];
+    any = true;
   }
-  return value;
+  return product;
 }
 
-PolyNumber PolyKey::share(const uint8_t* data, size_t length, size_t lead, size_t power) noexcept {
+PolyNumber PolyKey::shareOfOne(const uint8_t* data, size_t length, size_t lead) noexcept {
   const PolyRange range{data, length, lead};
 #if defined(__x86_64__)
   if (kernel_ != PolyKernel::Portable && length >= kLong) {
     if (!prepared_) prepare(kernel_, square_[0], factors_);
     prepared_ = true;
-    return times(kernel_ == PolyKernel::Wide ? widePolyRange(factors_, range) : narrowPolyRange(factors_, range), power - 1);
+    return kernel_ == PolyKernel::Wide ? widePolyRange(factors_, range) : narrowPolyRange(factors_, range);
   }
 #endif
-  return times(portablePolyRange(square_[0], range), power - 1);
+  return portablePolyRange(square_[0], range);
+}
+
+PolyNumber PolyKey::share(const uint8_t* data, size_t length, size_t lead, size_t power) noexcept {
+  if (power == 1) return shareOfOne(data, length, lead);
+  // Before the range and not after it: the processor computes it beside the vectors.
+  PolyNumber factor = this->power(power - 1);
+  const PolyNumber result = multiply(shareOfOne(data, length, lead), factor);
+  ocf::wipe(factor.data(), sizeof factor);
+  return result;
 }
 
 void PolyKey::add(PolyNumber& sum, const PolyNumber& share) noexcept {

@@ -46,15 +46,15 @@ class PolyKey {
   static constexpr size_t kMaxPower = size_t{1} << kSquares;
 
   /// What a kernel multiplies with, in its own form: for the lanes of a last group of blocks, down to r^1; for one
-  /// group of blocks and for two, the same for all lanes.
+  /// group of blocks and more, the same for all lanes.
   struct Factors {
     alignas(64) std::array<uint64_t, 24> lanes;
-    std::array<uint64_t, 9> one;
-    std::array<uint64_t, 9> two;
+    std::array<std::array<uint64_t, 9>, 4> groups;
   };
 
  private:
-  [[nodiscard]] PolyNumber times(PolyNumber value, size_t power) noexcept;
+  [[nodiscard]] PolyNumber power(size_t exponent) noexcept;
+  [[nodiscard]] PolyNumber shareOfOne(const uint8_t* data, size_t length, size_t lead) noexcept;
 
   PolyKernel kernel_;
   bool prepared_ = false;

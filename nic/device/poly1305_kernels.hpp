@@ -56,8 +56,8 @@ PolyLayout layoutOf(const PolyRange& range) noexcept {
   return {groups, begin, begin + range.length, before + (range.lead != 0 ? 1 : 0)};
 }
 
-/// `powers`: r^1 to r^8, and r^16.
-using PolyPowers = std::array<PolyNumber, 9>;
+/// r^1 to r^8, then r^16, r^24 and r^32.
+using PolyPowers = std::array<PolyNumber, 11>;
 
 void prepareNarrowPoly(const PolyPowers& powers, PolyKey::Factors& factors) noexcept;
 [[nodiscard]] PolyNumber narrowPolyRange(const PolyKey::Factors& factors, const PolyRange& range) noexcept;

@@ -127,8 +127,8 @@ void prepareNarrowPoly(const PolyPowers& powers, PolyKey::Factors& factors) noex
     for (size_t i = 0; i < 5; ++i) to[i] = limbs[i];
     for (size_t i = 1; i < 5; ++i) to[4 + i] = limbs[i] * 5;
   };
-  put(factors.one, powers[kLanes - 1]);
-  put(factors.two, powers[2 * kLanes - 1]);
+  put(factors.groups[0], powers[kLanes - 1]);
+  put(factors.groups[1], powers[2 * kLanes - 1]);
 }
 
 SOCRYPT_AVX2 PolyNumber narrowPolyRange(const PolyKey::Factors& factors, const PolyRange& range) noexcept {
@@ -152,8 +152,8 @@ SOCRYPT_AVX2 PolyNumber narrowPolyRange(const PolyKey::Factors& factors, const P
   for (; left >= 2; left -= 2) {
     Lanes sum;
     clear(sum);
-    multiplyAdd(sum, loadWhole(data), everywhere(factors.one));
-    multiplyAdd(sum, h, everywhere(factors.two));
+    multiplyAdd(sum, loadWhole(data), everywhere(factors.groups[0]));
+    multiplyAdd(sum, h, everywhere(factors.groups[1]));
     reduce(sum);
     add(sum, loadWhole(left == 2 ? edge : data + kGroup));
     h = sum;
@@ -162,7 +162,7 @@ SOCRYPT_AVX2 PolyNumber narrowPolyRange(const PolyKey::Factors& factors, const P
   if (left != 0) {
     Lanes sum;
     clear(sum);
-    multiplyAdd(sum, h, everywhere(factors.one));
+    multiplyAdd(sum, h, everywhere(factors.groups[0]));
     reduce(sum);
     add(sum, loadWhole(edge));
     h = sum;

@@ -64,7 +64,7 @@ SOCRYPT_IFMA_INLINE void clear(Sum& sum) noexcept {
 }
 
 // A limb's high half belongs to the next limb, 2^8 times, limbs having 44 bits; the third's to the first, 5 * 2^10
-// times. Limbs below 2^46 in, of up to two products: below 2^44 + 2^14 out.
+// times. Limbs below 2^46 in, of up to four products: below 2^44 + 2^14 out.
 SOCRYPT_IFMA_INLINE Lanes reduced(const Sum& sum) noexcept {
   const __m512i mask44 = all(kMask44), mask42 = all(kMask42);
   const __m512i d1 = _mm512_add_epi64(_mm512_add_epi64(sum.low[1], shiftedLeft(sum.high[0], 8)), shiftedRight(sum.low[0], 44));
@@ -118,8 +118,7 @@ void prepareWidePoly(const PolyPowers& powers, PolyKey::Factors& factors) noexce
   for (size_t i = 0; i < kLanes; ++i)
     for (size_t limb = 0; limb < 3; ++limb) factors.lanes[kLanes * limb + i] = powers[kLanes - 1 - kBlockOf[i]][limb];
   const auto put = [](std::array<uint64_t, 9>& to, const PolyNumber& x) { to = {x[0], x[1], x[2], x[1] * 20, x[2] * 20}; };
-  put(factors.one, powers[kLanes - 1]);
-  put(factors.two, powers[kLanes]);
+  for (size_t i = 0; i < factors.groups.size(); ++i) put(factors.groups[i], powers[kLanes - 1 + i]);
 }
 
 SOCRYPT_IFMA PolyNumber widePolyRange(const PolyKey::Factors& factors, const PolyRange& range) noexcept {
@@ -130,20 +129,30 @@ SOCRYPT_IFMA PolyNumber widePolyRange(const PolyKey::Factors& factors, const Pol
   group += kGroup;
   size_t left = layout.groups - 1;
   const size_t rest = layout.end - kGroup * left;  // bytes in the last group
-  const Factor one = everywhere(factors.one);
-  const Factor two = everywhere(factors.two);
-  for (; left >= 2; left -= 2, group += 2 * kGroup) {
+  const auto& factor = factors.groups;
+  // Of several groups one product each, first those that need not wait for h; one reduction for all.
+  for (; left >= 4; left -= 4, group += 4 * kGroup) {
     Sum sum;
     clear(sum);
-    // First what need not wait for h.
-    multiplyAdd(sum, load(group), one);
-    multiplyAdd(sum, h, two);
+    multiplyAdd(sum, load(group), everywhere(factor[2]));
+    multiplyAdd(sum, load(group + kGroup), everywhere(factor[1]));
+    multiplyAdd(sum, load(group + 2 * kGroup), everywhere(factor[0]));
+    multiplyAdd(sum, h, everywhere(factor[3]));
+    h = reduced(sum) + (left == 4 ? loadPart(group + 3 * kGroup, 0, rest, 0) : load(group + 3 * kGroup));
+  }
+  if (left >= 2) {
+    Sum sum;
+    clear(sum);
+    multiplyAdd(sum, load(group), everywhere(factor[0]));
+    multiplyAdd(sum, h, everywhere(factor[1]));
     h = reduced(sum) + (left == 2 ? loadPart(group + kGroup, 0, rest, 0) : load(group + kGroup));
+    left -= 2;
+    group += 2 * kGroup;
   }
   if (left != 0) {
     Sum sum;
     clear(sum);
-    multiplyAdd(sum, h, one);
+    multiplyAdd(sum, h, everywhere(factor[0]));
     h = reduced(sum) + loadPart(group, 0, rest, 0);
   }
   Factor last;

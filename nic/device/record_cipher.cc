@@ -152,15 +152,22 @@ bool RecordCipher::keystream(uint64_t recordSeq, uint32_t block, size_t skip, st
   return counterMode(counter, skip, data);
 }
 
-PolyKey* RecordCipher::polyKey(uint64_t recordSeq) noexcept {
-  if (!poly_ || polySeq_ != recordSeq) {
-    uint8_t key[32] = {};
-    if (!keystream(recordSeq, kChaChaKey, 0, key)) return nullptr;
-    poly_.emplace(key, polyKernel_);
-    polySeq_ = recordSeq;
-    ocf::wipe(key, sizeof key);
-  }
-  return &*poly_;
+bool RecordCipher::hasPolyKey(uint64_t recordSeq) const noexcept { return poly_ && polySeq_ == recordSeq; }
+
+void RecordCipher::makePolyKey(uint64_t recordSeq, std::span<uint8_t> text) noexcept {
+  uint8_t counter[kBlock];
+  counterBlock(recordSeq, kChaChaKey, counter);
+  // RFC 8439 2.6: the first half of the block.
+  uint8_t block[ChaChaKey::kBlock];
+  chacha_->cryptBehind(counter, block, text);
+  poly_.emplace(block, polyKernel_);
+  polySeq_ = recordSeq;
+  ocf::wipe(block, sizeof block);
+}
+
+PolyKey& RecordCipher::polyKey(uint64_t recordSeq) noexcept {
+  if (!hasPolyKey(recordSeq)) makePolyKey(recordSeq, {});
+  return *poly_;
 }
 
 bool RecordCipher::crypt(const RecordShape& shape, uint32_t at, std::span<uint8_t> text) noexcept {
@@ -181,14 +188,17 @@ bool RecordCipher::add(RecordSum& sum, const RecordShape& shape, uint32_t at, st
     addShare(sum, ghash_->share(text.data(), text.size(), at % kBlock, power));
     return true;
   }
-  PolyKey* key = polyKey(shape.recordSeq);
-  if (key == nullptr) return false;
-  PolyKey::add(sum.word, key->share(text.data(), text.size(), at % kBlock, power));
+  PolyKey::add(sum.word, polyKey(shape.recordSeq).share(text.data(), text.size(), at % kBlock, power));
   return true;
 }
 
 bool RecordCipher::seal(RecordSum& sum, const RecordShape& shape, uint32_t at, std::span<uint8_t> text) noexcept {
   if (text.empty()) return true;
+  if (chacha_ && at == 0 && !hasPolyKey(shape.recordSeq)) {
+    // Most records begin so: the block of the key, which stands before the text's, costs nothing then.
+    makePolyKey(shape.recordSeq, text);
+    return add(sum, shape, at, text);
+  }
   if (!aes_) return crypt(shape, at, text) && add(sum, shape, at, text);
   uint8_t counter[kBlock];
   counterBlock(shape.recordSeq, static_cast<uint32_t>(kGcmText + at / kBlock), counter);
@@ -210,14 +220,13 @@ bool RecordCipher::tag(RecordSum sum, const RecordShape& shape, std::span<uint8_
     GhashKey::store({sum.word[0], sum.word[1]}, to.data());
     return keystream(shape.recordSeq, kGcmTag, 0, to);
   }
-  PolyKey* key = polyKey(shape.recordSeq);
-  if (key == nullptr) return false;
+  PolyKey& key = polyKey(shape.recordSeq);
   // RFC 8439 2.8: both lengths in bytes, little-endian.
   const uint64_t words[2] = {aadLength, shape.textLength};
   std::memcpy(lengths, words, kBlock);
-  PolyKey::add(sum.word, key->share(aad, aadLength, 0, aadPower));
-  PolyKey::add(sum.word, key->share(lengths, kBlock, 0, 1));
-  key->finish(sum.word, to.data());
+  PolyKey::add(sum.word, key.share(aad, aadLength, 0, aadPower));
+  PolyKey::add(sum.word, key.share(lengths, kBlock, 0, 1));
+  key.finish(sum.word, to.data());
   return true;
 }
 

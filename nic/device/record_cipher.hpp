@@ -83,7 +83,10 @@ class RecordCipher {
   void counterBlock(uint64_t recordSeq, uint32_t block, uint8_t* to) const noexcept;
   [[nodiscard]] bool counterMode(const uint8_t* counter, size_t skip, std::span<uint8_t> data) noexcept;
   [[nodiscard]] bool keystream(uint64_t recordSeq, uint32_t block, size_t skip, std::span<uint8_t> data) noexcept;
-  [[nodiscard]] PolyKey* polyKey(uint64_t recordSeq) noexcept;
+  [[nodiscard]] bool hasPolyKey(uint64_t recordSeq) const noexcept;
+  /// And encrypts `text`, which stands at the record's beginning.
+  void makePolyKey(uint64_t recordSeq, std::span<uint8_t> text) noexcept;
+  [[nodiscard]] PolyKey& polyKey(uint64_t recordSeq) noexcept;
 
   record::SuiteFacts facts_;
   bool gcm_ = true;

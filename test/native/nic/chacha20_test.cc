@@ -81,5 +81,15 @@ TEST_CASE("ChaCha20 from every byte of a block on equals libcrypto's, and touche
         REQUIRE(std::memcmp(data.data(), expected.data(), data.size()) == 0);
       }
     }
+    for (const size_t length : lengths) {
+      CAPTURE(length);
+      Bytes data = around;
+      Bytes expected = around;
+      for (size_t i = 0; i < length; ++i) expected[64 + i] ^= stream[64 + i];
+      std::array<uint8_t, 64> first;
+      cipher.cryptBehind(counter.data(), first, std::span(data).subspan(64, length));
+      REQUIRE(std::memcmp(first.data(), stream.data(), first.size()) == 0);
+      REQUIRE(std::memcmp(data.data(), expected.data(), data.size()) == 0);
+    }
   }
 }
