@@ -58,6 +58,11 @@ void prepare(PolyKernel kernel, const PolyNumber& r, PolyKey::Factors& factors) 
 }
 #endif
 
+std::array<PolyNumber, 4> digitsOf(const PolyNumber& base) noexcept {
+  const PolyNumber square = multiply(base, base);
+  return {PolyNumber{1, 0, 0}, base, square, multiply(square, base)};
+}
+
 }  // namespace
 
 bool hasPolyKernel(PolyKernel kernel) noexcept {
@@ -83,28 +88,26 @@ PolyKey::PolyKey(const uint8_t* key, PolyKernel kernel) noexcept : kernel_(kerne
   // RFC 8439 2.5: r is clamped.
   low &= 0x0ffffffc0fffffff;
   high &= 0x0ffffffc0ffffffc;
-  square_[0] = {low & kMask44, (low >> 44 | high << 20) & kMask44, high >> 24};
+  digit_[0] = digitsOf({low & kMask44, (low >> 44 | high << 20) & kMask44, high >> 24});
   std::memcpy(s_, key + 16, 16);
 }
 
 PolyKey::~PolyKey() {
-  ocf::wipe(square_.data(), squares_ * sizeof square_[0]);
+  ocf::wipe(digit_.data(), digits_ * sizeof digit_[0]);
   ocf::wipe(s_, sizeof s_);
   if (prepared_) ocf::wipe(&factors_, sizeof factors_);
 }
 
-// Positions are public, so the branch on the exponent's bits tells nothing.
+// Positions are public, so looking up their digits tells nothing. Without a branch for each, since no two segments
+// have the same.
 PolyNumber PolyKey::power(size_t exponent) noexcept {
-  PolyNumber product{1, 0, 0};
-  bool any = false;
-  for (size_t i = 0; exponent >> i != 0; ++i) {
-    if (i == squares_) {
-      square_[i] = multiply(square_[i - 1], square_[i - 1]);
-      ++squares_;
+  PolyNumber product = digit_[0][exponent & 3];
+  for (size_t i = 1; exponent >> 2 * i != 0; ++i) {
+    if (i == digits_) {
+      digit_[i] = digitsOf(multiply(digit_[i - 1][3], digit_[i - 1][1]));
+      ++digits_;
     }
-    if ((exponent >> i & 1) == 0) continue;
-    product = any ? multiply(product, square_[i]) : square_[i];
-    any = true;
+    product = multiply(product, digit_[i][exponent >> 2 * i & 3]);
   }
   return product;
 }
@@ -113,12 +116,12 @@ PolyNumber PolyKey::shareOfOne(const uint8_t* data, size_t length, size_t lead) 
   const PolyRange range{data, length, lead};
 #if defined(__x86_64__)
   if (kernel_ != PolyKernel::Portable && length >= kLong) {
-    if (!prepared_) prepare(kernel_, square_[0], factors_);
+    if (!prepared_) prepare(kernel_, digit_[0][1], factors_);
     prepared_ = true;
     return kernel_ == PolyKernel::Wide ? widePolyRange(factors_, range) : narrowPolyRange(factors_, range);
   }
 #endif
-  return portablePolyRange(square_[0], range);
+  return portablePolyRange(digit_[0][1], range);
 }
 
 PolyNumber PolyKey::share(const uint8_t* data, size_t length, size_t lead, size_t power) noexcept {

@@ -42,8 +42,9 @@ class PolyKey {
   /// The 16 bytes of a tag: the sum, fully reduced, plus s modulo 2^128.
   void finish(const PolyNumber& sum, uint8_t* tag) const noexcept;
 
-  static constexpr size_t kSquares = 11;
-  static constexpr size_t kMaxPower = size_t{1} << kSquares;
+  /// Of a power, in base 4.
+  static constexpr size_t kDigits = 6;
+  static constexpr size_t kMaxPower = size_t{1} << 2 * kDigits;
 
   /// What a kernel multiplies with, in its own form: for the lanes of a last group of blocks, down to r^1; for one
   /// group of blocks and more, the same for all lanes.
@@ -58,9 +59,10 @@ class PolyKey {
 
   PolyKernel kernel_;
   bool prepared_ = false;
-  uint8_t squares_ = 1;
-  // r, r^2, r^4, ...: `squares_` of them, made when they are needed, since they serve one record only.
-  std::array<PolyNumber, kSquares> square_;
+  uint8_t digits_ = 1;
+  // For the digits 0 to 3 in the places of r, r^4, r^16, ...: `digits_` of them, made when they are needed, since
+  // they serve one record only.
+  std::array<std::array<PolyNumber, 4>, kDigits> digit_;
   uint64_t s_[2];
   Factors factors_;
 };
