@@ -58,7 +58,7 @@ run_program() {
 
 # judge: waits for every program, and says of each how it went, in their order.
 judge() {
-  local i label log status summary
+  local i label log status summary reason
   wait
   for i in "${!started[@]}"; do
     label=${started[i]} log=${logs[i]}
@@ -72,6 +72,8 @@ judge() {
         skips+=("$label: ${BASH_REMATCH[3]} cases are marked as skipped in the source")
       fi
     fi
+    # A case finds out by itself what it misses; as many as miss the same are one line.
+    while read -r reason; do skips+=("$label: $reason"); done < <(sed -n 's/.*MESSAGE: skipped: /cases: /p' "$log" | sort | uniq -c)
     if [ "$status" = 0 ] && [ -n "$summary" ]; then
       programs_passed=$((programs_passed + 1))
       echo "ok    $label"

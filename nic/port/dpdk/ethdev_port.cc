@@ -22,6 +22,8 @@ constexpr unsigned kFrames = 2047;
 constexpr unsigned kXdpFrames = 6143;
 // A frame is in one buffer. net_af_xdp takes none above a page.
 constexpr uint16_t kFrame = 2048, kJumboFrame = 9216;
+// How often the other end of a memif is looked for.
+constexpr std::chrono::seconds kBetweenConnects{1};
 
 std::string dpdkError(const std::string& what, int error) { return what + ": " + rte_strerror(error < 0 ? -error : error); }
 
@@ -45,7 +47,10 @@ std::unique_ptr<EthdevPort> EthdevPort::open(const std::string& device, std::str
   std::unique_ptr<EthdevPort> port(new EthdevPort);
   if (!dpdk::isPciAddress(name)) {
     if (!hasDriver(name)) return why = "DPDK has no driver for a device " + name + " here; the names of its network drivers begin with net_, and distributions package them one by one (librte-net-…)", nullptr;
-    if (name.starts_with("net_memif")) port->turns_ = std::make_unique<interrupts::Turns>();
+    if (name.starts_with("net_memif")) {
+      port->turns_ = std::make_unique<interrupts::Turns>();
+      port->connects_ = arguments.find("role=server") == std::string::npos;
+    }
     const int result = rte_vdev_init(name.c_str(), arguments.c_str());
     if (result != 0)
       return why = dpdkError("DPDK cannot make the device " + device, result) + " (DPDK has said above what it missed)", nullptr;
@@ -73,6 +78,7 @@ bool EthdevPort::start(const std::string& name, std::string& why) {
   if (result == 0) result = rte_eth_dev_start(id_);
   if (result != 0) return why = dpdkError(name + " cannot be started", result), false;
   started_ = true;
+  connectAt_ = std::chrono::steady_clock::now() + kBetweenConnects;
   // What is not for this card's own address is the host's all the same. Not every virtual device has the notion. An
   // interface of the kernel's would stay so when this process is gone.
   if (!name.starts_with("net_af_")) static_cast<void>(rte_eth_promiscuous_enable(id_));
@@ -112,8 +118,19 @@ void EthdevPort::close() noexcept {
 bool EthdevPort::up() noexcept {
   if (up_ && turns_ == nullptr) return true;
   rte_eth_link link{};
-  up_ = rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+  up_ = started_ && rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+  if (!up_ && connects_) connectAgain();
   return up_;
+}
+
+// The driver connects when the device is started, and at no other time.
+void EthdevPort::connectAgain() noexcept {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < connectAt_) return;
+  interrupts::run([this] { rte_eth_dev_stop(id_); });
+  interrupts::settle();
+  interrupts::run([this] { started_ = rte_eth_dev_start(id_) == 0; });
+  connectAt_ = std::chrono::steady_clock::now() + kBetweenConnects;
 }
 
 size_t EthdevPort::receive(FrameReceiver& receiver, size_t most) {

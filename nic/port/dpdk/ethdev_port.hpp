@@ -3,6 +3,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ class EthdevPort final : public Port {
  private:
   EthdevPort() = default;
   [[nodiscard]] bool up() noexcept;
+  void connectAgain() noexcept;
   [[nodiscard]] bool start(const std::string& name, std::string& why);
   void close() noexcept;
 
@@ -38,6 +40,8 @@ class EthdevPort final : public Port {
   uint16_t frame_ = 0;  // the longest
   bool started_ = false;
   bool up_ = false;
+  bool connects_ = false;  // a memif whose other end is the server
+  std::chrono::steady_clock::time_point connectAt_{};
   FramePool frames_;
   std::vector<rte_mbuf*> waiting_;  // to be sent
   std::vector<uint8_t> joined_;     // of a frame in several buffers

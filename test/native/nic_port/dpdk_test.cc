@@ -104,26 +104,32 @@ TEST_CASE("DPDK devices: a memif whose other end goes under load, and comes agai
       port.receive(taken, 64);
     }
   };
-  const auto server = open(memif.server());
-  Counting atServer;
-  std::atomic<bool> ended{false};
-  std::thread serving([&] { load(*server, atServer, ended); });
-  for (int round = 0; round < 30; ++round) {
-    CAPTURE(round);
-    auto client = open(memif.client());
-    Counting atClient;
-    std::atomic<bool> gone{false};
-    std::thread other([&] { load(*client, atClient, gone); });
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    const uint64_t before = atServer.came;
-    while ((atServer.came - before < 500 || atClient.came < 500) && std::chrono::steady_clock::now() < limit) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    CHECK(atServer.came - before >= 500);
-    CHECK(atClient.came >= 500);
-    gone = true;
-    other.join();
+  // A client looks for its server once a second.
+  for (const bool clientStays : {false, true}) {
+    CAPTURE(clientStays);
+    auto going = clientStays ? open(memif.server()) : nullptr;
+    const auto staying = open(clientStays ? memif.client() : memif.server());
+    Counting atStaying;
+    std::atomic<bool> ended{false};
+    std::thread stays([&] { load(*staying, atStaying, ended); });
+    for (int round = 0; round < (clientStays ? 3 : 30); ++round) {
+      CAPTURE(round);
+      if (going == nullptr) going = open(clientStays ? memif.server() : memif.client());
+      Counting atGoing;
+      std::atomic<bool> gone{false};
+      std::thread goes([&] { load(*going, atGoing, gone); });
+      const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+      const uint64_t before = atStaying.came;
+      while ((atStaying.came - before < 500 || atGoing.came < 500) && std::chrono::steady_clock::now() < limit) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      CHECK(atStaying.came - before >= 500);
+      CHECK(atGoing.came >= 500);
+      gone = true;
+      goes.join();
+      going.reset();
+    }
+    ended = true;
+    stays.join();
   }
-  ended = true;
-  serving.join();
 }
 
 TEST_CASE("DPDK devices: a ring gives back what goes in") {
