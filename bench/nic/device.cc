@@ -1,88 +1,16 @@
-// What the device costs per byte, on one thread, without ports: GHASH, ChaCha20 and Poly1305 by kernel, sealing by
-// segment size and suite, and the same frames passed unsealed. Best of several rounds. `bash bench/nic/run.sh`.
+// What the device costs per byte, on one thread, without ports: its kernels (kernels.cc), sealing by segment size
+// and suite, and the same frames passed unsealed. Best of several rounds. `bash bench/nic/run.sh`.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <vector>
 
+#include "kernels.hpp"
 #include "nic/device/inline_device.hpp"
 
 using namespace socrypt;
 
 namespace {
-
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-void ghash(nic::GhashKernel kernel, const char* name) {
-  if (!nic::hasGhashKernel(kernel)) {
-    std::printf("  %-22s not on this processor\n", name);
-    return;
-  }
-  const uint8_t h[16] = {1, 2, 3};
-  const nic::GhashKey key(h, kernel);
-  std::vector<uint8_t> data(16384);
-  for (const size_t length : {size_t{1448}, size_t{16384}}) {
-    double best = 1;
-    uint64_t keep = 0;
-    for (int round = 0; round < 20; ++round) {
-      const int calls = 200;
-      const double start = seconds();
-      for (int i = 0; i < calls; ++i) keep ^= key.share(data.data(), length, 5, 900).low;
-      best = std::min(best, (seconds() - start) / calls);
-    }
-    data[0] = static_cast<uint8_t>(keep);
-    std::printf("  %-22s %5zu bytes  %6.2f GB/s\n", name, length, static_cast<double>(length) / best / 1e9);
-  }
-}
-
-void chacha(nic::ChaChaKernel kernel, const char* name) {
-  if (!nic::hasChaChaKernel(kernel)) {
-    std::printf("  %-22s not on this processor\n", name);
-    return;
-  }
-  const uint8_t key[32] = {1, 2, 3};
-  const nic::ChaChaKey cipher(key, kernel);
-  std::vector<uint8_t> data(16384);
-  for (const size_t length : {size_t{1448}, size_t{16384}}) {
-    double best = 1;
-    for (int round = 0; round < 20; ++round) {
-      const int calls = 200;
-      const double start = seconds();
-      for (int i = 0; i < calls; ++i) cipher.crypt(key, 5, std::span(data).first(length));
-      best = std::min(best, (seconds() - start) / calls);
-    }
-    std::printf("  %-22s %5zu bytes  %6.2f GB/s\n", name, length, static_cast<double>(length) / best / 1e9);
-  }
-}
-
-// With a new key for as many segments as a record of 16 KiB has.
-void poly(nic::PolyKernel kernel, const char* name) {
-  if (!nic::hasPolyKernel(kernel)) {
-    std::printf("  %-22s not on this processor\n", name);
-    return;
-  }
-  const uint8_t bytes[32] = {1, 2, 3};
-  std::vector<uint8_t> data(16384);
-  for (const size_t length : {size_t{1448}, size_t{16384}}) {
-    double best = 1;
-    uint64_t keep = 0;
-    const size_t segments = data.size() / length;
-    for (int round = 0; round < 20; ++round) {
-      const int calls = 20;
-      const double start = seconds();
-      for (int i = 0; i < calls; ++i) {
-        nic::PolyKey key(bytes, kernel);
-        for (size_t n = segments; n > 0; --n) keep ^= key.share(data.data(), length, 5, 80 * n)[0];
-      }
-      best = std::min(best, (seconds() - start) / calls);
-    }
-    data[0] = static_cast<uint8_t>(keep);
-    std::printf("  %-22s %5zu bytes  %6.2f GB/s\n", name, length, static_cast<double>(segments * length) / best / 1e9);
-  }
-}
 
 // Copies, as a wire port does.
 class Copy final : public nic::FrameSink {
@@ -142,14 +70,14 @@ double throughput(record::Suite suite, size_t segment, bool offloaded) {
       std::vector<record::NewRecord> batch;
       for (; mapped < at + (4u << 20); mapped += kRecord) batch.push_back({.ref = {mapped, kRecord, 0, number++}});
       if (offloaded && device.push(flow, batch) != ocf::Status::Ok) return 0;
-      const double start = seconds();
+      const double start = bench::seconds();
       for (size_t until = done + (3u << 20); done < until; done += segment) {
         nic::put32(frame.data() + 38, static_cast<uint32_t>(at));
         std::memcpy(frame.data() + 54, stream.data() + at % kRecord, segment);  // as from a port
         device.transmit(frame, offload, wire);
         at += segment;
       }
-      took += seconds() - start;
+      took += bench::seconds() - start;
       if (offloaded) device.acknowledged(flow, at / kRecord * kRecord);
     }
     best = std::max(best, static_cast<double>(bytes) / took / 1e9);
@@ -161,18 +89,7 @@ double throughput(record::Suite suite, size_t segment, bool offloaded) {
 }  // namespace
 
 int main() {
-  std::printf("GHASH of one segment's share\n");
-  ghash(nic::GhashKernel::Portable, "portable");
-  ghash(nic::GhashKernel::Clmul, "PCLMULQDQ");
-  ghash(nic::GhashKernel::WideClmul, "VPCLMULQDQ");
-  std::printf("ChaCha20 of one segment, from the middle of a block\n");
-  chacha(nic::ChaChaKernel::Portable, "portable");
-  chacha(nic::ChaChaKernel::Narrow, "AVX2");
-  chacha(nic::ChaChaKernel::Wide, "AVX-512");
-  std::printf("Poly1305 of one segment's share, with the key of each record\n");
-  poly(nic::PolyKernel::Portable, "portable");
-  poly(nic::PolyKernel::Narrow, "AVX2");
-  poly(nic::PolyKernel::Wide, "AVX-512 IFMA");
+  bench::kernels();
   std::printf("frames through the device, with one copy in and one out (16 KiB records)\n");
   struct {
     record::Suite suite;
