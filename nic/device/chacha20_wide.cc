@@ -59,7 +59,9 @@ SOCRYPT_CHACHA_INLINE Words wordOf(const uint32_t* state, int i, Words counters)
   return i == 12 ? counters : _mm512_set1_epi32(static_cast<int>(state[i]));
 }
 SOCRYPT_CHACHA_INLINE Words rowOf(const uint32_t* state, int i, Words counters) noexcept {
-  const Words row = _mm512_maskz_broadcast_i32x4(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(state) + i));
+  // Not a broadcast of a quarter: at -O1 that is an internal error of GCC 12.
+  const Words quarter = _mm512_castsi128_si512(_mm_loadu_si128(reinterpret_cast<const __m128i*>(state) + i));
+  const Words row = _mm512_maskz_shuffle_i32x4(0xffff, quarter, quarter, 0);
   return i == 3 ? _mm512_mask_mov_epi32(row, 0x1111, counters) : row;
 }
 
