@@ -28,7 +28,7 @@ constexpr uint64_t kLingerNs = 2 * kSecond;
 constexpr uint64_t kMinRecordLimit = 16;
 constexpr int kAcceptsPerTurn = 64;
 constexpr uint64_t kAcceptPauseNs = kSecond / 10;
-constexpr uint64_t kListenerEvent = UINT64_MAX, kWakeEvent = UINT64_MAX - 1, kOffloadEvent = UINT64_MAX - 2;
+constexpr uint64_t kListenerEvent = UINT64_MAX, kWakeEvent = UINT64_MAX - 1, kOffloadEvent = UINT64_MAX - 2, kRoutesEvent = UINT64_MAX - 3;
 // How long a driver that says nothing goes unasked: deadlines of its own are noticed by asking.
 constexpr int kOffloadWaitMs = 20;
 
@@ -185,6 +185,10 @@ void Engine::run() {
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.get(), &event);
   event.data.u64 = kWakeEvent;
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, doorbell_->fd(), &event);
+  if (nicRoutes_ && nicRoutes_->opened()) {
+    event.data.u64 = kRoutesEvent;
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, nicRoutes_->descriptor(), &event);
+  }
   if (accelerator_) {
     event.data.u64 = kOffloadEvent;
     epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, accelerator_->wakeFd(), &event);
@@ -212,7 +216,7 @@ void Engine::loopOnce() {
   if (!ready_.empty() || (accelerator_ && accelerator_->hasNext())) {
     timeout = 0;
   } else {
-    const uint64_t next = std::min({deadlines_.nearest(), drainUntil_, acceptAgainAt_, nicTickAt_, nicJoinAt_});
+    const uint64_t next = std::min({deadlines_.nearest(), drainUntil_, acceptAgainAt_, nicTickAt_, nicJoinAt_, nicRoutesAt_});
     if (next != UINT64_MAX) {
       const uint64_t now = clockNs(CLOCK_MONOTONIC);
       timeout = next <= now ? 0 : static_cast<int>(std::min<uint64_t>((next - now) / 1'000'000 + 1, 60'000));
@@ -238,6 +242,8 @@ void Engine::loopOnce() {
       acceptable = true;
     } else if (id == kOffloadEvent) {
       // Looked at below, whatever woke us.
+    } else if (id == kRoutesEvent) {
+      onRoutesChanged();
     } else if (id == kWakeEvent) {
       uint64_t ignored;
       [[maybe_unused]] const auto n = read(doorbell_->fd(), &ignored, sizeof ignored);

@@ -11,6 +11,7 @@
 // transmit.cc   responses -> records -> socket
 // offload.cc    which path makes the records (paths/)
 // nic.cc        connections that go through the NIC
+// nic_routes.cc those whose way to the peer changes
 #pragma once
 
 #include <atomic>
@@ -228,15 +229,22 @@ class Engine {
   void onWithdrawDriver(uint64_t token, MessageReader& reader);
   void onAcceleratorsChanged();
 
+  // nic_routes.cc
+  void onRoutesChanged();
+  void lookAtRoutes();
+  void followRoute(Connection& c);
+  [[nodiscard]] bool mayLeave(Connection& c);
+
   // nic.cc
   void attachNic();
   void nicTurn();
   void onNicChanged();
   void pauseNic(bool pause);
   void movePath(Connection& c);
-  void leaveNic(Connection& c);
+  void leaveNic(Connection& c, WhyNot why);
   void joinLater(Connection& c, WhyNot why);
   void joinNow();
+  void joinSoon(Connection& c);
   void joinWaiting();
   bool mayJoin(Connection& c);
   void watchFlow(Connection& c);
@@ -325,6 +333,10 @@ class Engine {
   };
   std::vector<NicWaiting> nicWaiting_;  // connections that software seals for, since the NIC could not take them
   uint64_t nicJoinAt_ = UINT64_MAX;  // the earliest of them
+  std::optional<nic::RouteMonitor> nicRoutes_;
+  uint64_t nicRoutesAt_ = UINT64_MAX;  // when connections are asked for their ways
+  uint64_t nicRoutesBy_ = UINT64_MAX;  // and not later, however often routes change
+  size_t nicLookedAt_ = 0;             // the next of them
   std::shared_ptr<std::atomic<bool>> nicChanged_;
   std::shared_ptr<void> nicWatch_;
   std::string keyScratch_;

@@ -59,6 +59,7 @@ void Engine::attachNic() {
   nic_ = std::make_unique<NicPath>(options_.nic, options_.nicMustRetain);
   paths_ = {nic_.get(), &nic_->aside(), &software_};
   if (options_.zeroCopy == ZeroCopy::Guard && !options_.nicMustRetain) pagePipes_ = PagePipes::make();
+  nicRoutes_.emplace();
   nicChanged_ = std::make_shared<std::atomic<bool>>(false);
   nicWatch_ = options_.nic->watch([changed = nicChanged_, doorbell = doorbell_] {
     changed->store(true, std::memory_order_release);
@@ -78,6 +79,7 @@ bool Engine::owesAcknowledgement(Connection& c) { return c.nic && !nic_->acknowl
 
 void Engine::nicTurn() {
   if (nicChanged_->exchange(false, std::memory_order_acquire)) onNicChanged();
+  if (now_ >= nicRoutesAt_) lookAtRoutes();
   if (now_ >= nicJoinAt_) joinWaiting();
   if (now_ < nicTickAt_) return;
   nicTickAt_ = UINT64_MAX;
@@ -106,25 +108,29 @@ bool Engine::lookAtFlow(Connection& c) {
   }
   if (!c.nic->waiting.empty()) serve(c, {});
   if (c.dead || !c.nic) return false;
+  if (mayLeave(c)) {
+    leaveNic(c, WhyNot::other_route);
+    return false;
+  }
   if (!all || !c.sent()) return true;
   c.nic->guarded = false;
   if (c.phase == Phase::Linger && c.endOfStream) {
     destroy(c, c.closeReason);
     return false;
   }
-  if (c.phase == Phase::Open && nic_->dead()) leaveNic(c);
+  if (c.phase == Phase::Open && nic_->dead()) leaveNic(c, WhyNot::device_dead);
   return false;
 }
 
-/// The device is dead, and nothing of this connection needs it.
-void Engine::leaveNic(Connection& c) {
+/// Nothing of this connection needs the device any more.
+void Engine::leaveNic(Connection& c, WhyNot why) {
   setPath(c, Direction::Tx, &software_);
   nic_->leave(c);
-  c.txWhyNot = WhyNot::device_dead;
+  c.txWhyNot = why;
 }
 
 void Engine::movePath(Connection& c) {
-  OffloadPath* const path = nic_->usable() ? static_cast<OffloadPath*>(nic_.get()) : &nic_->aside();
+  OffloadPath* const path = nic_->usable() && !c.nic->away ? static_cast<OffloadPath*>(nic_.get()) : &nic_->aside();
   if (c.txPath == path) return;
   setPath(c, Direction::Tx, path);
   counters_.add(Counter::path_moves);
@@ -156,7 +162,8 @@ void Engine::onNicChanged() {
 // ── connections that came while the NIC could not take them ──
 
 /// Software seals for `c` for now: other connections end, and so do markers of those that ended before. For a device that
-/// is dead or paused nobody waits here, since it tells; what routes, suites and sockets are is asked with the next keys.
+/// is dead or paused nobody waits here, since it tells, and so do routes (nic_routes.cc); what suites and sockets are is asked
+/// with the next keys.
 void Engine::joinLater(Connection& c, WhyNot why) {
   if (c.nicWaiting || (why != WhyNot::no_room && why != WhyNot::key_in_use)) return;
   c.nicWaiting = true;
@@ -167,12 +174,16 @@ void Engine::joinLater(Connection& c, WhyNot why) {
 void Engine::joinNow() {
   for (NicWaiting& each : nicWaiting_) each.at = now_;
   for (auto& slot : connections_) {
-    if (!slot || slot->dead || slot->nic || slot->nicWaiting || slot->txPath != &software_) continue;
-    if (slot->txWhyNot != WhyNot::device_dead && slot->txWhyNot != WhyNot::paused) continue;
-    slot->nicWaiting = true;
-    nicWaiting_.push_back({slot->id, now_, kFirstJoinNs});
+    if (slot && !slot->dead && (slot->txWhyNot == WhyNot::device_dead || slot->txWhyNot == WhyNot::paused)) joinSoon(*slot);
   }
   if (!nicWaiting_.empty()) nicJoinAt_ = now_;
+}
+
+void Engine::joinSoon(Connection& c) {
+  if (c.nic || c.nicWaiting || c.txPath != &software_) return;
+  c.nicWaiting = true;
+  nicWaiting_.push_back({c.id, now_, kFirstJoinNs});
+  nicJoinAt_ = now_;
 }
 
 void Engine::joinWaiting() {

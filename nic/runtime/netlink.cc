@@ -238,6 +238,23 @@ std::optional<Netlink::Route> Netlink::routeTo(std::span<const uint8_t> destinat
   return good ? std::optional(route) : std::nullopt;
 }
 
+// IPv4 routes that go with their interface are not told of, the interface is (fib_disable_ip()).
+RouteMonitor::RouteMonitor()
+    : fd_(open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE |
+               1u << (RTNLGRP_IPV6_RULE - 1))) {}
+
+bool RouteMonitor::changed() {
+  std::array<uint8_t, 4096> ignored;
+  bool any = false;
+  for (;;) {
+    const ssize_t got = recv(fd_.get(), ignored.data(), ignored.size(), MSG_DONTWAIT | MSG_TRUNC);
+    if (got < 0 && errno == EINTR) continue;
+    // ENOBUFS: so many that some are lost.
+    if (got <= 0 && errno != ENOBUFS) return any;
+    any = true;
+  }
+}
+
 LinkMonitor::LinkMonitor() : fd_(open(RTMGRP_LINK)) {}
 
 unsigned LinkMonitor::gone(std::span<const unsigned> watched) {

@@ -65,6 +65,21 @@ class Netlink {
   uint32_t sequence_ = 0;
 };
 
+/// Tells when packets may have another way than before: routes, rules, addresses, or the state of an interface.
+class RouteMonitor {
+ public:
+  /// In the network namespace of the calling thread.
+  RouteMonitor();
+  [[nodiscard]] bool opened() const noexcept { return static_cast<bool>(fd_); }
+  /// Readable when something of that has changed.
+  [[nodiscard]] int descriptor() const noexcept { return fd_.get(); }
+  /// Whether something has, since the last call.
+  [[nodiscard]] bool changed();
+
+ private:
+  Descriptor fd_;
+};
+
 /// Tells when one of two interfaces is gone.
 class LinkMonitor {
  public:

@@ -287,7 +287,7 @@ export const families: readonly Family[] = [
   ),
   counter(
     'socrypt_tls_paths_refused_total',
-    'Keys that the path asked for did not take, by reason; another path took them.',
+    'Keys that the path asked for did not take, and connections that left it for another route, by reason; another path took them.',
     labelled('reason', prefixed('not_taken_', REFUSALS)),
   ),
   gauge(

@@ -74,17 +74,28 @@ WhyNot NicPath::routed(Connection& c, const nic::FlowKey& key) {
     case nic::Cover::TcpMd5: return WhyNot::tcp_md5;
     case nic::Cover::TcpAo: return WhyNot::tcp_ao;
   }
+  switch (wayOf(key)) {
+    case Way::HostPort: return WhyNot::Taken;
+    case Way::ThisHost: return WhyNot::same_host;
+    case Way::Elsewhere:
+    case Way::Nowhere: break;
+  }
+  return WhyNot::other_route;
+}
+
+NicPath::Way NicPath::wayOf(const nic::FlowKey& key) {
   const bool ipv4 = nic::isIpv4(key.remoteAddress);
   const auto address = [ipv4](const std::array<uint8_t, 16>& whole) { return std::span(whole).subspan(ipv4 ? 12 : 0); };
   const auto route = netlink_.routeTo(address(key.remoteAddress), address(key.localAddress));
-  if (!route) return WhyNot::other_route;
-  if (route->local) return WhyNot::same_host;
-  return route->interface == host_.interface ? WhyNot::Taken : WhyNot::other_route;
+  if (!route) return Way::Nowhere;
+  if (route->local) return Way::ThisHost;
+  return route->interface == host_.interface ? Way::HostPort : Way::Elsewhere;
 }
 
 WhyNot NicPath::take(Connection& c, Direction direction, const record::TrafficKeys& keys) {
   if (direction == Direction::Rx) return WhyNot::Elsewhere;
   if (!usable()) return dead() ? WhyNot::device_dead : WhyNot::paused;
+  if (c.nic && c.nic->away) return WhyNot::other_route;
   if (c.nic) return rekey(c, keys);
   if (const WhyNot why = enter(c, keys); why != WhyNot::Taken) return why;
   if (c.tx.install(keys) == ocf::Status::Ok) return WhyNot::Taken;

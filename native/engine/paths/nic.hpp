@@ -2,8 +2,9 @@
 //
 // A connection comes here when its keys do, or at a later record, when all of this holds: the way to the peer passes the host port, nothing but
 // TCP itself covers its payload, and the device takes the flow. Its socket is bound to the host port first. From then on
-// it keeps its flow to its end, also while its records are sealed by software (the device is dead, or the operator wants
-// it): those are announced as sealed, so that it can come back at any record.
+// it keeps its flow, also while its records are sealed by software (the device is dead, the operator wants it, or the way
+// to the peer leads elsewhere): those are announced as sealed, so that it can come back at any record. The flow ends with the
+// connection, or when nothing of it needs the device and that is dead, or not on its way.
 #pragma once
 
 #include <memory>
@@ -52,6 +53,13 @@ class NicPath final : public OffloadPath {
   [[nodiscard]] bool announceWaiting(Connection& c);
   /// Binds the socket of a flow to the host port of the device that is there now. False: it could not be.
   [[nodiscard]] bool rebind(Connection& c) noexcept;
+  /// Where packets to the peer would go if the socket were not bound.
+  enum class Way : uint8_t { HostPort, ThisHost, Elsewhere, Nowhere };
+  [[nodiscard]] Way wayOf(const nic::FlowKey& key);
+  /// TCP has everything acknowledged that the device had to seal.
+  [[nodiscard]] bool plainIsOver(const Connection& c) const noexcept {
+    return c.nic->acknowledged >= c.nic->plainEnd && c.nic->waiting.empty() && c.nic->waitingWire.empty() && !c.nic->burst;
+  }
   /// The connection goes on without the NIC: nothing that the device would have to seal is in its socket.
   void leave(Connection& c) noexcept;
   /// The sockets of what was forgotten are closed now.

@@ -21,6 +21,7 @@ struct NicFlow {
   uint64_t acknowledged = 0;   // stream offset, as the device was told last
   uint64_t progressAt = 0;     // when that moved
   uint64_t plainEnd = 0;       // stream offset behind the last record that the device has to seal
+  bool away = false;           // the way to the peer leads elsewhere: it is to leave the NIC
   bool watched = false;        // something is not acknowledged: looked at now and then
   bool guarded = false;        // … and the guard watches some of it
   std::vector<record::NewRecord> waiting;  // the device has no room for these yet

@@ -1,6 +1,12 @@
 // A NIC in a host's namespace, a peer in another, and a wire between them that can be cut and that looks for plaintext.
 #pragma once
 
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -54,6 +60,35 @@ inline std::string content(size_t size) {
   text.resize(size);
   return text;
 }
+
+/// All that passes an interface, of the namespace that it is made in.
+class Sniffer {
+ public:
+  explicit Sniffer(const char* interface) : fd_(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_ALL))) {
+    const int room = 1 << 24;
+    REQUIRE(setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) == 0);
+    sockaddr_ll at{};
+    at.sll_family = AF_PACKET;
+    at.sll_protocol = htons(ETH_P_ALL);
+    at.sll_ifindex = static_cast<int>(if_nametoindex(interface));
+    REQUIRE(bind(fd_.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
+  }
+  struct Seen {
+    size_t bytes = 0, canaries = 0;
+  };
+  [[nodiscard]] Seen take() const {
+    Seen seen;
+    std::string frame(1 << 17, '\0');
+    for (ssize_t n; (n = recv(fd_.get(), frame.data(), frame.size(), 0)) > 0;) {
+      seen.bytes += static_cast<size_t>(n);
+      if (std::string_view(frame.data(), static_cast<size_t>(n)).find(kCanary) != std::string_view::npos) ++seen.canaries;
+    }
+    return seen;
+  }
+
+ private:
+  nic::Descriptor fd_;
+};
 
 class Laboratory {
  public:
