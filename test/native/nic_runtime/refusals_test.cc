@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "laboratory.hpp"
 #include "nic/port/host_socket.hpp"
@@ -13,6 +15,19 @@
 #ifndef TCP_AO_ADD_KEY
 #define TCP_AO_ADD_KEY 38
 #endif
+
+namespace {
+
+std::atomic<bool> asksForMptcp{false};
+
+}  // namespace
+
+// The C library's, and what mptcpize(8) preloads to have MPTCP in programs that ask for TCP.
+extern "C" int socket(int domain, int type, int protocol) noexcept {
+  const bool stream = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM;
+  if (asksForMptcp && domain == AF_INET && stream && protocol == 0) protocol = IPPROTO_MPTCP;
+  return static_cast<int>(syscall(SYS_socket, domain, type, protocol));
+}
 
 using namespace laboratory;
 using engine::Counter;
@@ -136,6 +151,40 @@ TEST_CASE("refused: MPTCP, of which a plain client of an MPTCP listener is none"
       CHECK(nic::coverOf(accepted.get()) == (protocol == IPPROTO_MPTCP ? nic::Cover::Mptcp : nic::Cover::None));
     }
   });
+}
+
+TEST_CASE("refused: MPTCP, of a server that was given it from outside, and not its plain clients") {
+  asksForMptcp = true;
+  if (const nic::Descriptor trial(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)); !trial) {
+    asksForMptcp = false;
+    MESSAGE("skipped: this kernel has no MPTCP");
+    return;
+  }
+  Laboratory lab;
+  lab.server->root.write("file", content(200'000));
+  lab.onPeer([&] {
+    Client client(*lab.server, {}, [](int fd) { REQUIRE(nic::coverOf(fd) == nic::Cover::Mptcp); });
+    asksForMptcp = false;
+    expectSoftware(lab, client, Counter::not_taken_mptcp);
+    CHECK(Client(*lab.server, {}, [](int fd) { REQUIRE(nic::coverOf(fd) == nic::Cover::None); }).get("/file").body == content(200'000));
+    CHECK(sealed(lab, engine::PathKind::Nic) > 10);
+  });
+  CHECK(lab.server->counter(Counter::not_taken_mptcp) == 1);
+  CHECK(lab.wire.canaries == 0);
+}
+
+TEST_CASE("a server's own listener has no MPTCP: who asks for it gets TCP, by the NIC") {
+  Laboratory lab;
+  lab.server->root.write("file", content(200'000));
+  lab.onPeer([&] {
+    asksForMptcp = true;
+    Client client(*lab.server);
+    asksForMptcp = false;
+    CHECK(client.get("/file").body == content(200'000));
+    CHECK(sealed(lab, engine::PathKind::Nic) > 10);
+  });
+  CHECK(lab.server->counter(Counter::not_taken_mptcp) == 0);
+  CHECK(lab.wire.canaries == 0);
 }
 
 TEST_CASE("refused: TCP-AO") {
