@@ -172,7 +172,7 @@ describe.skipIf(reason !== null)(`the real stage${reason === null ? '' : ` (skip
   });
 
   it('holds while the clock leaps and what ended connections have sent waits', async () => {
-    const { status, out, err } = await lab('clock-jump', '--seed', '1', '--minutes', '0.09', '--json');
+    const { status, out, err } = await lab('clock-jump', '--seed', '1', '--minutes', '0.07', '--json');
     const verdict = JSON.parse(out);
     expect([status, err, verdict.reason]).toEqual([0, '', '']);
     expect(verdict.deeds['clock-jump']).toBeGreaterThan(3);

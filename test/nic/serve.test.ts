@@ -256,6 +256,49 @@ describe.skipIf(reason !== null)(
       await expectNoPlaintext();
     });
 
+    it('follows its route away from the NIC and back, in one transfer', async () => {
+      await start([], { loss: 5 });
+      network!.onHost(
+        'link',
+        'add',
+        'other0',
+        'type',
+        'veth',
+        'peer',
+        'name',
+        'other1',
+        'netns',
+        network!.peer,
+      );
+      network!.onHost('addr', 'add', '10.8.0.1/24', 'dev', 'other0');
+      network!.onHost('link', 'set', 'other0', 'up');
+      const { code: made } = await run(network!.peer, [
+        ...['sh', '-c'],
+        'ip addr add 10.8.0.2/24 dev other1 && ip link set other1 up && cd /proc/sys/net/ipv4 && ' +
+          'for f in conf/all/rp_filter conf/other1/rp_filter; do echo 0 > $f; done && echo 4096 65536 131072 > tcp_rmem',
+      ]);
+      expect(made).toBe(0);
+      const isOn = (path: string) => async () =>
+        (await metric(new RegExp(`^socrypt_tls_connections_active\\{path="${path}"\\} (\\d+)`, 'm'))) === 1;
+      const flows = () => metric(/^socrypt_nic_flows (\d+)/m);
+      const slow = download('large.txt', '--limit-rate', '1500k');
+      await slow.begun();
+      expect(await isOn('nic')()).toBe(true);
+      const way = ['10.9.0.2/32', 'via', '10.8.0.2', 'dev', 'other0'];
+      network!.onHost('route', 'add', ...way);
+      await until(async () => (await flows()) === 0, 'the connection to leave the NIC');
+      expect(await isOn('software')()).toBe(true);
+      expect(await metric(/^socrypt_tls_paths_refused_total\{reason="other_route"\} (\d+)/m)).toBe(1);
+      network!.onHost('route', 'delete', ...way);
+      await until(isOn('nic'), 'the connection to come back');
+      const { out, errors } = await slow.done;
+      expect(errors).toBe('');
+      expect(out.equals(LARGE)).toBe(true);
+      expect(await metric(/^socrypt_connections_accepted_total (\d+)/m)).toBe(1);
+      expect(await metric(/^socrypt_tls_path_moves_total (\d+)/m)).toBe(2);
+      await expectNoPlaintext();
+    });
+
     it('has nothing leave when its host port is removed, and goes on with the next one', async () => {
       await start();
       const slow = download('large.txt', '--limit-rate', '4M');
