@@ -42,6 +42,7 @@ struct Server::Client {
     bool told = false;
   };
   Descriptor socket, notices;
+  uint64_t id = 0;  // never another's, as a descriptor or an address would be
   uid_t user = 0;
   bool greeted = false;
   std::unordered_map<uint64_t, Flow> flows;
@@ -169,6 +170,7 @@ void Server::accept() {
   ++counts_.accepted;
   auto client = std::make_unique<Client>();
   client->socket = std::move(socket);
+  client->id = ++lastClient_;
   client->user = peer.uid;
   clients_.push_back(std::move(client));
 }
@@ -195,8 +197,9 @@ bool Server::handle(Client& client, Message& message, Descriptor descriptor) {
   if (message.kind == Kind::Add) return add(client, message, descriptor.get());
   Device& device = nic_->device();
   if (message.kind == Kind::Release) {
-    // Of a flow that this client had, and has removed: a key that another has now is not the device's to forget.
-    const auto orphan = std::find(orphans_.begin(), orphans_.end(), message.add.key);
+    // Of a flow that this client had, and has removed. Another's marker is all that keeps the other's plaintext in.
+    const auto orphan =
+        std::find_if(orphans_.begin(), orphans_.end(), [&](const Orphan& one) { return one.key == message.add.key && one.client == client.id; });
     if (orphan == orphans_.end()) return true;
     orphans_.erase(orphan);
     device.release(message.add.key);
@@ -212,7 +215,7 @@ bool Server::handle(Client& client, Message& message, Descriptor descriptor) {
     case Kind::Resync: device.resync(message.flow, message.streamOffset); return true;
     case Kind::Remove:
       device.remove(message.flow);
-      orphans_.push_back(it->second.key);
+      orphans_.push_back({it->second.key, client.id});
       client.flows.erase(it);
       return true;
     default: return false;
@@ -299,7 +302,7 @@ void Server::end(size_t index) {
   Client& client = *clients_[index];
   for (const auto& [id, flow] : client.flows) {
     nic_->device().remove(static_cast<FlowId>(id));
-    orphans_.push_back(flow.key);
+    orphans_.push_back({flow.key, client.id});
   }
   clients_.erase(clients_.begin() + static_cast<ptrdiff_t>(index));
 }
@@ -318,9 +321,9 @@ void Server::lookAtFlows() {
 void Server::lookAtOrphans() {
   const unsigned interface = nic_->hostPort().interface;
   if (interface == 0) return;  // the device is dead: nothing leaves, and nothing is found
-  std::erase_if(orphans_, [this, interface](const FlowKey& key) {
-    if (owner_.of(key, interface).found != SocketOwner::Found::No) return false;
-    nic_->device().release(key);
+  std::erase_if(orphans_, [this, interface](const Orphan& orphan) {
+    if (owner_.of(orphan.key, interface).found != SocketOwner::Found::No) return false;
+    nic_->device().release(orphan.key);
     return true;
   });
 }

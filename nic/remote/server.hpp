@@ -73,7 +73,14 @@ class Server final : public CatchUp {
 
   std::mutex mutex_;  // of what follows: the server's thread and the NIC's
   std::vector<std::unique_ptr<Client>> clients_;
-  std::vector<FlowKey> orphans_;  // of clients that are gone; their sockets may still send
+  // Of flows that were removed; their sockets may still send what nobody seals. The client who had one may say that it
+  // is done with; of one who is gone the kernel says so, and nobody else.
+  struct Orphan {
+    FlowKey key{};
+    uint64_t client = 0;
+  };
+  std::vector<Orphan> orphans_;
+  uint64_t lastClient_ = 0;
   SocketOwner owner_;
   Counts counts_;
 };

@@ -1,0 +1,181 @@
+// Who may do what with a lent NIC: clients of several users, each with a socket of its own, and real connections of theirs.
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "laboratory.hpp"
+#include "nic/port/host_socket.hpp"
+#include "nic/remote/server.hpp"
+
+using namespace laboratory;
+using nic::Descriptor;
+using nic::FlowKey;
+using nic::remote::Kind;
+using nic::remote::Reply;
+using nic::remote::Server;
+using nic::remote::ServerOptions;
+
+namespace {
+
+namespace remote = nic::remote;
+
+constexpr uid_t kRoot = 0, kAlice = 65534, kMallory = 65533;
+constexpr timeval kPatience{5, 0};
+
+bool soon(const std::function<bool()>& condition) {
+  for (int i = 0; i < 500 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  return condition();
+}
+
+/// Runs `body` as another user: the system call is of one thread, the C library's function of all.
+template <typename Body>
+void as(uid_t user, Body body) {
+  std::thread([&] {
+    if (syscall(SYS_setresuid, user, user, user) == 0) body();
+  }).join();
+}
+
+class Client {
+ public:
+  Client(const std::string& path, uid_t user) : socket_(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    as(user, [&] { REQUIRE(connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0); });
+    setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+  }
+  bool send(std::span<const uint8_t> packet, int descriptor = -1) const { return remote::sendPacket(socket_.get(), packet, descriptor, true); }
+  std::optional<Reply> answer() {
+    Reply reply;
+    Descriptor came;
+    const ssize_t n = remote::receivePacket(socket_.get(), {reinterpret_cast<uint8_t*>(&reply), sizeof reply}, came, true);
+    if (came) notices_ = std::move(came);
+    return n == static_cast<ssize_t>(sizeof reply) ? std::optional(reply) : std::nullopt;
+  }
+  /// Whether it is let in.
+  bool greet() { return send(remote::greet()) && answer().has_value(); }
+  /// Whether the server has hung up, and said nothing before.
+  bool ended() const {
+    uint8_t byte;
+    return recv(socket_.get(), &byte, 1, 0) <= 0 && errno != EAGAIN;
+  }
+  std::optional<Reply> add(const FlowKey& key, uint32_t sequence) {
+    record::TrafficKeys keys;
+    keys.suite = record::Suite::Aes128GcmSha256;
+    const Descriptor file = remote::writeKeys(keys);
+    return send(remote::add(key, keys, sequence, 0), file.get()) ? answer() : std::nullopt;
+  }
+
+ private:
+  Descriptor socket_, notices_;
+};
+
+struct Connection {
+  Descriptor socket, peer;
+  FlowKey key{};
+  uint32_t sequence = 0;
+};
+
+struct Lending {
+  explicit Lending(ServerOptions options = {}) {
+    REQUIRE(host.there());
+    REQUIRE(peer.there());
+    REQUIRE(host.sh("ip link add w0 type veth peer name w1 netns " + peer.path() + " && ip link set w0 up"));
+    REQUIRE(peer.sh("ip addr add 10.9.0.2/24 dev w1 && ip link set w1 up"));
+    REQUIRE(peer.checksumsOn("w1"));
+    REQUIRE(mkdtemp(directory.data()) != nullptr);
+    REQUIRE(chmod(directory.c_str(), 0755) == 0);
+    options.path = path = directory + "/flows";
+    options.mode = 0666;
+    options.users = {kAlice};
+    std::string why;
+    host.in([&] {
+      device = nic::InlineNic::open({.wire = {.interface = "w0"},
+                                     .host = {.name = "h0", .addresses = {*nic::parseCidr("10.9.0.1/24")}},
+                                     .wrapWire = [this](std::unique_ptr<nic::Port> port) { return std::make_unique<WatchedPort>(std::move(port), wire); }},
+                                    why);
+      if (device != nullptr) server = Server::open(device, std::move(options), why);
+    });
+    INFO(why);
+    REQUIRE(server != nullptr);
+    peer.in([&] {
+      listener = Descriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      REQUIRE(listen(listener.get(), 16) == 0);
+      socklen_t length = sizeof address;
+      REQUIRE(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
+    });
+    address.sin_addr.s_addr = htonl(0x0a090002);
+  }
+  ~Lending() {
+    server.reset();
+    std::filesystem::remove_all(directory);
+  }
+
+  /// Through the host port, of `user`.
+  Connection connect(uid_t user) const {
+    Connection made;
+    host.in([&] {
+      as(user, [&] {
+        made.socket = Descriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        setsockopt(made.socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
+        REQUIRE(setsockopt(made.socket.get(), SOL_SOCKET, SO_BINDTODEVICE, "h0", 2) == 0);
+        REQUIRE(::connect(made.socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+      });
+    });
+    made.peer = Descriptor(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    REQUIRE(made.peer);
+    made.key = *nic::flowKeyOf(made.socket.get());
+    made.sequence = *nic::nextSequence(made.socket.get());
+    return made;
+  }
+  size_t flows() const { return device->device().flows(); }
+  /// Whether the device knows nothing of this key: neither a flow nor the marker that drops what a removed one still sends.
+  bool forgotten(const Connection& connection) const {
+    record::TrafficKeys keys;
+    keys.suite = record::Suite::Aes128GcmSha256;
+    nic::FlowId flow{};
+    if (device->device().add(connection.key, keys, 0, 0, &flow) != ocf::Status::Ok) return false;
+    device->device().remove(flow);
+    return true;
+  }
+
+  Wire wire;
+  Namespace host, peer;
+  std::string directory = "/tmp/socrypt-lending-XXXXXX", path;
+  sockaddr_in address{};
+  Descriptor listener;
+  std::shared_ptr<nic::InlineNic> device;
+  std::unique_ptr<Server> server;
+};
+
+}  // namespace
+
+TEST_CASE("lent: what a dead client's socket still sends is dropped, whatever another client says of it") {
+  const Lending lent;
+  const Connection victim = lent.connect(kAlice);
+  {
+    Client alice(lent.path, kAlice);
+    REQUIRE(alice.greet());
+    const auto added = alice.add(victim.key, victim.sequence);
+    REQUIRE(added);
+    REQUIRE(added->status == 0);
+  }
+  REQUIRE(soon([&] { return lent.flows() == 0; }));
+
+  for (const uid_t user : {kAlice, kRoot}) {
+    Client other(lent.path, user);
+    REQUIRE(other.greet());
+    REQUIRE(other.send(remote::release(victim.key)));
+    // It has been read once a later message is answered.
+    REQUIRE(other.add(victim.key, victim.sequence)->status != 0);
+  }
+  // Longer than the device waits for its queues to be empty.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1300));
+  const std::string text = content(1000);
+  REQUIRE(send(victim.socket.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+  CHECK(soon([&] { return lent.device->device().counters().tx_tls_drop_removed != 0; }));
+  CHECK(lent.wire.canaries == 0);
+}
