@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <unordered_map>
 
 #include "record/file_payload.hpp"
@@ -16,8 +17,9 @@
 namespace socrypt::nic::remote {
 namespace {
 
-// How often guarded flows and orphans are looked at, in milliseconds.
-constexpr int kLookMs = 100;
+// How often guarded flows and orphans are looked at, however much there is to read.
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kLook{100};
 constexpr int kLooksPerOrphanLook = 10;
 // Messages of one client in one turn: nobody keeps the NIC's thread from its frames by talking.
 constexpr int kMessagesPerTurn = 256;
@@ -115,8 +117,11 @@ void Server::run() {
   pthread_setname_np(pthread_self(), "socrypt-nicd");
   std::array<epoll_event, 32> ready;
   int looks = 0;
+  auto nextLook = Clock::now() + kLook;
   for (;;) {
-    const int n = epoll_wait(events_.get(), ready.data(), static_cast<int>(ready.size()), kLookMs);
+    // Rounded up: a wait that ends before the time would come back at once, again and again.
+    const auto left = std::max(std::chrono::ceil<std::chrono::milliseconds>(nextLook - Clock::now()), std::chrono::milliseconds(0));
+    const int n = epoll_wait(events_.get(), ready.data(), static_cast<int>(ready.size()), static_cast<int>(left.count()));
     const std::lock_guard lock(mutex_);
     for (int i = 0; i < n; ++i) {
       const int fd = ready[static_cast<size_t>(i)].data.fd;
@@ -131,7 +136,9 @@ void Server::run() {
         if (it != clients_.end() && !drain(**it)) end(static_cast<size_t>(it - clients_.begin()));
       }
     }
-    if (n != 0) continue;
+    const auto now = Clock::now();
+    if (now < nextLook) continue;
+    nextLook = now + kLook;
     lookAtFlows();
     if (++looks % kLooksPerOrphanLook == 0) lookAtOrphans();
   }

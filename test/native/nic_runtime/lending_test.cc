@@ -26,8 +26,11 @@ constexpr uid_t kRoot = 0, kAlice = 65534, kMallory = 65533;
 constexpr timeval kPatience{5, 0};
 
 bool soon(const std::function<bool()>& condition) {
-  for (int i = 0; i < 500 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  return condition();
+  for (int i = 0; i < 500; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
 }
 
 /// Runs `body` as another user: the system call is of one thread, the C library's function of all.
@@ -178,4 +181,30 @@ TEST_CASE("lent: what a dead client's socket still sends is dropped, whatever an
   REQUIRE(send(victim.socket.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
   CHECK(soon([&] { return lent.device->device().counters().tx_tls_drop_removed != 0; }));
   CHECK(lent.wire.canaries == 0);
+}
+
+TEST_CASE("lent: a client that never stops talking keeps nobody's socket that is gone from being forgotten") {
+  const Lending lent;
+  Connection gone = lent.connect(kAlice);
+  {
+    Client alice(lent.path, kAlice);
+    REQUIRE(alice.greet());
+    REQUIRE(alice.add(gone.key, gone.sequence)->status == 0);
+  }
+  REQUIRE(soon([&] { return lent.flows() == 0; }));
+  Client busy(lent.path, kRoot);
+  REQUIRE(busy.greet());
+  std::atomic<bool> stop{false};
+  std::thread talk([&] {
+    // Of no flow of its own: read, and nothing else.
+    while (!stop && busy.send(remote::about(Kind::Acknowledged, nic::FlowId{12345}, 1))) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  });
+  // The peer first: no RST tells the device, and no TIME_WAIT stays.
+  gone.peer = Descriptor();
+  char byte;
+  CHECK(recv(gone.socket.get(), &byte, 1, 0) == 0);
+  gone.socket = Descriptor();
+  CHECK(soon([&] { return lent.forgotten(gone); }));
+  stop = true;
+  talk.join();
 }
