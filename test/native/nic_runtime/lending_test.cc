@@ -208,3 +208,105 @@ TEST_CASE("lent: a client that never stops talking keeps nobody's socket that is
   stop = true;
   talk.join();
 }
+
+TEST_CASE("lent: to root and to the users named, and to no more of them than was said") {
+  const Lending lent({.maxClients = 2});
+  CHECK_FALSE(Client(lent.path, kMallory).greet());
+  CHECK(lent.server->counts().refused == 1);
+  CHECK(lent.server->counts().clients == 0);
+
+  Client root(lent.path, kRoot);
+  CHECK(root.greet());
+  {
+    Client alice(lent.path, kAlice);
+    CHECK(alice.greet());
+    CHECK_FALSE(Client(lent.path, kRoot).greet());
+    CHECK(lent.server->counts().refused == 2);
+  }
+  REQUIRE(soon([&] { return lent.server->counts().clients == 1; }));
+  CHECK(Client(lent.path, kAlice).greet());
+  CHECK(lent.server->counts().accepted == 3);
+  CHECK(lent.server->counts().violations == 0);
+}
+
+TEST_CASE("lent: for a user's own connections, bound to the host port, as many as was said") {
+  const Lending lent({.maxFlows = 1});
+  const Connection roots = lent.connect(kRoot), first = lent.connect(kAlice), second = lent.connect(kAlice);
+  FlowKey nobodys = first.key;
+  nobodys.remotePort ^= 1;
+  Client alice(lent.path, kAlice), root(lent.path, kRoot);
+  REQUIRE(alice.greet());
+  REQUIRE(root.greet());
+  const auto invalid = static_cast<int16_t>(ocf::Status::Invalid);
+  CHECK(alice.add(roots.key, roots.sequence)->status == invalid);
+  CHECK(alice.add(nobodys, 1)->status == invalid);
+  CHECK(root.add(nobodys, 1)->status == invalid);
+  CHECK(lent.flows() == 0);
+  const auto own = alice.add(first.key, first.sequence);
+  CHECK(own->status == 0);
+  CHECK(alice.add(second.key, second.sequence)->status == static_cast<int16_t>(ocf::Status::Full));
+  // Root may add any, but none that another has already.
+  CHECK(root.add(first.key, first.sequence)->status == invalid);
+  CHECK(root.add(second.key, second.sequence)->status == 0);
+  CHECK(lent.flows() == 2);
+
+  // What another's flow is called does not make it one's own.
+  const auto flow = static_cast<nic::FlowId>(own->flow);
+  record::TrafficKeys keys;
+  keys.suite = record::Suite::Aes128GcmSha256;
+  keys.epoch = 1;
+  const Descriptor file = remote::writeKeys(keys);
+  CHECK(root.send(remote::rekey(flow, keys), file.get()));
+  CHECK(root.answer()->status == invalid);
+  CHECK(root.send(remote::about(Kind::Remove, flow)));
+  CHECK(root.send(remote::about(Kind::Acknowledged, flow, 1 << 20)));
+  CHECK(root.add(nobodys, 1)->status == static_cast<int16_t>(ocf::Status::Full));  // it has read so far
+  CHECK(lent.flows() == 2);
+  CHECK(lent.device->device().usage(flow)->acknowledged == 0);
+  CHECK(lent.server->counts().violations == 0);
+}
+
+TEST_CASE("lent: a client that speaks nonsense is ended with its flows, and no other") {
+  const Lending lent;
+  const Connection one = lent.connect(kAlice), two = lent.connect(kAlice);
+  Client good(lent.path, kAlice);
+  REQUIRE(good.greet());
+  REQUIRE(good.add(one.key, one.sequence)->status == 0);
+  {
+    Client bad(lent.path, kAlice);
+    REQUIRE(bad.greet());
+    REQUIRE(bad.add(two.key, two.sequence)->status == 0);
+    CHECK(bad.send(std::vector<uint8_t>(10, 0xff)));
+    CHECK(bad.ended());
+  }
+  CHECK(soon([&] { return lent.flows() == 1; }));
+  CHECK(lent.server->counts().violations == 1);
+
+  Client early(lent.path, kAlice);
+  CHECK(early.send(remote::about(Kind::Remove, nic::FlowId{1})));
+  CHECK(early.ended());
+  Client keyless(lent.path, kAlice);
+  REQUIRE(keyless.greet());
+  CHECK(keyless.send(remote::add(two.key, {}, two.sequence, 0)));
+  CHECK(keyless.ended());
+  Client twice(lent.path, kAlice);
+  REQUIRE(twice.greet());
+  CHECK_FALSE(twice.greet());
+  // A pipe for a file would make the device wait.
+  Client pipes(lent.path, kAlice);
+  REQUIRE(pipes.greet());
+  const Connection three = lent.connect(kAlice);
+  const auto added = pipes.add(three.key, three.sequence);
+  std::array<int, 2> ends{};
+  REQUIRE(pipe2(ends.data(), O_CLOEXEC) == 0);
+  const Descriptor out(ends[0]), in(ends[1]);
+  record::NewRecord record;
+  record.ref = {0, 100, 0, 0};
+  record.type = record::ContentType::ApplicationData;
+  record.guarded = true;
+  CHECK(pipes.send(remote::push(static_cast<nic::FlowId>(added->flow), {&record, 1}, true), out.get()));
+  CHECK(pipes.ended());
+  CHECK(soon([&] { return lent.server->counts().violations == 5 && lent.server->counts().clients == 1; }));
+  CHECK(lent.flows() == 1);
+  CHECK(good.add(two.key, two.sequence)->status == static_cast<int16_t>(ocf::Status::Invalid));  // its marker is there
+}
