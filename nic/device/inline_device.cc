@@ -26,6 +26,11 @@ uint64_t randomSeed() {
   return uint64_t{source()} << 32 | source();
 }
 
+FlowKey hostsOf(FlowKey key) noexcept {
+  key.localPort = key.remotePort = 0;
+  return key;
+}
+
 }  // namespace
 
 size_t InlineDevice::Hash::operator()(const FlowKey& key) const noexcept {
@@ -38,7 +43,7 @@ size_t InlineDevice::Hash::operator()(const FlowKey& key) const noexcept {
 }
 
 InlineDevice::InlineDevice(const DeviceOptions& options)
-    : options_(options), budget_(options.payloadBytes), table_(16, Hash{options.hashSeed ? *options.hashSeed : randomSeed()}), unbound_(0, table_.hash_function()) {}
+    : options_(options), budget_(options.payloadBytes), table_(16, Hash{options.hashSeed ? *options.hashSeed : randomSeed()}), hosts_(0, table_.hash_function()), unbound_(0, table_.hash_function()) {}
 
 InlineDevice::~InlineDevice() = default;
 
@@ -54,6 +59,7 @@ Status InlineDevice::add(const FlowKey& key, const record::TrafficKeys& keys, ui
   if (made == nullptr) return Status::NoDriver;
   byId_.emplace(lastId_, made);
   table_.emplace(key, std::move(made));
+  ++hosts_[hostsOf(key)];
   Counters::add(counters_.tx_tls_ctx);
   *flow = id;
   return Status::Ok;
@@ -203,6 +209,7 @@ bool InlineDevice::hostIdle(uint64_t milliseconds) {
     gone.idle = gone.idle ? *gone.idle + step : 0;
     if (*gone.idle < kGrace) return false;
     table_.erase(gone.key);
+    if (const auto hosts = hosts_.find(hostsOf(gone.key)); --hosts->second == 0) hosts_.erase(hosts);
     return true;
   });
   anyGone_ = !gone_.empty();
@@ -214,6 +221,7 @@ void InlineDevice::transmit(std::span<uint8_t> frame, const FrameOffload& offloa
   std::shared_ptr<Flow> flow;
   bool known = false;
   bool any = false;
+  bool carried = false;
   {
     const std::shared_lock lock(mutex_);
     any = !table_.empty();
@@ -222,6 +230,13 @@ void InlineDevice::transmit(std::span<uint8_t> frame, const FrameOffload& offloa
       known = it != table_.end();
       if (known) flow = it->second;
     }
+    // The route, or IPsec's policy, has changed under a connection, which its socket's interface does not prevent.
+    carried = any && ((packet.kind == Packet::Kind::Carried && packet.payloadLength() != 0 && table_.contains(packet.key)) ||
+                      (packet.kind == Packet::Kind::Opaque && hosts_.contains(hostsOf(packet.key))));
+  }
+  if (carried) {
+    Counters::add(counters_.tx_drop_carried);
+    return;
   }
   if (any && packet.kind == Packet::Kind::Unclear) {
     Counters::add(counters_.tx_drop_unclear);

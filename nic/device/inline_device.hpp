@@ -108,6 +108,8 @@ class InlineDevice final : public Device {
   // Null: removed, but its host socket may live, or segments of it may wait in a queue.
   std::unordered_map<FlowKey, std::shared_ptr<Flow>, Hash> table_;
   std::unordered_map<uint64_t, std::shared_ptr<Flow>> byId_;
+  // How many of the table's keys have these addresses; without ports.
+  std::unordered_map<FlowKey, size_t, Hash> hosts_;
   uint64_t lastId_ = 0;
   // Removed flows whose sockets are gone, and for how long the host's side was seen empty after that.
   struct Gone {

@@ -15,8 +15,23 @@ constexpr size_t kVlanTag = 4;
 constexpr int kMaxVlanTags = 2;
 constexpr uint16_t kTypeIpv4 = 0x0800, kTypeIpv6 = 0x86dd, kTypeVlan = 0x8100, kTypeServiceVlan = 0x88a8;
 constexpr size_t kIpv4Header = 20, kIpv6Header = 40, kTcpHeader = 20;
-// More extension headers than this are nobody's ordinary traffic.
-constexpr int kMaxExtensions = 8;
+// More extension headers, packets in packets, or labels than this are nobody's ordinary traffic.
+constexpr int kMaxExtensions = 8, kMaxDepth = 4, kMaxLabels = 16;
+
+constexpr uint16_t kTypeMpls = 0x8847, kTypeMplsMulticast = 0x8848, kTypePppoe = 0x8864, kTypeEthernetBridging = 0x6558;
+constexpr uint8_t kProtocolIpv4 = 4, kProtocolIpv6 = 41, kProtocolGre = 47, kProtocolAuthentication = 51, kProtocolMpls = 137;
+
+// IANA's protocol numbers, as far as they tell what an offloaded connection's segments may be in.
+enum class Holds : uint8_t { Nothing, Tcp, Packet, Anything };
+constexpr Holds holds(uint8_t protocol) noexcept {
+  switch (protocol) {
+    case kProtocolTcp: return Holds::Tcp;
+    case 1: case 2: case kProtocolUdp: case 33: case 58: case 59: case 89: case 103: case 112: case 132: case 136: return Holds::Nothing;
+    case 0: case 43: case 44: case 60: case 135: case 139: case 140:  // IPv6 extension headers, behind a fragment's
+    case kProtocolIpv4: case kProtocolIpv6: case kProtocolGre: case kProtocolAuthentication: case kProtocolMpls: return Holds::Packet;
+    default: return Holds::Anything;
+  }
+}
 
 bool parseIpv4(std::span<const uint8_t> frame, Packet& p) noexcept {
   const uint8_t* ip = frame.data() + p.ip;
@@ -26,15 +41,14 @@ bool parseIpv4(std::span<const uint8_t> frame, Packet& p) noexcept {
   const size_t header = size_t{ip[0] & 0x0fu} * 4;
   const size_t total = get16(ip + 2);
   p.protocol = ip[9];
+  p.key.localAddress[10] = p.key.localAddress[11] = p.key.remoteAddress[10] = p.key.remoteAddress[11] = 0xff;
+  std::memcpy(p.key.localAddress.data() + 12, ip + 12, 4);
+  std::memcpy(p.key.remoteAddress.data() + 12, ip + 16, 4);
   if (header < kIpv4Header || total < header || total > left) return false;
   p.transport = static_cast<uint16_t>(p.ip + header);
   p.end = static_cast<uint32_t>(p.ip + total);
   // Any fragment: more to come, or not the first.
-  if ((get16(ip + 6) & 0x3fff) != 0) return false;
-  p.key.localAddress[10] = p.key.localAddress[11] = p.key.remoteAddress[10] = p.key.remoteAddress[11] = 0xff;
-  std::memcpy(p.key.localAddress.data() + 12, ip + 12, 4);
-  std::memcpy(p.key.remoteAddress.data() + 12, ip + 16, 4);
-  return true;
+  return (get16(ip + 6) & 0x3fff) == 0;
 }
 
 bool parseIpv6(std::span<const uint8_t> frame, Packet& p) noexcept {
@@ -132,34 +146,51 @@ uint64_t addSteps(const uint8_t* p, size_t n) noexcept {
   return addStepsPlain(p, n);
 }
 
-}  // namespace
+Packet parseNetwork(std::span<const uint8_t> frame, size_t at, uint16_t type, int depth) noexcept;
 
-Packet parsePacket(std::span<const uint8_t> frame) noexcept {
+Packet parseEthernet(std::span<const uint8_t> frame, size_t at, int depth) noexcept {
   Packet p;
-  if (frame.size() < kEthernetHeader) return p;
-  size_t at = kEthernetHeader;
-  uint16_t type = get16(frame.data() + 12);
+  if (frame.size() - at < kEthernetHeader) return p;
+  uint16_t type = get16(frame.data() + at + 12);
+  at += kEthernetHeader;
   for (int tags = 0; type == kTypeVlan || type == kTypeServiceVlan; ++tags) {
     if (tags == kMaxVlanTags || frame.size() < at + kVlanTag) return p;
     type = get16(frame.data() + at + 2);
     at += kVlanTag;
   }
-  p.ip = static_cast<uint16_t>(at);
-  if (type != kTypeIpv4 && type != kTypeIpv6) {
+  return parseNetwork(frame, at, type, depth);
+}
+
+// RFC 3032 2: labels of four bytes, the last of which says so. Nothing says what is behind them (RFC 4928 3).
+Packet parseLabels(std::span<const uint8_t> frame, size_t at, int depth) noexcept {
+  for (int i = 0; i < kMaxLabels && frame.size() > at + 4; ++i, at += 4) {
+    if ((frame[at + 2] & 1) == 0) continue;
+    const int version = frame[at + 4] >> 4;
+    if (version == 4 || version == 6) return parseNetwork(frame, at + 4, version == 4 ? kTypeIpv4 : kTypeIpv6, depth);
+    Packet p;
     p.kind = Packet::Kind::Other;
     return p;
   }
-  const bool whole = type == kTypeIpv4 ? parseIpv4(frame, p) : parseIpv6(frame, p);
-  if (p.protocol != kProtocolTcp) {
-    p.kind = Packet::Kind::Other;
-    if (!whole) p.transport = 0;
-    return p;
-  }
-  if (!whole) return p;
+  return {};
+}
+
+// RFC 2784 2.1, RFC 2890 2: what is there is told by the first bits.
+Packet parseGre(std::span<const uint8_t> frame, size_t at, int depth) noexcept {
+  Packet p;
+  if (frame.size() < at + 4) return p;
+  const uint16_t flags = get16(frame.data() + at), type = get16(frame.data() + at + 2);
+  const size_t header = 4 + ((flags & 0x8000) != 0 ? 4 : 0) + ((flags & 0x2000) != 0 ? 4 : 0) + ((flags & 0x1000) != 0 ? 4 : 0);
+  const bool routed = (flags & 0x4000) != 0;
+  if (routed || frame.size() < at + header) return p;
+  if ((flags & 7) == 0 && type == kTypeEthernetBridging) return parseEthernet(frame, at + header, depth);
+  return parseNetwork(frame, at + header, (flags & 7) == 0 ? type : 0, depth);
+}
+
+void readTcp(std::span<const uint8_t> frame, Packet& p) noexcept {
   const uint8_t* tcp = frame.data() + p.transport;
-  if (p.end - p.transport < kTcpHeader) return p;
+  if (p.end - p.transport < kTcpHeader) return;
   const uint32_t header = uint32_t{tcp[12] & 0xf0u} >> 2;
-  if (header < kTcpHeader || header > p.end - p.transport) return p;
+  if (header < kTcpHeader || header > p.end - p.transport) return;
   p.key.localPort = get16(tcp);
   p.key.remotePort = get16(tcp + 2);
   p.sequence = get32(tcp + 4);
@@ -167,8 +198,74 @@ Packet parsePacket(std::span<const uint8_t> frame) noexcept {
   p.payload = p.transport + header;
   p.unsupported = hasUnsupportedOption(frame.subspan(p.transport + kTcpHeader, header - kTcpHeader));
   p.kind = Packet::Kind::Tcp;
+}
+
+// What `protocol` has at `at`, inside of `outer`.
+Packet parseCarried(std::span<const uint8_t> frame, const Packet& outer, uint8_t protocol, size_t at, int depth) noexcept {
+  frame = frame.first(outer.end);
+  if (depth == kMaxDepth || at > frame.size()) return {};
+  switch (protocol) {
+    case kProtocolIpv4: return parseNetwork(frame, at, kTypeIpv4, depth);
+    case kProtocolIpv6: return parseNetwork(frame, at, kTypeIpv6, depth);
+    case kProtocolGre: return parseGre(frame, at, depth);
+    case kProtocolMpls: return parseLabels(frame, at, depth);
+    case kProtocolAuthentication: {  // RFC 4302 2.2
+      if (frame.size() - at < 12) return {};
+      const uint8_t next = frame[at];
+      at += (size_t{frame[at + 1]} + 2) * 4;
+      if (at > frame.size()) return {};
+      Packet p = outer;
+      p.transport = static_cast<uint16_t>(at);
+      switch (holds(next)) {
+        case Holds::Nothing: p.kind = Packet::Kind::Other; return p;
+        case Holds::Anything: p.kind = Packet::Kind::Opaque; return p;
+        case Holds::Tcp: readTcp(frame, p); return p;
+        case Holds::Packet: return parseCarried(frame, outer, next, at, depth + 1);
+      }
+      return {};
+    }
+    default: return {};
+  }
+}
+
+Packet parseNetwork(std::span<const uint8_t> frame, size_t at, uint16_t type, int depth) noexcept {
+  Packet p;
+  p.ip = static_cast<uint16_t>(at);
+  p.kind = Packet::Kind::Other;
+  Packet inner;
+  if (type == kTypeMpls || type == kTypeMplsMulticast) {
+    p.end = static_cast<uint32_t>(frame.size());
+    inner = parseLabels(frame, at, depth + 1);
+  } else if (type == kTypePppoe) {
+    p.end = static_cast<uint32_t>(frame.size());
+    // RFC 2516 4, and PPP's number of what is in it.
+    const uint16_t ppp = frame.size() < at + 8 ? 0 : get16(frame.data() + at + 6);
+    if (ppp != 0x21 && ppp != 0x57) return p;
+    inner = parseNetwork(frame, at + 8, ppp == 0x21 ? kTypeIpv4 : kTypeIpv6, depth + 1);
+  } else if (type != kTypeIpv4 && type != kTypeIpv6) {
+    return p;
+  } else {
+    const bool whole = type == kTypeIpv4 ? parseIpv4(frame, p) : parseIpv6(frame, p);
+    const Holds what = holds(p.protocol);
+    if (!whole) p.transport = 0;
+    if (what == Holds::Nothing) return p;
+    p.kind = what == Holds::Anything ? Packet::Kind::Opaque : Packet::Kind::Unclear;
+    if (!whole || what == Holds::Anything) return p;
+    if (what == Holds::Tcp) {
+      readTcp(frame, p);
+      return p;
+    }
+    inner = parseCarried(frame, p, p.protocol, p.transport, depth + 1);
+  }
+  p.kind = inner.kind == Packet::Kind::Tcp ? Packet::Kind::Carried : inner.kind;
+  p.key = inner.key;
+  p.payload = p.end - (inner.kind == Packet::Kind::Tcp || inner.kind == Packet::Kind::Carried ? inner.payloadLength() : 0);
   return p;
 }
+
+}  // namespace
+
+Packet parsePacket(std::span<const uint8_t> frame) noexcept { return parseEthernet(frame, 0, 0); }
 
 uint64_t checksumAdd(std::span<const uint8_t> data, uint64_t sum) noexcept {
   // RFC 1071 2: the sum does not depend on byte order, so words are added as they lie in memory.

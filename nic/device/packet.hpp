@@ -38,11 +38,13 @@ struct Packet {
   enum class Kind : uint8_t {
     Other,    // certainly not TCP
     Tcp,      // every field below is filled and within the frame
+    Carried,  // TCP inside of another protocol; `key` is its, and payloadLength() what it has
+    Opaque,   // may hold anything between the two addresses of `key`: ESP, what is not known
     Unclear,  // may be TCP, or a part of it: a fragment, cut short, lengths that contradict
   };
   Kind kind = Kind::Unclear;
   bool ipv6 = false;
-  uint8_t protocol = 0;       // Other: of the last IP header that was read; else TCP
+  uint8_t protocol = 0;       // behind the first IP header; Unclear: TCP, or what may hold it
   uint8_t flags = 0;
   bool unsupported = false;   // an option that covers the payload: MD5, TCP-AO, MPTCP
   uint16_t ip = 0;

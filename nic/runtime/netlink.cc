@@ -233,6 +233,7 @@ std::optional<Netlink::Route> Netlink::routeTo(std::span<const uint8_t> destinat
     route.local = info.rtm_type == RTN_LOCAL;
     attributes(message, sizeof info, [&](unsigned type, std::span<const uint8_t> value) {
       if (type == RTA_OIF) route.interface = number(value);
+      if (type == RTA_ENCAP_TYPE) route.encapsulated = true;
     });
   });
   return good ? std::optional(route) : std::nullopt;

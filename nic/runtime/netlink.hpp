@@ -53,6 +53,7 @@ class Netlink {
   struct Route {
     unsigned interface = 0;
     bool local = false;  // the destination is this host
+    bool encapsulated = false;  // packets are put into others on the way (lwtunnel: MPLS, SRv6, a tunnel)
   };
   /// The way that packets from `source` to `destination` would go now.
   [[nodiscard]] std::optional<Route> routeTo(std::span<const uint8_t> destination, std::span<const uint8_t> source);

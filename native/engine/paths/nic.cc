@@ -89,7 +89,7 @@ NicPath::Way NicPath::wayOf(const nic::FlowKey& key) {
   const auto route = netlink_.routeTo(address(key.remoteAddress), address(key.localAddress));
   if (!route) return Way::Nowhere;
   if (route->local) return Way::ThisHost;
-  return route->interface == host_.interface ? Way::HostPort : Way::Elsewhere;
+  return route->interface == host_.interface && !route->encapsulated ? Way::HostPort : Way::Elsewhere;
 }
 
 WhyNot NicPath::take(Connection& c, Direction direction, const record::TrafficKeys& keys) {

@@ -185,6 +185,106 @@ TEST_CASE_FIXTURE(Fixture, "fragments and contradicting lengths pass only while 
   CHECK(send(hurt([](Bytes& b) { b[20] = 0x20; b[23] = 17; })) == 1);
 }
 
+namespace {
+
+Bytes operator+(Bytes a, const Bytes& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+Bytes ethernet(uint16_t type, const Bytes& data) {
+  return Bytes{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, static_cast<uint8_t>(type >> 8), static_cast<uint8_t>(type)} + data;
+}
+
+// Of another pair of addresses than the connection's.
+Bytes ipv4(uint8_t protocol, const Bytes& data, uint8_t last = 9, bool fragment = false) {
+  const size_t total = 20 + data.size();
+  return Bytes{0x45, 0, static_cast<uint8_t>(total >> 8), static_cast<uint8_t>(total), 0, 0, static_cast<uint8_t>(fragment ? 0x20 : 0), 0, 64, protocol, 0, 0, 10, 0, 0, static_cast<uint8_t>(last == 9 ? 9 : 1), 10, 0, 0, last} + data;
+}
+
+Bytes ipv6(uint8_t next, const Bytes& data) {
+  Bytes header(40, 0);
+  header[0] = 0x60;
+  header[4] = static_cast<uint8_t>(data.size() >> 8);
+  header[5] = static_cast<uint8_t>(data.size());
+  header[6] = next;
+  header[23] = 1;
+  header[39] = 7;
+  return header + data;
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "data of a flow does not leave inside of another protocol; what is somebody else's does") {
+  const auto datagram = [&](uint8_t flags, const Bytes& data) {
+    const auto built = frames::build(path, kSequence, flags, data, true);
+    return Bytes(built.frame.begin() + 14, built.frame.end());
+  };
+  const Bytes labels{0, 1, 0, 64, 0, 2, 1, 64};
+  const auto carriers = [&](const Bytes& whole) {
+    const Bytes tcp(whole.begin() + 20, whole.end());
+    return std::vector<Bytes>{
+        ethernet(0x0800, ipv4(4, whole)),
+        ethernet(0x86dd, ipv6(4, whole)),
+        ethernet(0x8847, labels + whole),
+        ethernet(0x8848, labels + whole),
+        ethernet(0x8864, Bytes{0x11, 0, 0, 1, 0, 0, 0, 0x21} + whole),
+        ethernet(0x0800, ipv4(137, labels + whole)),
+        ethernet(0x0800, ipv4(47, Bytes{0, 0, 8, 0} + whole)),
+        ethernet(0x0800, ipv4(47, Bytes{0xb0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2} + whole)),
+        ethernet(0x0800, ipv4(47, Bytes{0, 0, 0x65, 0x58} + ethernet(0x0800, whole))),
+        ethernet(0x0800, ipv4(4, ipv4(4, ipv4(4, whole)))),
+        // AH in transport mode has the connection's own addresses, and in tunnel mode others.
+        ethernet(0x0800, ipv4(51, Bytes{6, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1} + tcp, 2)),
+        ethernet(0x0800, ipv4(51, Bytes{4, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1} + whole)),
+        // SRv6 with one segment, which is where the packet is going (RFC 8754 4.1).
+        ethernet(0x86dd, ipv6(43, Bytes{4, 2, 4, 0, 0, 0, 0, 0} + Bytes(16, 7) + whole)),
+    };
+  };
+  const auto sent = [&](const Bytes& frame) { return send({.frame = frame, .offload = {nic::FrameOffload::Checksum::Complete}}); };
+  const auto data = carriers(datagram(kAck, part(0, 100)));
+  path.localPort ^= 1;
+  const auto others = carriers(datagram(kAck, part(0, 100)));
+  path.localPort ^= 1;
+  const auto empty = carriers(datagram(kAck, {}));
+  // What cannot be looked into, between the connection's hosts (ESP), and between others.
+  const Bytes esp(60, 0x55);
+  const std::vector<Bytes> opaque{ethernet(0x0800, ipv4(50, esp, 2)), ethernet(0x0800, ipv4(108, esp, 2)), ethernet(0x0800, ipv4(51, Bytes{50, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1} + esp, 2))};
+  const std::vector<Bytes> foreign{ethernet(0x0800, ipv4(50, esp)), ethernet(0x86dd, ipv6(50, esp)), ethernet(0x0800, ipv4(17, esp, 2)), ethernet(0x0800, ipv4(1, esp, 2)),
+                                   ethernet(0x88cc, esp), ethernet(0x0806, esp)};
+  // What may be a part of it.
+  const Bytes whole = datagram(kAck, part(0, 100));
+  const std::vector<Bytes> unclear{ethernet(0x0800, ipv4(4, whole, 9, true)), ethernet(0x0800, ipv4(4, Bytes(whole.begin(), whole.begin() + 60))), ethernet(0x0800, ipv4(47, {0, 0})),
+                                   ethernet(0x86dd, ipv6(44, Bytes{60, 0, 0, 1, 0, 0, 0, 1, 6, 0, 1, 4, 0, 0, 0, 0} + whole)), ethernet(0x8847, Bytes(80, 0)),
+                                   ethernet(0x0800, ipv4(4, ipv4(4, ipv4(4, ipv4(4, ipv4(4, whole))))))};
+  for (const auto& each : {data, others, empty, opaque, foreign, unclear})
+    for (const Bytes& frame : each) CHECK(sent(frame) == 1);
+  add();
+  const auto all = [&](const std::vector<Bytes>& frames, size_t expected) {
+    for (size_t i = 0; i < frames.size(); ++i) {
+      CAPTURE(i);
+      CHECK(sent(frames[i]) == expected);
+      if (expected == 1) CHECK(wire.frames[0] == frames[i]);
+    }
+  };
+  all(data, 0);
+  all(opaque, 0);
+  CHECK(count("tx_drop_carried") == data.size() + opaque.size());
+  all(unclear, 0);
+  CHECK(count("tx_drop_unclear") == unclear.size());
+  all(others, 1);
+  all(empty, 1);
+  all(foreign, 1);
+  // Also while only its marker is left; and not when that has gone.
+  device.remove(flow);
+  all(data, 0);
+  all(opaque, 0);
+  device.release(path.key());
+  for (uint64_t at = 0; at < 3000; at += 10) static_cast<void>(device.hostIdle(at));
+  all(data, 1);
+  all(opaque, 1);
+}
+
 TEST_CASE_FIXTURE(Fixture, "bytes behind the datagram stay here") {
   add();
   auto built = frames::build(path, kSequence, kAck, part(0, 20), true);

@@ -131,3 +131,36 @@ TEST_CASE("a route that comes and goes, or that is this host's, moves nothing") 
   });
   CHECK(lab.wire.canaries == 0);
 }
+
+// IPv6 segment routing (RFC 8754): what goes to the peer is put into packets of another protocol, still at the host port.
+TEST_CASE("a route that puts packets into others under a transfer lets no plaintext out, and new connections go by software") {
+  TwoWays lab;
+  lab.server->root.write("large", content(kLarge));
+  const auto encapsulate = [&] { return lab.host.sh("ip route add 10.9.0.2/32 encap seg6 mode encap segs fd09::77 dev h0"); };
+  REQUIRE(lab.host.sh("ip -6 addr add fd09::1/64 dev h0 nodad && ip -6 neigh add fd09::77 lladdr 02:00:00:00:00:77 dev h0 nud permanent"));
+  if (!encapsulate()) {
+    MESSAGE("skipped: this kernel has no IPv6 segment routing (CONFIG_IPV6_SEG6_LWTUNNEL)");
+    return;
+  }
+  const auto remove = [&] { REQUIRE(lab.host.sh("ip route delete 10.9.0.2/32")); };
+  remove();
+  lab.onPeer([&] {
+    Client client(*lab.server, {}, [](int fd) {
+      const int room = 1 << 16;
+      REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) == 0);
+    });
+    client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+    for (int i = 0; i < 20; ++i) REQUIRE(client.more());
+    CHECK(lab.isOn(PathKind::Nic));
+    const auto dropped = [&] { return lab.device->device().counters().tx_drop_carried.load(); };
+    CHECK(dropped() == 0);
+    REQUIRE(encapsulate());
+    // Of what has come already: there is room for more then.
+    for (int i = 0; i < 2; ++i) REQUIRE(client.more());
+    REQUIRE(eventually([&] { return dropped() != 0; }));
+    REQUIRE(eventually([&] { return lab.isOn(PathKind::Software); }));
+    remove();
+    CHECK(client.receive().body == content(kLarge));
+    CHECK(lab.wire.canaries == 0);
+  });
+}
