@@ -1,17 +1,20 @@
 /** `socrypt nic`: a NIC of its own process, and what operators ask of it. */
 import { parseArgs } from 'node:util';
+import { SocryptError } from '../errors.ts';
 import type { NicFlow, NicRecordTrace } from '../native.ts';
-import type { NicDaemonOptions, NicDaemonStatus } from '../nic/daemon.ts';
+import type { NicDaemonOptions } from '../nic/daemon.ts';
+import type { NicOperatorStatus, NicQuestion } from '../nic/operators.ts';
 import { createLog } from '../observe/log.ts';
 import { UsageError } from '../serve/errors.ts';
 import { INVALID, type Option } from '../serve/option.ts';
 import { NIC } from '../serve/options/nic.ts';
 import { nearest } from '../serve/suggest.ts';
-import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Io } from './io.ts';
+import { EXIT_OK, EXIT_USAGE, type Io } from './io.ts';
 
 export const NIC_HELP = `Usage: socrypt nic up --wire IFACE|--port-driver dpdk:DEVICE --address CIDR [OPTIONS]
-       socrypt nic down|status|flows [NAME] [--json]
-       socrypt nic trace FLOW [NAME] [--json]
+       socrypt nic down [NAME]
+       socrypt nic status|flows [NAME|--server PATH] [--json]
+       socrypt nic trace FLOW [NAME|--server PATH] [--json]
 
 An inline NIC in a process of its own. \`up\` takes over the interface IFACE, makes the host port NAME and lends the NIC
 to other processes (\`socrypt serve --offload nic --nic NAME\`) until it is told to end: by \`down\`, SIGINT or SIGTERM.
@@ -30,12 +33,15 @@ What it makes goes with it, however it ends. It needs CAP_NET_ADMIN, CAP_NET_RAW
   status   ports, flows, clients and counters
   flows    the connections that it seals for
   trace    what became of a flow's last records
+           --server PATH       of the NIC that a server has made for itself, by the server's control socket
+                               (\`socrypt serve --offload nic --wire IFACE --control PATH\`)
+           --json              for programs
 `;
 
 const ACTIONS = ['up', 'down', 'status', 'flows', 'trace'] as const;
 type Action = (typeof ACTIONS)[number];
 const DEFAULT_NAME = 'socrypt0';
-const MAX_TRACE = 65_536;
+const MAX_USER = 2 ** 32 - 2;
 
 /** Resolves to the exit status. */
 export async function nicCommand(args: readonly string[], io: Io): Promise<number> {
@@ -65,6 +71,7 @@ const SHARED = {
   gateway: 'gateway',
   'host-driver': 'hostDriver',
   resync: 'resync',
+  trace: 'traceRecords',
 } as const;
 
 export function upOptions(args: readonly string[]): NicDaemonOptions {
@@ -99,10 +106,12 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
       problems.push(`--${flag} expects ${option.expected}, but got ${JSON.stringify(given)}.`);
     return value as T;
   };
-  const whole = (flag: string, given: unknown, max: number): number => {
-    const n = typeof given === 'string' && /^\d{1,10}$/.test(given) ? Number(given) : -1;
-    if (n < 0 || n > max)
-      problems.push(`--${flag} expects a whole number up to ${max}, but got ${JSON.stringify(given)}.`);
+  const userOf = (given: string): number => {
+    const n = /^\d{1,10}$/.test(given) ? Number(given) : -1;
+    if (n < 0 || n > MAX_USER)
+      problems.push(
+        `--user expects the number of a user, up to ${MAX_USER} (\`id -u NAME\` tells it), but got ${JSON.stringify(given)}.`,
+      );
     return n;
   };
   const wire = read<string | null>('wire');
@@ -115,8 +124,8 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
     addresses: read<readonly string[]>('address'),
     gateways: read<readonly string[]>('gateway'),
     resync: read<'order-free' | 'prefix-replay' | 'next-record'>('resync'),
-    users: ((values.user ?? []) as readonly string[]).map((user) => whole('user', user, 2 ** 32 - 2)),
-    traceRecords: values.trace === undefined ? 64 : whole('trace', values.trace, MAX_TRACE),
+    users: ((values.user ?? []) as readonly string[]).map(userOf),
+    traceRecords: read<number>('trace'),
   };
   // One that cannot be read is told of above.
   if (wire === null && !String(values['port-driver'] ?? '').startsWith('dpdk:'))
@@ -161,29 +170,80 @@ async function up(options: NicDaemonOptions, io: Io): Promise<number> {
   }
 }
 
-async function operate(action: Exclude<Action, 'up'>, args: readonly string[], io: Io): Promise<number> {
-  let parsed: { values: { json?: boolean | undefined }; positionals: string[] };
+/** Whom an operator asks, and what. */
+interface Errand {
+  readonly flow: string | undefined;
+  /** Of the NIC; null: it is a server's. */
+  readonly name: string | null;
+  readonly server: string | null;
+  readonly json: boolean;
+}
+
+export function errandOf(action: Exclude<Action, 'up'>, args: readonly string[]): Errand {
+  let parsed: {
+    values: { json?: boolean | undefined; server?: string | undefined };
+    positionals: string[];
+  };
   try {
-    parsed = parseArgs({ args: [...args], options: { json: { type: 'boolean' } }, allowPositionals: true });
+    parsed = parseArgs({
+      args: [...args],
+      options: { json: { type: 'boolean' }, server: { type: 'string' } },
+      allowPositionals: true,
+    });
   } catch (error) {
     throw new UsageError([`${(error as Error).message}; see \`socrypt nic --help\`.`]);
   }
-  const { values, positionals } = parsed;
+  const { server = null, json = false } = parsed.values;
+  const positionals = [...parsed.positionals];
+  const problems: string[] = [];
   const flow = action === 'trace' ? positionals.shift() : undefined;
   if (action === 'trace' && (flow === undefined || !/^\d{1,15}$/.test(flow)))
-    throw new UsageError([
-      `\`socrypt nic trace\` expects the id of a flow (\`socrypt nic flows\` lists them)${flow === undefined ? '' : `, but got ${JSON.stringify(flow)}`}.`,
-    ]);
-  const name = positionals.shift() ?? DEFAULT_NAME;
+    problems.push(
+      `\`socrypt nic trace\` expects the id of a flow (\`${listing(server, positionals[0])}\` lists them), but got ${flow === undefined ? 'none' : JSON.stringify(flow)}.`,
+    );
+  const name = positionals.shift();
   if (positionals.length > 0)
-    throw new UsageError([`\`socrypt nic ${action}\` does not expect ${JSON.stringify(positionals[0])}.`]);
-  const { ask } = await import('../nic/daemon.ts');
-  const answer = await ask(name, action, flow === undefined ? undefined : Number(flow));
-  if (action === 'trace' && answer === null) {
-    io.err(`socrypt: the NIC ${name} has no flow ${flow}\n`);
-    return EXIT_FAILED;
+    problems.push(
+      `\`socrypt nic ${action}\` expects one NIC, but got ${JSON.stringify(positionals[0])} besides ${JSON.stringify(name)}; ask one after the other.`,
+    );
+  if (server !== null && action === 'down')
+    problems.push(
+      '`socrypt nic down` expects no --server: the NIC that a server has made ends with the server; end that (SIGTERM).',
+    );
+  else if (server !== null && name !== undefined)
+    problems.push(
+      `\`socrypt nic ${action}\` expects the name of a NIC or --server, but got both (${JSON.stringify(name)}, ${JSON.stringify(server)}); leave one of them out.`,
+    );
+  if (problems.length > 0) throw new UsageError(problems);
+  return { flow, name: server === null ? (name ?? DEFAULT_NAME) : null, server, json };
+}
+
+/** The command that lists the flows. */
+function listing(server: string | null, name: string | undefined | null): string {
+  if (server !== null) return `socrypt nic flows --server ${server}`;
+  return name === undefined || name === null || name === DEFAULT_NAME
+    ? 'socrypt nic flows'
+    : `socrypt nic flows ${name}`;
+}
+
+async function operate(action: Exclude<Action, 'up'>, args: readonly string[], io: Io): Promise<number> {
+  const { flow, name, server, json } = errandOf(action, args);
+  const id = flow === undefined ? undefined : Number(flow);
+  let answer: unknown;
+  if (server === null) {
+    const { ask } = await import('../nic/daemon.ts');
+    answer = await ask(name!, action, id);
+  } else {
+    const { askOperator } = await import('../observe/operator-socket.ts');
+    const question: NicQuestion = { ask: action as NicQuestion['ask'], flow: id };
+    answer = await askOperator(server, { ask: 'nic', question });
   }
-  io.out(values.json === true ? `${JSON.stringify(answer)}\n` : SHOWN[action](answer));
+  if (action === 'trace' && answer === null)
+    throw new SocryptError(
+      'ERR_SOCRYPT_NIC_FLOW',
+      `Expected a flow of ${server === null ? `the NIC ${name}` : `the NIC of the server at ${server}`}, but it has none with the id ${flow} (any more); \`${listing(server, name)}\` lists those that it has.`,
+    );
+  io.out(json ? `${JSON.stringify(answer)}\n` : SHOWN[action](answer));
   return EXIT_OK;
 }
 
@@ -204,7 +264,7 @@ const milliseconds = (ns: number, from: number): string => ((ns - from) / 1e6).t
 const SHOWN: Readonly<Record<Exclude<Action, 'up'>, (answer: unknown) => string>> = {
   down: () => 'it ends\n',
   status(answer) {
-    const { alive, reason, counters, ...rest } = answer as NicDaemonStatus;
+    const { alive, reason, counters, ...rest } = answer as NicOperatorStatus;
     const facts = Object.entries(rest).map(([key, value]) => [key, value === null ? 'none' : String(value)]);
     return aligned([
       ['alive', alive ? 'yes' : `no: ${reason}`],
@@ -232,7 +292,8 @@ const SHOWN: Readonly<Record<Exclude<Action, 'up'>, (answer: unknown) => string>
   },
   trace(answer) {
     const records = answer as NicRecordTrace[];
-    if (records.length === 0) return 'no records traced (`socrypt nic up --trace N`)\n';
+    if (records.length === 0)
+      return 'no records traced (`socrypt nic up --trace N`, `socrypt serve --offload nic --trace-records N`)\n';
     const start = Math.min(...records.filter((one) => one.segments > 0).map((one) => one.firstSendNs));
     return aligned([
       [

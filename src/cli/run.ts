@@ -11,7 +11,8 @@ const HELP = `Usage: socrypt COMMAND [OPTIONS]
   socrypt cryptod         lends accelerators to other processes; \`socrypt cryptod --help\` lists the options
   socrypt ocf list        crypto drivers, what they can do and cost; \`socrypt ocf bench\` measures them; attach and withdraw
                           change those of a running server
-  socrypt nic COMMAND     an inline NIC of its own process: up, down, status, flows, trace; \`socrypt nic --help\`
+  socrypt nic COMMAND     an inline NIC of its own process: up, down; status, flows and trace of it, or of a server's own;
+                          \`socrypt nic --help\`
   socrypt doctor          says what this machine can do for it, and why not more; --json for programs
   socrypt lab             breaks the network around the inline NIC and checks what leaves; \`socrypt lab --help\`
   socrypt --version       prints the version

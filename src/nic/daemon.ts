@@ -12,7 +12,8 @@ import {
   native,
 } from '../native.ts';
 import { askOperator, OperatorSocket } from '../observe/operator-socket.ts';
-import { counterFacts, NIC_ERROR, type NicLog, OwnNic } from './nic.ts';
+import { NIC_ERROR, type NicLog, OwnNic } from './nic.ts';
+import { type AskedNic, answerOfNic, askedNic, type NicOperatorStatus } from './operators.ts';
 import { flowsSocket, nicDirectory, operatorsSocket } from './places.ts';
 
 export interface NicDaemonOptions extends NicOptions {
@@ -20,23 +21,10 @@ export interface NicDaemonOptions extends NicOptions {
   readonly users: readonly number[];
 }
 
-export interface NicDaemonStatus {
-  readonly pid: number;
-  readonly wire: string | null;
-  readonly portDriver: string;
-  readonly resync: string;
-  readonly alive: boolean;
-  readonly reason: string;
-  readonly wirePort: string;
-  readonly hostPort: string;
-  readonly guard: string;
-  readonly flows: number;
-  readonly retainedBytes: number;
+export interface NicDaemonStatus extends NicOperatorStatus {
   readonly clients: number;
   readonly refused: number;
   readonly violations: number;
-  /** Those that are not zero. */
-  readonly counters: Readonly<Record<string, number>>;
 }
 
 /** What can be asked, and what is answered. */
@@ -47,16 +35,9 @@ export interface Answers {
   down: 'ending';
 }
 type Question = keyof Answers;
-interface Asked {
-  readonly ask: Question;
-  readonly flow?: number;
-}
-
-const wrong = (expected: string) =>
-  new SocryptError(NIC_ERROR, `The question was not understood: expected ${expected}.`);
-
 export class NicDaemon {
   readonly nic: OwnNic;
+  readonly #asked: AskedNic;
   readonly #options: NicDaemonOptions;
   readonly #lender: NativeNicServer;
   #operators: OperatorSocket | null = null;
@@ -66,6 +47,7 @@ export class NicDaemon {
     this.#options = options;
     this.#onDown = onDown;
     this.nic = new OwnNic(options, log);
+    this.#asked = askedNic(this.nic);
     try {
       mkdirSync(nicDirectory(options.hostPort), { recursive: true, mode: 0o755 });
       // Users are told apart by their credentials; who is not on the list is refused.
@@ -102,41 +84,17 @@ export class NicDaemon {
     );
   }
 
-  #answer(question: unknown): Answers[Question] {
-    const { ask: what, flow } = (typeof question === 'object' ? (question ?? {}) : {}) as Partial<Asked>;
-    switch (what) {
-      case 'status':
-        return this.status();
-      case 'flows':
-        return this.nic.native.flows();
-      case 'trace':
-        if (!Number.isSafeInteger(flow) || flow! < 0) throw wrong('the id of a flow');
-        return this.nic.native.trace(flow!);
-      case 'down':
-        setImmediate(this.#onDown);
-        return 'ending';
-      default:
-        throw wrong('ask to be status, flows, trace or down');
+  #answer(question: unknown): unknown {
+    if ((question as { ask?: unknown } | null)?.ask === 'down') {
+      setImmediate(this.#onDown);
+      return 'ending';
     }
+    return answerOfNic({ ...this.#asked, status: () => this.status() }, question, ['down']);
   }
 
   status(): NicDaemonStatus {
-    const { clients, refused, violations } = this.#lender.counts();
-    const counts = this.nic.counters();
-    const named = counterFacts.map(({ name }, i) => [name, counts[i] ?? 0] as const);
-    const counters = Object.fromEntries(named.filter(([, n]) => n !== 0));
-    const { wire, portDriver, resync } = this.#options;
-    return {
-      pid: process.pid,
-      wire,
-      portDriver,
-      resync,
-      ...this.nic.status(),
-      clients,
-      refused,
-      violations,
-      counters,
-    };
+    const { counters, ...facts } = this.#asked.status();
+    return { ...facts, ...this.#lender.counts(), counters };
   }
 
   /** Ends the flows, and removes what was made. */

@@ -1,6 +1,8 @@
 /** The option `offload` nic: the NIC out of the settings, and what is said of it. */
+import { SocryptError } from '../errors.ts';
 import type { EngineNic, NicStatus } from '../native.ts';
 import { LentNic, type Nic, type NicLog, OwnNic } from '../nic/nic.ts';
+import { type AskedNic, askedNic } from '../nic/operators.ts';
 import { flowsSocket } from '../nic/places.ts';
 import type { OffloadReport } from './offload.ts';
 import { NIC } from './options/nic.ts';
@@ -16,6 +18,7 @@ const OWN: readonly OptionKey[] = [
   'address',
   'gateway',
   'resync',
+  'traceRecords',
 ];
 
 /** What the options of the NIC cannot mean together. */
@@ -66,8 +69,25 @@ export function attachNic(settings: Settings, log: NicLog): Nic {
       addresses: settings.address,
       gateways: settings.gateway,
       resync: settings.resync,
+      traceRecords: settings.traceRecords,
     },
     log,
+  );
+}
+
+/** For operators. Throws ERR_SOCRYPT_NO_NIC. */
+export function servedNic(nic: Nic | undefined, { offload, nic: lent }: Settings): AskedNic {
+  if (nic instanceof OwnNic) return askedNic(nic);
+  if (offload !== 'nic')
+    throw new SocryptError(
+      'ERR_SOCRYPT_NO_NIC',
+      `Expected a server with a NIC of its own, but its option offload is ${offload}; start it with --offload nic --wire IFACE.`,
+    );
+  if (lent === null)
+    throw new SocryptError('ERR_SOCRYPT_CLOSED', 'Expected a running server, but it is closed.');
+  throw new SocryptError(
+    'ERR_SOCRYPT_NO_NIC',
+    `Expected a server with a NIC of its own, but that of this one is lent by \`socrypt nic up\`; ask there: socrypt nic status ${lent}, socrypt nic flows ${lent}, socrypt nic trace FLOW ${lent}.`,
   );
 }
 

@@ -20,6 +20,7 @@ import { resolveHttpOptions } from '../http/options.ts';
 import { ServedRoot } from '../http/root.ts';
 import { type NativeAccessLog, native } from '../native.ts';
 import type { Nic } from '../nic/nic.ts';
+import type { AskedNic } from '../nic/operators.ts';
 import { type AdminListener, startAdmin } from '../observe/admin.ts';
 import { CounterLayout, EngineCounters } from '../observe/engine-counters.ts';
 import { families, type Snapshot } from '../observe/families.ts';
@@ -37,7 +38,7 @@ import { type ServedDriver, ServerDrivers, type WithdrawOptions } from './driver
 import { errnoName, UsageError } from './errors.ts';
 import { openFileLimit, shareFileLimit } from './file-limit.ts';
 import { missingPages } from './named-pages.ts';
-import { attachNic, engineNic, listeningHost, nicReport } from './nic.ts';
+import { attachNic, engineNic, listeningHost, nicReport, servedNic } from './nic.ts';
 import { acceleratorOf, chooseOffload, type OffloadReport, offloadNow } from './offload.ts';
 import { settingsFromProgram } from './option-sources.ts';
 import { optionKeys, optionOf, type ServeSettings, type Settings } from './options.ts';
@@ -170,6 +171,9 @@ class RunningServer implements Server {
   }
   withdrawDriver(driver: number | string, options?: WithdrawOptions): Promise<void> {
     return this.#drivers.withdraw(driver, options);
+  }
+  nic(): AskedNic {
+    return servedNic(this.#nic, this.settings);
   }
   drivers(): ServedDriver[] {
     return this.#drivers.list();

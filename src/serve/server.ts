@@ -1,5 +1,6 @@
 /** What serve() takes and gives. */
 import type { TicketKeyCallback } from '../control/tickets/ticket-keys.ts';
+import type { AskedNic } from '../nic/operators.ts';
 import type { BoundAddress } from '../observe/listener.ts';
 import type { Log } from '../observe/log.ts';
 import type { MetricRegistry } from '../observe/registry.ts';
@@ -63,6 +64,11 @@ export interface Server {
   withdrawDriver(driver: number | string, options?: WithdrawOptions): Promise<void>;
   /** Those that records are given to, and the engines' own software. */
   drivers(): ServedDriver[];
+  /**
+   * The NIC that the server has made for itself (the option offload is `nic`): its state, its flows, and what became of
+   * their records. Throws ERR_SOCRYPT_NO_NIC when there is none, or when it is another process's.
+   */
+  nic(): AskedNic;
   /**
    * Stops accepting and waits for open transfers, at most `deadlineMs` (default: the option drainTimeout). Called
    * again it cuts the wait to the new deadline's. Resolves when everything is closed.

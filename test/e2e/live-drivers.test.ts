@@ -229,10 +229,14 @@ describe('from outside, with transfers under way', () => {
   });
 });
 
-it('a server that gives no records to drivers says so', async () => {
+it('a server that gives no records to drivers, and has no NIC, says so', async () => {
   server = await start(site, credentials, { offload: 'software', control });
   await expect(server.attachDriver('thread')).rejects.toMatchObject({ code: 'ERR_SOCRYPT_NO_ACCELERATOR' });
   expect(server.drivers()).toEqual([]);
+  expect(await commandLine('nic', 'flows', '--server', control)).toMatchObject({
+    status: 1,
+    err: expect.stringMatching(/its option offload is software.*\[ERR_SOCRYPT_NO_NIC\]/),
+  });
 });
 
 it('a server whose drivers are its own software takes one, and gives it back', async () => {
@@ -304,7 +308,7 @@ describe('the control socket', () => {
     chmodSync(control, 0o666);
     for (const [line, said] of [
       ['nonsense\n', 'Expected a line of JSON'],
-      ['null\n', 'expected ask to be drivers, attach or withdraw'],
+      ['null\n', 'expected ask to be drivers, attach, withdraw or nic'],
       ['{"ask":"attach"}\n', 'expected the name or number of a driver'],
       ['{"ask":"withdraw","driver":"x","algorithm":1}\n', 'expected the name of an algorithm'],
     ] as const)

@@ -46,6 +46,7 @@ describe.skipIf(reason !== null)(
       commands.start(network!, args, said);
     const up = (args: readonly string[] = []) =>
       start(['nic', 'up', '--wire', 'w0', '--address', '10.9.0.1/24', ...args], 'lent');
+    const control = () => join(commands.places, 'control');
     const serve = () =>
       start(
         [
@@ -59,6 +60,7 @@ describe.skipIf(reason !== null)(
           '1',
           '--port',
           '8443',
+          ...['--control', control()],
           ...pair,
         ],
         'engines',
@@ -116,6 +118,11 @@ describe.skipIf(reason !== null)(
       expect(stdout).toMatch(/^alive +yes$/m);
       expect(stdout).toMatch(/^clients +1$/m);
       expect(Number(/^tx_tls_retransmitted_bytes +(\d+)$/m.exec(stdout)?.[1])).toBeGreaterThan(0);
+      // The server has no NIC of its own to tell of.
+      expect(await operate('flows', '--server', control())).toMatchObject({
+        status: 1,
+        stderr: expect.stringMatching(/socrypt nic flows socrypt0.*\[ERR_SOCRYPT_NO_NIC\]/),
+      });
       expect((await operate('down')).stdout).toBe('it ends\n');
       expect(await nic.finished).toEqual({ status: 0, signal: null });
       const links = await run(network.host, ['ip', '-o', 'link']);

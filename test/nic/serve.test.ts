@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { NicFlow, NicRecordTrace } from '../../src/native.ts';
 import { Command, compile, removeCompiled } from '../cli/support.ts';
 import { Folder, until } from '../serve/support.ts';
 import { buildTools, type Faults, Network, whyNot } from './network.ts';
@@ -203,6 +204,57 @@ describe.skipIf(reason !== null)(
       expect((await metric(/^socrypt_zero_copy_bytes_total (\d+)/m)) > 10_000_000).toBe(!copied);
       // Connections end, and with them their flows.
       await until(async () => (await metric(/^socrypt_nic_flows (\d+)/m)) === 0, 'no flow');
+    });
+
+    it('tells its flows, and what became of their records, through its control socket', async () => {
+      const control = join(folder.path, 'control');
+      const operate = async (...args: string[]) => {
+        const command = new Command(['nic', ...args, '--server', control]);
+        const { status } = await command.finished;
+        return { status, stdout: command.stdout, stderr: command.stderr };
+      };
+      await start(['--control', control, '--trace-records', '1024'], { loss: 30, repeat: 5, reorder: 15 });
+      const slow = download('large.txt', '--limit-rate', '3M');
+      await slow.begun();
+      const table = await operate('flows');
+      expect(table.stdout).toMatch(
+        /^flow +local +remote +acknowledged .*\n\d+ +10\.9\.0\.1:8443 +10\.9\.0\.2:\d+ /,
+      );
+      const [flow] = JSON.parse((await operate('flows', '--json')).stdout) as NicFlow[];
+      expect(flow).toMatchObject({ local: '10.9.0.1:8443', epochs: 1, broken: false });
+      const trace = await operate('trace', String(flow!.id), '--json');
+      const traced = JSON.parse(trace.stdout) as NicRecordTrace[];
+      // Of a record whose tag was sent, every byte was.
+      const whole = traced.filter(({ tag }) => tag !== 'none');
+      expect(whole.length).toBeGreaterThan(10);
+      for (const record of whole) {
+        expect(record).toMatchObject({ path: 'nic', epoch: 0 });
+        expect(record.segments).toBeGreaterThan(0);
+        expect(record.firstSendNs).toBeGreaterThan(0);
+        expect(record.lastSendNs).toBeGreaterThanOrEqual(record.firstSendNs);
+      }
+      // One ends where the next one begins, and has the number before.
+      for (const [i, { streamOffset, length, recordSeq }] of traced.slice(0, -1).entries())
+        expect(traced[i + 1]).toMatchObject({
+          streamOffset: streamOffset + length,
+          recordSeq: recordSeq + 1,
+        });
+      expect(whole.some(({ guard }) => guard === 'same')).toBe(true);
+      expect(whole.some(({ retransmittedBytes }) => retransmittedBytes > 0)).toBe(true);
+      expect(trace.stdout).not.toContain('plaintext');
+      expect((await operate('trace', String(flow!.id))).stdout).toMatch(
+        /^epoch +record +offset .*\n(0 +\d+ +\d+ +\d+ .* nic +\w+ +\w+\n)+$/,
+      );
+      expect((await slow.done).out.equals(LARGE)).toBe(true);
+      await until(async () => (await operate('flows')).stdout === 'no flows\n', 'no flow');
+      expect(await operate('trace', String(flow!.id))).toMatchObject({
+        status: 1,
+        stderr: expect.stringContaining('[ERR_SOCRYPT_NIC_FLOW]'),
+      });
+      const { stdout } = await operate('status');
+      expect(stdout).toMatch(/^alive +yes$/m);
+      expect(stdout).toMatch(/^resync +order-free$/m);
+      expect(Number(/^tx_tls_retransmitted_bytes +(\d+)$/m.exec(stdout)?.[1])).toBeGreaterThan(0);
     });
 
     it('says what it does, and removes what it made', async () => {

@@ -1,5 +1,5 @@
 /** The inline NIC: with `offload` nic. */
-import { choice, list, optionalText, text } from '../option.ts';
+import { choice, count, list, optionalText, text } from '../option.ts';
 
 const INTERFACE = {
   placeholder: 'NAME',
@@ -95,6 +95,14 @@ export const NIC = {
     },
     ['order-free', 'prefix-replay', 'next-record'],
   ),
+  /** Bounds what a flow's trace holds: 64 bytes each. */
+  traceRecords: count({
+    group: 'nic',
+    help: 'Records of each flow that are traced, the last ones, rounded up to a power of two (socrypt nic trace); 0: none',
+    default: 64,
+    min: 0,
+    max: 65_536,
+  }),
   /** How a file gets into records. */
   zeroCopy: choice(
     {

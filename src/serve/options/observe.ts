@@ -36,11 +36,11 @@ export const OBSERVE = {
     },
     { ...FILE, example: './keys.log' },
   ),
-  /** Unix socket for `socrypt ocf attach` and the like; null for none. */
+  /** Unix socket for `socrypt ocf attach`, `socrypt nic flows` and the like; null for none. */
   control: optionalText(
     {
       group: 'observe',
-      help: 'Unix socket for `socrypt ocf attach`, `withdraw` and `list`, of this user alone',
+      help: 'Unix socket for `socrypt ocf attach`, `withdraw` and `list`, and `socrypt nic status`, `flows` and `trace`, of this user alone',
       default: null,
     },
     { placeholder: 'PATH', expected: 'a path', example: '/run/socrypt.sock' },

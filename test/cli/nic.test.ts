@@ -1,0 +1,179 @@
+/** `socrypt nic`, in this process: what it asks of whom, and how it tells the answer. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { upOptions } from '../../src/cli/nic-command.ts';
+import type { NicFlow, NicRecordTrace } from '../../src/native.ts';
+import { type AskedNic, answerOfNic } from '../../src/nic/operators.ts';
+import { OperatorSocket } from '../../src/observe/operator-socket.ts';
+import { answerOperator } from '../../src/serve/control.ts';
+import { servedNic } from '../../src/serve/nic.ts';
+import { defaultOf } from '../../src/serve/options.ts';
+import type { Server } from '../../src/serve/server.ts';
+import { commandLine } from '../support/command-line.ts';
+
+const cli = (...args: string[]) => commandLine('nic', ...args);
+
+const FLOW: NicFlow = {
+  id: 3,
+  local: '10.9.0.1:8443',
+  remote: '10.9.0.2:40000',
+  acknowledged: 16_406,
+  records: 2,
+  openRecords: 1,
+  retainedBytes: 16,
+  epochs: 1,
+  broken: false,
+};
+const RECORD: NicRecordTrace = {
+  recordSeq: 1,
+  epoch: 0,
+  streamOffset: 16_406,
+  length: 16_406,
+  firstSendNs: 5_000_000,
+  lastSendNs: 7_500_000,
+  segments: 3,
+  retransmittedBytes: 1448,
+  dropped: 0,
+  path: 'nic',
+  tag: 'kept',
+  guard: 'same',
+};
+const NIC: AskedNic = {
+  status: () => ({
+    pid: 7,
+    wire: 'w0',
+    portDriver: 'af_xdp',
+    resync: 'prefix-replay',
+    alive: true,
+    reason: '',
+    wirePort: 'w0, AF_XDP',
+    hostPort: 'socrypt0, tap',
+    guard: 'bound',
+    flows: 1,
+    retainedBytes: 16,
+    counters: { tx_tls_ooo: 2 },
+  }),
+  flows: () => [FLOW],
+  trace: (flow) => (flow === FLOW.id ? [RECORD] : null),
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'socrypt-nic-'));
+const control = join(folder, 'control');
+const sockets: OperatorSocket[] = [];
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) await socket.close();
+});
+
+/** A server's control socket, whose NIC is this one. */
+async function listen(nic: () => AskedNic): Promise<void> {
+  const server = { nic } as unknown as Server;
+  sockets.push(await OperatorSocket.listen(control, (question) => answerOperator(server, question)));
+}
+
+describe('of a server', () => {
+  it('tells state, flows and traces, for people and for programs', async () => {
+    await listen(() => NIC);
+    const at = ['--server', control];
+    const status = await cli('status', ...at);
+    expect(status).toMatchObject({ status: 0, err: '' });
+    expect(status.out).toMatch(/^alive +yes\npid +7\nwire +w0\n/);
+    expect(status.out).toMatch(/^tx_tls_ooo +2$/m);
+    expect((await cli('flows', ...at)).out).toMatch(
+      /^flow +local .*\n3 +10\.9\.0\.1:8443 +10\.9\.0\.2:40000 +16406 +2 +1 +16 +1 +good\n$/,
+    );
+    expect((await cli('trace', '3', ...at)).out).toMatch(
+      /^epoch +record .*\n0 +1 +16406 +16406 +0\.000 +2\.500 +3 +1448 +0 +nic +kept +same\n$/,
+    );
+    expect(JSON.parse((await cli('status', '--json', ...at)).out)).toEqual(NIC.status());
+    expect(JSON.parse((await cli('flows', '--json', ...at)).out)).toEqual([FLOW]);
+    expect(JSON.parse((await cli('trace', '3', '--json', ...at)).out)).toEqual([RECORD]);
+  });
+
+  it('says which flow there is not, and what lists them', async () => {
+    await listen(() => NIC);
+    expect(await cli('trace', '4', '--server', control)).toMatchObject({
+      status: 1,
+      out: '',
+      err: `socrypt: Expected a flow of the NIC of the server at ${control}, but it has none with the id 4 (any more); \`socrypt nic flows --server ${control}\` lists those that it has. [ERR_SOCRYPT_NIC_FLOW]\n`,
+    });
+  });
+
+  it('says that nothing was traced, and how it is', async () => {
+    await listen(() => ({ ...NIC, flows: () => [], trace: () => [] }));
+    expect((await cli('flows', '--server', control)).out).toBe('no flows\n');
+    expect((await cli('trace', '3', '--server', control)).out).toContain('--trace-records N');
+  });
+
+  it.each([
+    [
+      { offload: 'software' },
+      /^socrypt: Expected a server with a NIC of its own, but its option offload is software; start it with --offload nic --wire IFACE\. \[ERR_SOCRYPT_NO_NIC\]\n$/,
+    ],
+    [
+      { offload: 'nic', nic: 'socrypt7' },
+      /is lent by `socrypt nic up`; ask there: .*socrypt nic flows socrypt7.* \[ERR_SOCRYPT_NO_NIC\]\n$/,
+    ],
+  ])('a server without a NIC of its own says so: %j', async (settings, said) => {
+    await listen(() => servedNic(undefined, settings as Parameters<typeof servedNic>[1]));
+    for (const args of [['status'], ['flows'], ['trace', '3']])
+      expect(await cli(...args, '--server', control)).toMatchObject({
+        status: 1,
+        out: '',
+        err: expect.stringMatching(said),
+      });
+  });
+
+  it('says that nobody is there', async () => {
+    expect(await cli('flows', '--server', join(folder, 'none'))).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/Nobody answers at .*ENOENT.*\[ERR_SOCRYPT_CONTROL\]/),
+    });
+  });
+});
+
+it('refuses questions that are none', () => {
+  const said = (question: unknown) => () => answerOfNic(NIC, question, ['down']);
+  expect(said(null)).toThrow('expected ask to be status, flows, trace or down, but got nothing');
+  expect(said({ ask: 'flow' })).toThrow('but got "flow"');
+  expect(said({ ask: 'trace', flow: -1 })).toThrow('expected flow to be the id of a flow, but got -1');
+  expect(() => answerOperator({ nic: () => NIC } as unknown as Server, { ask: 'nic' })).toThrow(
+    'expected ask to be status, flows or trace, but got nothing',
+  );
+});
+
+it('says what it did not understand', async () => {
+  for (const [args, said] of [
+    [['trace'], '(`socrypt nic flows` lists them), but got none'],
+    [['trace', 'x', 'socrypt7'], '(`socrypt nic flows socrypt7` lists them), but got "x"'],
+    [['trace', 'x', '--server', '/c'], '(`socrypt nic flows --server /c` lists them), but got "x"'],
+    [['flows', 'one', 'two'], 'expects one NIC, but got "two" besides "one"'],
+    [['flows', 'one', '--server', '/c'], 'or --server, but got both ("one", "/c")'],
+    [['down', '--server', '/c'], 'ends with the server'],
+    [['flows', '--sever', '/c'], "'--sever'"],
+    [['upp'], 'did you mean `socrypt nic up`?'],
+  ] as const)
+    expect(await cli(...args), args.join(' ')).toMatchObject({
+      status: 2,
+      out: '',
+      err: expect.stringContaining(said),
+    });
+});
+
+describe('up', () => {
+  const least = ['--wire', 'w0', '--address', '10.9.0.1/24'];
+  it('traces as many records as a server does, or as is said', () => {
+    expect(defaultOf('traceRecords')).toBeGreaterThan(0);
+    expect(upOptions(least).traceRecords).toBe(defaultOf('traceRecords'));
+    expect(upOptions([...least, '--trace', '0']).traceRecords).toBe(0);
+    expect(() => upOptions([...least, '--trace', '65537'])).toThrow(
+      '--trace expects a whole number from 0 to 65536, but got "65537"',
+    );
+  });
+  it('takes users by number', () => {
+    expect(upOptions([...least, '--user', '1000', '--user', '0']).users).toEqual([1000, 0]);
+    expect(() => upOptions([...least, '--user', 'www'])).toThrow('(`id -u NAME` tells it), but got "www"');
+  });
+});
