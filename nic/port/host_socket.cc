@@ -61,11 +61,11 @@ bool isIpv4(const std::array<uint8_t, 16>& address) noexcept {
 
 namespace {
 
-// There is no getsockopt() for TCP-MD5: sock_diag(7) tells those with CAP_NET_ADMIN.
-bool hasMd5(int socket) noexcept {
+// There is no getsockopt() for TCP-MD5: sock_diag(7) tells those with CAP_NET_ADMIN. None: it does not tell.
+std::optional<bool> hasMd5(int socket) noexcept {
   const auto key = flowKeyOf(socket);
   const Descriptor diag(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-  if (!key || !diag) return false;
+  if (!key || !diag) return std::nullopt;
   struct {
     nlmsghdr header;
     inet_diag_req_v2 body;
@@ -86,17 +86,17 @@ bool hasMd5(int socket) noexcept {
   std::memcpy(request.body.id.idiag_dst, key->remoteAddress.data() + from, 16 - from);
   request.body.id.idiag_cookie[0] = request.body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
   alignas(nlmsghdr) std::array<uint8_t, 4096> answer;
-  if (send(diag.get(), &request, sizeof request, 0) != sizeof request) return false;
+  if (send(diag.get(), &request, sizeof request, 0) != sizeof request) return std::nullopt;
   const ssize_t got = recv(diag.get(), answer.data(), answer.size(), 0);
   nlmsghdr header;
-  if (got < static_cast<ssize_t>(sizeof header)) return false;
+  if (got < static_cast<ssize_t>(sizeof header)) return std::nullopt;
   std::memcpy(&header, answer.data(), sizeof header);
-  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY) return false;
+  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY) return std::nullopt;
   const size_t end = std::min<size_t>(header.nlmsg_len, static_cast<size_t>(got));
   nlattr attribute;
   for (size_t at = NLMSG_LENGTH(sizeof(inet_diag_msg)); at + sizeof attribute <= end; at += NLA_ALIGN(attribute.nla_len)) {
     std::memcpy(&attribute, answer.data() + at, sizeof attribute);
-    if (attribute.nla_len < sizeof attribute) return false;
+    if (attribute.nla_len < sizeof attribute) return std::nullopt;
     if (attribute.nla_type == INET_DIAG_MD5SIG) return true;
   }
   return false;
@@ -112,7 +112,8 @@ Cover coverOf(int socket) noexcept {
   std::array<uint8_t, 64> info{};
   length = sizeof info;
   if (getsockopt(socket, IPPROTO_TCP, TCP_AO_INFO, info.data(), &length) == 0) return Cover::TcpAo;
-  return hasMd5(socket) ? Cover::TcpMd5 : Cover::None;
+  const auto md5 = hasMd5(socket);
+  return !md5 ? Cover::Unknown : *md5 ? Cover::TcpMd5 : Cover::None;
 }
 
 std::optional<uint32_t> nextSequence(int socket) noexcept {

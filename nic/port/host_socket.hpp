@@ -16,7 +16,8 @@ namespace socrypt::nic {
 
 /// What covers the payload before a device could seal it: MPTCP's checksums, or a signature. Urgent data, which has no
 /// place in records either, is never sent by who owns the socket.
-enum class Cover : uint8_t { None, Mptcp, TcpMd5, TcpAo };
+/// Unknown: the kernel does not tell.
+enum class Cover : uint8_t { None, Mptcp, TcpMd5, TcpAo, Unknown };
 [[nodiscard]] Cover coverOf(int socket) noexcept;
 
 /// The sequence number of the next byte to be written. Takes TCP_REPAIR for a moment, which needs

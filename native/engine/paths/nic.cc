@@ -73,6 +73,7 @@ WhyNot NicPath::routed(Connection& c, const nic::FlowKey& key) {
     case nic::Cover::Mptcp: return WhyNot::mptcp;
     case nic::Cover::TcpMd5: return WhyNot::tcp_md5;
     case nic::Cover::TcpAo: return WhyNot::tcp_ao;
+    case nic::Cover::Unknown: return WhyNot::no_rights;
   }
   switch (wayOf(key)) {
     case Way::HostPort: return WhyNot::Taken;

@@ -132,6 +132,28 @@ TEST_CASE("refused: TCP-MD5") {
   });
 }
 
+TEST_CASE("what covers a payload is told of IPv4 by an IPv6 socket, too, and is not known without a connection") {
+  const net::Namespace host;
+  host.in([] {
+    const nic::Descriptor listener(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int off = 0;
+    REQUIRE(setsockopt(listener.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0);
+    sockaddr_in6 any{};
+    any.sin6_family = AF_INET6;
+    any.sin6_port = htons(4433);
+    REQUIRE(bind(listener.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0);
+    REQUIRE(listen(listener.get(), 4) == 0);
+    CHECK(nic::coverOf(listener.get()) == nic::Cover::Unknown);
+    const sockaddr_in at = addressOf(INADDR_LOOPBACK, 4433);
+    const nic::Descriptor client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(connect(client.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
+    const nic::Descriptor accepted(accept(listener.get(), nullptr, nullptr));
+    REQUIRE(accepted);
+    CHECK(nic::coverOf(accepted.get()) == nic::Cover::None);
+    CHECK(nic::coverOf(client.get()) == nic::Cover::None);
+  });
+}
+
 TEST_CASE("refused: MPTCP, of which a plain client of an MPTCP listener is none") {
   const net::Namespace host;
   host.in([] {
@@ -166,7 +188,7 @@ TEST_CASE("refused: MPTCP, of a server that was given it from outside, and not i
     Client client(*lab.server, {}, [](int fd) { REQUIRE(nic::coverOf(fd) == nic::Cover::Mptcp); });
     asksForMptcp = false;
     expectSoftware(lab, client, Counter::not_taken_mptcp);
-    CHECK(Client(*lab.server, {}, [](int fd) { REQUIRE(nic::coverOf(fd) == nic::Cover::None); }).get("/file").body == content(200'000));
+    CHECK(Client(*lab.server, {}, [](int fd) { REQUIRE(nic::coverOf(fd) != nic::Cover::Mptcp); }).get("/file").body == content(200'000));
     CHECK(sealed(lab, engine::PathKind::Nic) > 10);
   });
   CHECK(lab.server->counter(Counter::not_taken_mptcp) == 1);
