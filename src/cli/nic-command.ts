@@ -26,7 +26,9 @@ What it makes goes with it, however it ends. It needs CAP_NET_ADMIN, CAP_NET_RAW
            --address CIDR      of the host port; once per address
            --gateway ADDRESS   router for a default route through it; once for each of IPv4 and IPv6
            --host-driver KIND  tap or veth (default: tap)
-           --resync MODE       order-free, prefix-replay or next-record (default: order-free)
+           --resync order-free how it seals a segment that does not come in order. It is the only mode here: prefix-replay
+                               and next-record read payload again, which lies in the processes that it is lent to; a server
+                               with a NIC of its own has all three (\`socrypt serve --offload nic --wire IFACE --resync MODE\`)
            --user UID          user who may send through it as well; once per user
            --trace N           records of each flow that are traced (default: 64; 0: none)
   down     ends it
@@ -41,6 +43,8 @@ What it makes goes with it, however it ends. It needs CAP_NET_ADMIN, CAP_NET_RAW
 const ACTIONS = ['up', 'down', 'status', 'flows', 'trace'] as const;
 type Action = (typeof ACTIONS)[number];
 const DEFAULT_NAME = 'socrypt0';
+/** A payload in memory is not lent across processes, and the other modes need it. */
+const LENT_RESYNC = 'order-free' as const;
 const MAX_USER = 2 ** 32 - 2;
 
 /** Resolves to the exit status. */
@@ -70,7 +74,6 @@ const SHARED = {
   address: 'address',
   gateway: 'gateway',
   'host-driver': 'hostDriver',
-  resync: 'resync',
   trace: 'traceRecords',
 } as const;
 
@@ -123,10 +126,19 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
     hostDriver: read<'tap' | 'veth'>('host-driver'),
     addresses: read<readonly string[]>('address'),
     gateways: read<readonly string[]>('gateway'),
-    resync: read<'order-free' | 'prefix-replay' | 'next-record'>('resync'),
+    resync: LENT_RESYNC,
     users: ((values.user ?? []) as readonly string[]).map(userOf),
     traceRecords: read<number>('trace'),
   };
+  if (values.resync !== undefined && values.resync !== LENT_RESYNC) {
+    const why =
+      NIC.resync.read(values.resync) !== INVALID
+        ? `: ${values.resync} reads payload again, which lies in the processes that the NIC is lent to; leave it out, or give the server a NIC of its own (socrypt serve --offload nic --wire IFACE --resync ${values.resync})`
+        : '; leave it out';
+    problems.push(
+      `\`socrypt nic up\` expects --resync ${LENT_RESYNC}, but got ${JSON.stringify(values.resync)}${why}.`,
+    );
+  }
   // One that cannot be read is told of above.
   if (wire === null && !String(values['port-driver'] ?? '').startsWith('dpdk:'))
     problems.push(
@@ -135,11 +147,6 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
   if (options.addresses.length === 0)
     problems.push(
       '`socrypt nic up` expects an address for the host port; give --address (--address 192.0.2.10/24).',
-    );
-  // A payload in memory is not lent across processes, and these modes need it.
-  if (options.resync !== 'order-free')
-    problems.push(
-      `--resync ${options.resync} replays payload that other processes have; \`socrypt nic up\` takes order-free alone (in one process: \`socrypt serve --offload nic --resync ${options.resync}\`).`,
     );
   if (problems.length > 0) throw new UsageError(problems);
   return options;

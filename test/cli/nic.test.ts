@@ -172,6 +172,21 @@ describe('up', () => {
       '--trace expects a whole number from 0 to 65536, but got "65537"',
     );
   });
+  it('seals order-free alone, and says why', async () => {
+    expect(upOptions([...least, '--resync', 'order-free']).resync).toBe('order-free');
+    expect(upOptions(least).resync).toBe('order-free');
+    for (const mode of ['prefix-replay', 'next-record'])
+      expect(await cli('up', ...least, '--resync', mode)).toEqual({
+        status: 2,
+        out: '',
+        err: `socrypt: \`socrypt nic up\` expects --resync order-free, but got "${mode}": ${mode} reads payload again, which lies in the processes that the NIC is lent to; leave it out, or give the server a NIC of its own (socrypt serve --offload nic --wire IFACE --resync ${mode}).\n`,
+      });
+    expect(await cli('up', ...least, '--resync', 'any')).toMatchObject({
+      status: 2,
+      err: 'socrypt: `socrypt nic up` expects --resync order-free, but got "any"; leave it out.\n',
+    });
+    expect((await cli('--help')).out).toMatch(/--resync order-free .*only mode here/);
+  });
   it('takes users by number', () => {
     expect(upOptions([...least, '--user', '1000', '--user', '0']).users).toEqual([1000, 0]);
     expect(() => upOptions([...least, '--user', 'www'])).toThrow('(`id -u NAME` tells it), but got "www"');

@@ -170,7 +170,7 @@ describe.skipIf(reason !== null)(
       });
       expect(await operate('up', '--resync', 'prefix-replay')).toMatchObject({
         status: 2,
-        stderr: expect.stringMatching(/give --wire.*\n.*give --address.*\n.*order-free alone/),
+        stderr: expect.stringMatching(/order-free, but got.*\n.*give --wire.*\n.*give --address/),
       });
     });
   },
