@@ -351,6 +351,8 @@ export interface NicOptions {
   readonly resync: 'order-free' | 'prefix-replay' | 'next-record';
   /** Records of each flow that are traced; 0: none. */
   readonly traceRecords?: number;
+  /** Other processes send through it, too. */
+  readonly lent?: boolean;
 }
 export interface NicFlow {
   readonly id: number;

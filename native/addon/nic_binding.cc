@@ -57,6 +57,7 @@ nic::NicOptions read(Arguments& arguments, const Napi::Object& given) {
   options.host.gateways = addresses(arguments, given, "gateways");
   options.device.flow.resync = static_cast<nic::Resync>(choice(arguments, given, "resync", {"order-free", "prefix-replay", "next-record"}));
   if (given.Get("traceRecords").IsNumber()) options.device.flow.traceRecords = given.Get("traceRecords").ToNumber().Uint32Value();
+  if (given.Get("lent").ToBoolean()) options.senders = nic::Senders::Any;
   return options;
 }
 

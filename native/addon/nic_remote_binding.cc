@@ -62,7 +62,7 @@ class NativeRemoteNic final : public Napi::ObjectWrap<NativeRemoteNic> {
     result.Set("reason", alive ? "" : nic_ == nullptr ? "closed" : "the process at " + path_ + " is gone, or its device is dead");
     result.Set("wirePort", "that of the process at " + path_);
     result.Set("hostPort", nic_ == nullptr ? std::string() : nic_->hostPort().name);
-    result.Set("guard", "bound to the host port");
+    result.Set("guard", "bound to the host port, and watched as far as `socrypt nic status` says");
     result.Set("flows", Napi::Number::New(env, nic_ == nullptr ? 0 : static_cast<double>(nic_->flows())));
     result.Set("retainedBytes", Napi::Number::New(env, 0));
     return result;

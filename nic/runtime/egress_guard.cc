@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <fstream>
@@ -17,8 +18,13 @@
 namespace socrypt::nic {
 namespace {
 
+struct Cgroup {
+  std::string mount;  // the topmost that is seen from here
+  std::string own;    // below it
+};
+
 // cgroups(7): the line "0::/path" of /proc/self/cgroup, below wherever cgroup2 is mounted.
-std::string cgroupPath(std::string& why) {
+std::optional<Cgroup> findCgroup(std::string& why) {
   std::string line, path, mount;
   for (std::ifstream file("/proc/self/cgroup"); std::getline(file, line);)
     if (line.starts_with("0::")) path = line.substr(3);
@@ -31,9 +37,9 @@ std::string cgroupPath(std::string& why) {
   }
   if (path.empty() || mount.empty()) {
     why = "no cgroup2 file system is mounted";
-    return {};
+    return std::nullopt;
   }
-  return mount + path;
+  return Cgroup{mount, path};
 }
 
 constexpr int kLoad = BPF_LDX | BPF_MEM, kMove = BPF_ALU64 | BPF_MOV;
@@ -70,11 +76,9 @@ Descriptor load(unsigned hostPort, std::optional<uint64_t> namespaceCookie) {
 
 }  // namespace
 
-std::unique_ptr<EgressGuard> EgressGuard::attach(unsigned hostPort, std::string& why) {
-  const std::string path = cgroupPath(why);
-  if (path.empty()) return nullptr;
-  const Descriptor cgroup(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!cgroup) return why = systemError(path), nullptr;
+std::unique_ptr<EgressGuard> EgressGuard::attach(unsigned hostPort, Senders senders, std::string& why) {
+  const auto cgroup = findCgroup(why);
+  if (!cgroup) return nullptr;
 
   // Interfaces have their numbers per network namespace, and cgroups span them.
   uint64_t cookie = 0;
@@ -88,9 +92,28 @@ std::unique_ptr<EgressGuard> EgressGuard::attach(unsigned hostPort, std::string&
   // the same number, is held to the same rule.
   if (!guard->program_ && errno == EINVAL) guard->program_ = load(hostPort, std::nullopt);
   if (!guard->program_) return why = systemError("the egress program was refused (CAP_BPF and CAP_NET_ADMIN are needed)"), nullptr;
-  guard->link_ = linkProgram(guard->program_, static_cast<unsigned>(cgroup.get()), BPF_CGROUP_INET_EGRESS);
-  if (!guard->link_) return why = systemError("the egress program cannot be attached to " + path), nullptr;
-  return guard;
+  const std::string own = cgroup->mount + cgroup->own;
+  if (senders == Senders::ThisProcess) {
+    guard->whose_ = "of this process's cgroup";
+    return guard->attachTo(own, why) ? std::move(guard) : nullptr;
+  }
+  std::string refused;
+  if (guard->attachTo(cgroup->mount, refused)) {
+    // Documentation/admin-guide/cgroup-v2.rst: the host's own root is the one cgroup without a type.
+    const bool host = access((cgroup->mount + "/cgroup.type").c_str(), F_OK) != 0;
+    guard->whose_ = host ? "of every process" : "of every process in this container, and of none outside";
+    return guard;
+  }
+  guard->whose_ = "of this process's cgroup alone, and of no other server's: " + refused;
+  return guard->attachTo(own, why) ? std::move(guard) : nullptr;
+}
+
+bool EgressGuard::attachTo(const std::string& cgroup, std::string& why) {
+  const Descriptor directory(open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return why = systemError(cgroup), false;
+  link_ = linkProgram(program_, static_cast<unsigned>(directory.get()), BPF_CGROUP_INET_EGRESS);
+  if (!link_) return why = systemError("the egress program cannot be attached to " + cgroup), false;
+  return true;
 }
 
 }  // namespace socrypt::nic

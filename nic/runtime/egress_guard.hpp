@@ -7,6 +7,7 @@
 // send by another interface.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -14,14 +15,26 @@
 
 namespace socrypt::nic {
 
+/// Whose sockets may be bound to the host port.
+enum class Senders : uint8_t {
+  ThisProcess,  // its cgroup alone is watched, so that no other packets pay for it
+  Any,          // the NIC is lent
+};
+
 class EgressGuard {
  public:
-  /// For the sockets of this process's cgroup and below that are in this network namespace. It ends with the object, or
-  /// the process. Needs a cgroup2 mount and CAP_BPF. Null: `why` says what was missing.
-  [[nodiscard]] static std::unique_ptr<EgressGuard> attach(unsigned hostPort, std::string& why);
+  /// For the sockets of this network namespace that are of this process's cgroup and below, or of all cgroups that this
+  /// process can see: a socket stays in the cgroup that it was made in, which need not be the one of the process that has it.
+  /// It ends with the object, or the process. Needs a cgroup2 mount and CAP_BPF. Null: `why` says what was missing.
+  [[nodiscard]] static std::unique_ptr<EgressGuard> attach(unsigned hostPort, Senders senders, std::string& why);
+
+  /// Whose sockets it watches, in words.
+  [[nodiscard]] const std::string& whose() const noexcept { return whose_; }
 
  private:
   EgressGuard() = default;
+  [[nodiscard]] bool attachTo(const std::string& cgroup, std::string& why);
+  std::string whose_;
   Descriptor program_;
   Descriptor link_;
 };

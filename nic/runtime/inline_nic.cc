@@ -55,8 +55,8 @@ bool InlineNic::start(std::string& why) {
   if (ports->host == nullptr) return false;
   status.hostPort = options_.host.name + (options_.host.driver == HostDriver::Tap ? ", tap with TSO" : ", veth with AF_XDP");
   std::string without;
-  ports->guard = EgressGuard::attach(ports->host->index(), without);
-  status.guard = ports->guard != nullptr ? "bound to the host port, and watched at IP's way out" : "bound to the host port alone: " + without;
+  ports->guard = EgressGuard::attach(ports->host->index(), options_.senders, without);
+  status.guard = ports->guard != nullptr ? "bound to the host port, and watched at IP's way out: those " + ports->guard->whose() : "bound to the host port alone: " + without;
   ports->bridge.emplace(device_, clock_, ports->host->port(), *ports->wire->port());
 
   // Of a first device there is no flow.

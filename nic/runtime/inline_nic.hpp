@@ -24,6 +24,7 @@ struct NicOptions {
   WireOptions wire;
   HostInterfaceOptions host;
   DeviceOptions device{};
+  Senders senders = Senders::ThisProcess;
   /// Puts something around the wire port, for tests.
   std::function<std::unique_ptr<Port>(std::unique_ptr<Port>)> wrapWire{};
 };

@@ -46,7 +46,7 @@ export class NicDaemon {
   private constructor(options: NicDaemonOptions, log: NicLog, onDown: () => void) {
     this.#options = options;
     this.#onDown = onDown;
-    this.nic = new OwnNic(options, log);
+    this.nic = new OwnNic({ ...options, lent: true }, log);
     this.#asked = askedNic(this.nic);
     try {
       mkdirSync(nicDirectory(options.hostPort), { recursive: true, mode: 0o755 });

@@ -117,6 +117,7 @@ describe.skipIf(reason !== null)(
       const { stdout } = await operate('status');
       expect(stdout).toMatch(/^alive +yes$/m);
       expect(stdout).toMatch(/^clients +1$/m);
+      expect(stdout).toMatch(/^guard .*(of every process|of no other server's|no cgroup2)/m);
       expect(Number(/^tx_tls_retransmitted_bytes +(\d+)$/m.exec(stdout)?.[1])).toBeGreaterThan(0);
       // The server has no NIC of its own to tell of.
       expect(await operate('flows', '--server', control())).toMatchObject({

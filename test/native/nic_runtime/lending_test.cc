@@ -5,6 +5,9 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
 
 #include "laboratory.hpp"
 #include "nic/port/host_socket.hpp"
@@ -98,6 +101,7 @@ struct Lending {
     host.in([&] {
       device = nic::InlineNic::open({.wire = {.interface = "w0"},
                                      .host = {.name = "h0", .addresses = {*nic::parseCidr("10.9.0.1/24")}},
+                                     .senders = nic::Senders::Any,
                                      .wrapWire = [this](std::unique_ptr<nic::Port> port) { return std::make_unique<WatchedPort>(std::move(port), wire); }},
                                     why);
       if (device != nullptr) server = Server::open(device, std::move(options), why);
@@ -152,6 +156,41 @@ struct Lending {
   Descriptor listener;
   std::shared_ptr<nic::InlineNic> device;
   std::unique_ptr<Server> server;
+};
+
+/// Cgroups of version 2 that this process is in for a while.
+class Cgroups {
+ public:
+  Cgroups() {
+    std::string line;
+    for (std::ifstream file("/proc/self/mountinfo"); std::getline(file, line) && mount_.empty();) {
+      if (line.find(" - cgroup2 ") == std::string::npos) continue;
+      std::istringstream fields(line);
+      for (int i = 0; i < 5; ++i) fields >> mount_;
+    }
+    for (std::ifstream file("/proc/self/cgroup"); std::getline(file, line);)
+      if (line.starts_with("0::")) before_ = line.substr(3);
+  }
+  ~Cgroups() {
+    static_cast<void>(join(before_));
+    for (const auto& path : made_) rmdir(path.c_str());
+  }
+  /// False: there are none, or the rights are missing.
+  [[nodiscard]] bool enter(const std::string& name) {
+    const std::string path = "/socrypt-test-" + std::to_string(getpid()) + "-" + name;
+    if (mount_.empty() || mkdir((mount_ + path).c_str(), 0755) != 0) return false;
+    made_.push_back(mount_ + path);
+    return join(path);
+  }
+
+ private:
+  bool join(const std::string& path) const {
+    std::ofstream file(mount_ + path + "/cgroup.procs");
+    file << getpid() << std::flush;
+    return file.good();
+  }
+  std::string mount_, before_;
+  std::vector<std::string> made_;
 };
 
 }  // namespace
@@ -309,4 +348,24 @@ TEST_CASE("lent: a client that speaks nonsense is ended with its flows, and no o
   CHECK(soon([&] { return lent.server->counts().violations == 5 && lent.server->counts().clients == 1; }));
   CHECK(lent.flows() == 1);
   CHECK(good.add(two.key, two.sequence)->status == static_cast<int16_t>(ocf::Status::Invalid));  // its marker is there
+}
+
+TEST_CASE("lent: what a server in another cgroup has bound to the host port leaves by no other interface") {
+  Cgroups cgroups;
+  if (!cgroups.enter("nic")) {
+    MESSAGE("skipped: no cgroup2 file system is mounted, or it is read-only");
+    return;
+  }
+  const Lending lent;
+  CHECK(lent.device->status().guard.find("of every process") != std::string::npos);
+  REQUIRE(cgroups.enter("server"));
+  const Connection connection = lent.connect(kRoot);
+  std::optional<Sniffer> loopback;
+  lent.host.in([&] { loopback.emplace("lo"); });
+  // From now on the way to the peer is the way to this host, which being bound to an interface does not keep from.
+  REQUIRE(lent.host.sh("ip address add 10.9.0.2/32 dev h0"));
+  const std::string text = content(1000);
+  REQUIRE(send(connection.socket.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  CHECK(loopback->take().canaries == 0);
 }
