@@ -3,14 +3,20 @@
 //   raw:     offload (7 bytes), length (1), that many bytes of frame
 //   flow:    a segment of the flow, its headers right but for what the input says: position (3), length
 //            (2), flags (1), fragment field (2), change of the IP length (1), bytes behind (1)
+//   shaped:  a segment of the flow, IPv6 for every other kind of flow, with VLAN tags and options of both layers (1):
+//            position (3), length (2)
+//   carried: such a segment inside of other protocols (1 each, up to three), position (3), length (2)
 //   control: acknowledge (3), push, evict, rekey, remove, release
 // Whatever comes: no crash, no state without bound, and what leaves of the flow's records is what the
 // oracle sealed. The plaintext is one canary repeated, which must not be seen in a frame of the flow.
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "nic/device/inline_device.hpp"
+#include "nic/lab/frames.hpp"
 #include "nic/lab/sealer.hpp"
 
 using namespace socrypt;
@@ -99,6 +105,37 @@ class Wire final : public nic::FrameSink {
   std::vector<std::vector<uint8_t>> frames;
 };
 
+// A packet in another one, of other hosts than the flow's, or of the same ones (AH).
+std::vector<uint8_t> carried(uint32_t how, bool ipv6, const std::vector<uint8_t>& datagram) {
+  std::vector<uint8_t> out;
+  const auto ip = [&out](uint8_t protocol, size_t length) {
+    const size_t total = 20 + length;
+    out = {0x45, 0, static_cast<uint8_t>(total >> 8), static_cast<uint8_t>(total), 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 8, 10, 0, 0, 9};
+  };
+  const uint8_t inner = ipv6 ? 41 : 4;
+  switch (how % 4) {
+    case 0: ip(inner, datagram.size()); break;
+    case 1:
+      ip(47, 4 + datagram.size());
+      out.insert(out.end(), {0, 0, static_cast<uint8_t>(ipv6 ? 0x86 : 0x08), static_cast<uint8_t>(ipv6 ? 0xdd : 0x00)});
+      break;
+    case 2:
+      ip(51, 12 + datagram.size());
+      out.insert(out.end(), {inner, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1});
+      break;
+    case 3:
+      ip(137, 4 + datagram.size());
+      out.insert(out.end(), {0, 0, 1, 64});
+      break;
+  }
+  out.insert(out.end(), datagram.begin(), datagram.end());
+  return out;
+}
+
+bool showsCanary(const std::vector<uint8_t>& frame) {
+  return std::string_view(reinterpret_cast<const char*>(frame.data()), frame.size()).find(kCanary) != std::string_view::npos;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -109,11 +146,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.flow.resync = static_cast<nic::Resync>(kind / 6 % 3);
   options.flow.retention = kind & 0x80 ? record::Retention::UntilAcknowledged : record::Retention::UntilTag;
   nic::InlineDevice device(options);
-  nic::FlowKey key;
-  key.localAddress = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1};
-  key.remoteAddress = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 2};
-  key.localPort = 443;
-  key.remotePort = 50000;
+  nic::lab::Path path;
+  path.ipv6 = kind / 18 % 2 == 1;
+  path.local = path.ipv6 ? std::vector<uint8_t>(16, 1) : std::vector<uint8_t>{10, 0, 0, 1};
+  path.remote = path.ipv6 ? std::vector<uint8_t>(16, 2) : std::vector<uint8_t>{10, 0, 0, 2};
+  const nic::FlowKey key = path.key();
   nic::FlowId flow{};
   require(device.add(key, stream.keys[0], kSequence, 0, &flow) == ocf::Status::Ok, "add");
   require(device.rekey(flow, stream.keys[1]) == ocf::Status::Ok, "rekey");
@@ -123,7 +160,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Wire wire;
   for (int steps = 0; steps < 64 && !input.done(); ++steps) {
     wire.frames.clear();
-    switch (input.number(1) % 9) {
+    switch (input.number(1) % 11) {
       case 0: {
         nic::FrameOffload offload;
         offload.checksum = static_cast<nic::FrameOffload::Checksum>(input.number(1) % 3);
@@ -158,7 +195,49 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         device.resync(flow, input.number(3));
         device.hostIdle(clock += input.number(1) * 16);
         break;
+      case 9: {
+        const uint32_t shape = input.number(1);
+        nic::lab::Path shaped = path;
+        shaped.vlanTags = static_cast<int>(shape % 3);
+        if ((shape & 4) != 0) shaped.tcpOptions = {1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8};
+        if ((shape & 8) != 0) shaped.ipOptions = path.ipv6 ? std::vector<uint8_t>{6, 0, 1, 4, 0, 0, 0, 0} : std::vector<uint8_t>{1, 1, 1, 0};
+        const uint32_t at = input.number(3) % static_cast<uint32_t>(stream.plain.size());
+        const uint32_t length = input.number(2) % static_cast<uint32_t>(stream.plain.size() - at + 1);
+        auto built = nic::lab::build(shaped, kSequence + at, 0x10, {stream.plain.begin() + at, stream.plain.begin() + at + length}, (shape & 16) != 0, (shape & 32) != 0 ? 300 : 0);
+        device.transmit(built.frame, built.offload, wire);
+        uint32_t done = 0;
+        for (const auto& out : wire.frames) {
+          require(!showsCanary(out), "plaintext on the wire");
+          std::string why;
+          const auto taken = nic::lab::take(shaped, out, why);
+          if (!taken) require(false, why.c_str());
+          require(taken->sequence == kSequence + at + done, "another place in the stream");
+          require(std::equal(taken->payload.begin(), taken->payload.end(), stream.sealed.begin() + at + done), "other bytes than the oracle's");
+          done += static_cast<uint32_t>(taken->payload.size());
+        }
+        require(wire.frames.empty() || done == length, "bytes went missing");
+        require(!removed || wire.frames.empty() || length == 0, "data of a removed flow");
+        break;
+      }
+      case 10: {
+        const uint32_t deep = input.number(1) % 3 + 1;
+        std::vector<uint32_t> how;
+        for (uint32_t i = 0; i < deep; ++i) how.push_back(input.number(1));
+        const uint32_t at = input.number(3) % static_cast<uint32_t>(stream.plain.size());
+        const uint32_t length = input.number(2) % static_cast<uint32_t>(stream.plain.size() - at + 1);
+        const auto built = nic::lab::build(path, kSequence + at, 0x10, {stream.plain.begin() + at, stream.plain.begin() + at + length}, false);
+        std::vector<uint8_t> datagram(built.frame.begin() + 14, built.frame.end());
+        bool ipv6 = path.ipv6;
+        for (const uint32_t each : how) datagram = carried(each, std::exchange(ipv6, false), datagram);
+        std::vector<uint8_t> frame = {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 8, 0};
+        frame.insert(frame.end(), datagram.begin(), datagram.end());
+        device.transmit(frame, {nic::FrameOffload::Checksum::Complete}, wire);
+        require(wire.frames.empty() || length == 0, "data of the flow left inside of another protocol");
+        break;
+      }
       default: {
+        // Taken apart below as it is put together here.
+        if (path.ipv6) break;
         const uint32_t at = input.number(3) % static_cast<uint32_t>(stream.plain.size());
         const uint32_t length = input.number(2) % static_cast<uint32_t>(stream.plain.size() - at + 1);
         std::vector<uint8_t> frame = {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 8, 0, 0x45, 0, 0, 0, 0x12, 0x34};
@@ -182,8 +261,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         size_t done = 0;
         for (const auto& out : wire.frames) {
           require(out.size() >= 54, "a frame without headers");
-          require(std::string_view(reinterpret_cast<const char*>(out.data()), out.size()).find(kCanary) == std::string_view::npos,
-                  "plaintext on the wire");
+          require(!showsCanary(out), "plaintext on the wire");
           require(std::equal(out.begin() + 54, out.end(), stream.sealed.begin() + at + static_cast<long>(done)), "other bytes than the oracle's");
           done += out.size() - 54;
         }
