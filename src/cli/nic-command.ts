@@ -4,10 +4,13 @@ import { SocryptError } from '../errors.ts';
 import type { NicFlow, NicRecordTrace } from '../native.ts';
 import type { NicDaemonOptions } from '../nic/daemon.ts';
 import type { NicOperatorStatus, NicQuestion } from '../nic/operators.ts';
+import type { AdminListener } from '../observe/admin.ts';
+import { hostPort } from '../observe/listener.ts';
 import { createLog } from '../observe/log.ts';
 import { UsageError } from '../serve/errors.ts';
 import { INVALID, type Option } from '../serve/option.ts';
 import { NIC } from '../serve/options/nic.ts';
+import { OBSERVE } from '../serve/options/observe.ts';
 import { nearest } from '../serve/suggest.ts';
 import { EXIT_OK, EXIT_USAGE, type Io } from './io.ts';
 
@@ -31,6 +34,8 @@ What it makes goes with it, however it ends. It needs CAP_NET_ADMIN, CAP_NET_RAW
                                with a NIC of its own has all three (\`socrypt serve --offload nic --wire IFACE --resync MODE\`)
            --user UID          user who may send through it as well; once per user
            --trace N           records of each flow that are traced (default: 64; 0: none)
+           --metrics-port PORT of an admin listener (plain HTTP): /metrics, /healthz, /readyz (default: none)
+           --metrics-host HOST its address (default: 127.0.0.1)
   down     ends it
   status   ports, flows, clients and counters
   flows    the connections that it seals for
@@ -75,9 +80,15 @@ const SHARED = {
   gateway: 'gateway',
   'host-driver': 'hostDriver',
   trace: 'traceRecords',
+  'metrics-port': 'metricsPort',
+  'metrics-host': 'metricsHost',
 } as const;
+const OPTIONS: Readonly<Record<(typeof SHARED)[keyof typeof SHARED], unknown>> = { ...NIC, ...OBSERVE };
 
-export function upOptions(args: readonly string[]): NicDaemonOptions {
+/** Where /metrics is; null: nowhere. */
+type Admin = { readonly host: string; readonly port: number } | null;
+
+export function upOptions(args: readonly string[]): NicDaemonOptions & { readonly admin: Admin } {
   const problems: string[] = [];
   const text = { type: 'string' } as const;
   const many = { type: 'string', multiple: true } as const;
@@ -95,13 +106,15 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
         resync: text,
         user: many,
         trace: text,
+        'metrics-port': text,
+        'metrics-host': text,
       },
     }) as { values: Record<string, string | readonly string[] | undefined> });
   } catch (error) {
     throw new UsageError([`${(error as Error).message}; see \`socrypt nic --help\`.`]);
   }
   const read = <T>(flag: keyof typeof SHARED): T => {
-    const option = NIC[SHARED[flag]] as Option<unknown>;
+    const option = OPTIONS[SHARED[flag]] as Option<unknown>;
     const given = values[flag];
     if (given === undefined) return option.default as T;
     const value = option.read(given);
@@ -119,6 +132,8 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
   };
   const wire = read<string | null>('wire');
   const portDriver = read<string>('port-driver');
+  const metricsHost = read<string>('metrics-host');
+  const metricsPort = read<number | null>('metrics-port');
   const options = {
     wire,
     portDriver,
@@ -129,6 +144,7 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
     resync: LENT_RESYNC,
     users: ((values.user ?? []) as readonly string[]).map(userOf),
     traceRecords: read<number>('trace'),
+    admin: metricsPort === null ? null : { host: metricsHost, port: metricsPort },
   };
   if (values.resync !== undefined && values.resync !== LENT_RESYNC) {
     const why =
@@ -152,7 +168,7 @@ export function upOptions(args: readonly string[]): NicDaemonOptions {
   return options;
 }
 
-async function up(options: NicDaemonOptions, io: Io): Promise<number> {
+async function up({ admin: at, ...options }: ReturnType<typeof upOptions>, io: Io): Promise<number> {
   const log = createLog('info');
   let stop: (why: string) => void = () => {};
   const stopping = new Promise<string>((resolve) => {
@@ -162,13 +178,23 @@ async function up(options: NicDaemonOptions, io: Io): Promise<number> {
   try {
     const { NicDaemon } = await import('../nic/daemon.ts');
     const daemon = await NicDaemon.start(options, log, () => stop('socrypt nic down'));
+    let admin: AdminListener | undefined;
     try {
-      const { wirePort, hostPort, guard } = daemon.status();
+      if (at !== null) {
+        const { startNicAdmin } = await import('../nic/metrics.ts');
+        admin = await startNicAdmin(daemon, at.host, at.port, log);
+      }
+      const metrics =
+        admin === undefined
+          ? ''
+          : `  metrics http://${hostPort(admin.address.host, admin.address.port)}/metrics\n`;
+      const { wirePort, hostPort: port, guard } = daemon.status();
       io.out(
-        `socrypt nic is up\n  wire   ${wirePort}\n  host   ${hostPort}; ${options.addresses.join(', ')}\n  sockets ${guard}\n  lent   to \`socrypt serve --offload nic --nic ${options.hostPort}\`${options.users.length > 0 ? `, users ${options.users.join(', ')} too` : ''}\n`,
+        `socrypt nic is up\n  wire   ${wirePort}\n  host   ${port}; ${options.addresses.join(', ')}\n  sockets ${guard}\n  lent   to \`socrypt serve --offload nic --nic ${options.hostPort}\`${options.users.length > 0 ? `, users ${options.users.join(', ')} too` : ''}\n${metrics}`,
       );
       log.info({ reason: await stopping }, 'ending');
     } finally {
+      await admin?.close();
       await daemon.close();
     }
     return EXIT_OK;

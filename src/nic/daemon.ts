@@ -92,9 +92,14 @@ export class NicDaemon {
     return answerOfNic({ ...this.#asked, status: () => this.status() }, question, ['down']);
   }
 
+  /** Processes that it is lent to. */
+  clients(): ReturnType<NativeNicServer['counts']> {
+    return this.#lender.counts();
+  }
+
   status(): NicDaemonStatus {
     const { counters, ...facts } = this.#asked.status();
-    return { ...facts, ...this.#lender.counts(), counters };
+    return { ...facts, ...this.clients(), counters };
   }
 
   /** Ends the flows, and removes what was made. */

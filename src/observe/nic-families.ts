@@ -12,7 +12,9 @@ export interface NicSnapshot {
 
 const value = (n: number): readonly Sample[] => [{ labels: {}, value: n }];
 
-export const nicFamilies: readonly Family[] = [
+type WithNic = { readonly nic: NicSnapshot | null };
+
+export const nicFamilies: readonly Family<WithNic>[] = [
   {
     name: 'socrypt_nic_up',
     type: 'gauge',
@@ -32,11 +34,55 @@ export const nicFamilies: readonly Family[] = [
     samples: ({ nic }) => (nic === null ? [] : value(nic.retainedBytes)),
   },
   ...native.Nic.counterFacts.map(
-    ({ name, help }, index): Family => ({
+    ({ name, help }, index): Family<WithNic> => ({
       name: `socrypt_nic_${name}_total`,
       type: 'counter',
       help: `Inline NIC: ${help}.`,
       samples: ({ nic }) => (nic?.counters ? value(nic.counters[index] ?? 0) : []),
     }),
   ),
+];
+
+/** Of a NIC that is lent. */
+export interface LentNicSnapshot {
+  readonly version: string;
+  readonly nic: NicSnapshot;
+  readonly clients: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly violations: number;
+}
+
+export const lentNicFamilies: readonly Family<LentNicSnapshot>[] = [
+  {
+    name: 'socrypt_build_info',
+    type: 'gauge',
+    help: 'Build information.',
+    samples: ({ version }) => [{ labels: { version, node: process.version }, value: 1 }],
+  },
+  {
+    name: 'socrypt_nic_clients',
+    type: 'gauge',
+    help: 'Processes that the inline NIC is lent to.',
+    samples: ({ clients }) => value(clients),
+  },
+  {
+    name: 'socrypt_nic_clients_accepted_total',
+    type: 'counter',
+    help: 'Processes that the inline NIC was lent to.',
+    samples: ({ accepted }) => value(accepted),
+  },
+  {
+    name: 'socrypt_nic_clients_refused_total',
+    type: 'counter',
+    help: 'Processes that the inline NIC was not lent to: of another user, or too many.',
+    samples: ({ refused }) => value(refused),
+  },
+  {
+    name: 'socrypt_nic_clients_violations_total',
+    type: 'counter',
+    help: 'Processes that were ended for what they said to the inline NIC.',
+    samples: ({ violations }) => value(violations),
+  },
+  ...nicFamilies,
 ];

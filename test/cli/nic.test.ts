@@ -187,6 +187,15 @@ describe('up', () => {
     });
     expect((await cli('--help')).out).toMatch(/--resync order-free .*only mode here/);
   });
+  it('has an admin listener where it is told', () => {
+    expect(upOptions(least).admin).toBeNull();
+    expect(upOptions([...least, '--metrics-port', '9000']).admin).toEqual({ host: '127.0.0.1', port: 9000 });
+    expect(upOptions([...least, '--metrics-port', '0', '--metrics-host', '::1']).admin).toEqual({
+      host: '::1',
+      port: 0,
+    });
+    expect(() => upOptions([...least, '--metrics-port', 'x'])).toThrow('--metrics-port expects ');
+  });
   it('takes users by number', () => {
     expect(upOptions([...least, '--user', '1000', '--user', '0']).users).toEqual([1000, 0]);
     expect(() => upOptions([...least, '--user', 'www'])).toThrow('(`id -u NAME` tells it), but got "www"');

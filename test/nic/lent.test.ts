@@ -86,7 +86,8 @@ describe.skipIf(reason !== null)(
 
     it('seals for a server of another process, tells its flows and what became of their records', async () => {
       network = await Network.make(CANARY, { loss: 15, repeat: 5, reorder: 15 }, seed);
-      const nic = await up();
+      const nic = await up(['--metrics-port', '0']);
+      const metrics = /^ +metrics (\S+)$/m.exec(nic.stdout)![1]!;
       const server = await serve();
       expect(server.stdout).toMatch(/offload +nic: .*flows; host port socrypt0/);
       const slow = fetch('--limit-rate', '2M');
@@ -124,6 +125,13 @@ describe.skipIf(reason !== null)(
         status: 1,
         stderr: expect.stringMatching(/socrypt nic flows socrypt0.*\[ERR_SOCRYPT_NO_NIC\]/),
       });
+      const scraped = (await run(network.host, ['curl', '-sS', '--max-time', '5', metrics])).out.toString();
+      expect(scraped).toMatch(/^socrypt_nic_up 1$/m);
+      expect(scraped).toMatch(/^socrypt_nic_clients 1$/m);
+      expect(scraped).toMatch(/^socrypt_nic_clients_violations_total 0$/m);
+      expect(Number(/^socrypt_nic_tx_tls_encrypted_bytes_total (\d+)$/m.exec(scraped)?.[1])).toBeGreaterThan(
+        LARGE.length,
+      );
       expect((await operate('down')).stdout).toBe('it ends\n');
       expect(await nic.finished).toEqual({ status: 0, signal: null });
       const links = await run(network.host, ['ip', '-o', 'link']);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { cryptodFamilies } from '../../src/observe/cryptod-families.ts';
 import { CounterLayout, EngineCounters } from '../../src/observe/engine-counters.ts';
 import { type Family, families, type Snapshot } from '../../src/observe/families.ts';
+import { lentNicFamilies } from '../../src/observe/nic-families.ts';
 import { optionTables } from '../../src/serve/option-help.ts';
 import { optionKeys } from '../../src/serve/options.ts';
 import { driverNamed } from '../observe/driver.ts';
@@ -74,6 +75,19 @@ const cryptodTable = (): string =>
     { counters: {}, drivers: [driverNamed('…')], version: '…' },
   );
 
+const lentNicTable = (): string =>
+  rowsOf(
+    lentNicFamilies.filter(({ name }) => !families.some((family) => family.name === name)),
+    {
+      version: '…',
+      nic: { alive: true, flows: 0, retainedBytes: 0, counters: null },
+      clients: 0,
+      accepted: 0,
+      refused: 0,
+      violations: 0,
+    },
+  );
+
 describe('the documentation', () => {
   it('names commands in the README that work on a fresh clone', () => {
     const root = new URL('../../', import.meta.url);
@@ -98,5 +112,6 @@ describe('the documentation', () => {
   it('has every metric as it is', () => {
     expect(section('metrics.md', 'metrics', metricTable())).toBe(metricTable());
     expect(section('metrics.md', 'cryptod', cryptodTable())).toBe(cryptodTable());
+    expect(section('metrics.md', 'lent', lentNicTable())).toBe(lentNicTable());
   });
 });
