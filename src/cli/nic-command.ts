@@ -21,7 +21,8 @@ export const NIC_HELP = `Usage: socrypt nic up --wire IFACE|--port-driver dpdk:D
 
 An inline NIC in a process of its own. \`up\` takes over the interface IFACE, makes the host port NAME and lends the NIC
 to other processes (\`socrypt serve --offload nic --nic NAME\`) until it is told to end: by \`down\`, SIGINT or SIGTERM.
-What it makes goes with it, however it ends. It needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF.
+What it makes goes with it; what one that was killed has left, goes with the next \`up\`. It needs
+CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF.
 
   up       --wire IFACE        interface to take over
            --port-driver P     af_xdp, or dpdk:DEVICE, for which --wire may be left out (default: af_xdp)

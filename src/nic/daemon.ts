@@ -117,7 +117,10 @@ export async function ask<Q extends Question>(name: string, question: Q, flow?: 
     return (await askOperator(operatorsSocket(name), { ask: question, flow })) as Answers[Q];
   } catch (error) {
     const { cause, message } = error as SocryptError;
-    const absent = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+    // A process that was killed leaves its sockets, and nobody listens there. The next one puts its own in their place.
+    const absent = ['ENOENT', 'ECONNREFUSED'].includes(
+      (cause as NodeJS.ErrnoException | undefined)?.code ?? '',
+    );
     const why = absent ? 'it is not up (socrypt nic up).' : message;
     throw new SocryptError(NIC_ERROR, `The NIC ${name} does not answer: ${why}`, { cause: error });
   }

@@ -158,7 +158,12 @@ describe.skipIf(reason !== null)(
       await until(async () => (await flows()).length === 1, 'a flow');
       nic.signal('SIGKILL');
       await nic.finished;
+      expect(await operate('status')).toMatchObject({
+        status: 1,
+        stderr: expect.stringContaining('it is not up (socrypt nic up)'),
+      });
       await up();
+      expect((await operate('status')).stdout).toMatch(/^alive +yes$/m);
       expect((await cut).code).not.toBe(0);
       await until(async () => (await fetch()).out.equals(LARGE), 'a whole download');
       expect(await network.wire()).toMatchObject({ canaries: 0 });
