@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "nic/port/af_xdp.hpp"
 #include "nic/port/tap.hpp"
@@ -28,8 +30,18 @@ std::string identityOf(const std::string& process) {
 
 // What a dead process of ours has left behind goes; what is anybody else's stays, and stops us.
 bool clear(Netlink& netlink, const std::string& name, std::string& why) {
-  const auto there = netlink.link(name);
+  auto there = netlink.link(name);
+  // Between the two requests that make an interface and claim it somebody alive is for microseconds alone.
+  for (int i = 0; i < 10 && there && there->unclaimed; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    there = netlink.link(name);
+  }
   if (!there) return true;
+  if (there->unclaimed) {
+    if (netlink.remove(there->index)) return true;
+    why = systemError("the interface \"" + name + "\" that a process has left half made cannot be removed");
+    return false;
+  }
   if (!there->alias.starts_with(kAliasPrefix)) {
     why = "an interface \"" + name + "\" exists already, and none of ours; give another name, or remove it (ip link delete " + name + ")";
     return false;
@@ -68,7 +80,7 @@ std::unique_ptr<HostInterface> HostInterface::create(const HostInterfaceOptions&
 
   const auto failed = [&](const std::string& what) { return why = systemError(what), nullptr; };
   // First: from here on a successor knows whose it is.
-  if (!netlink.setAlias(link->index, std::string(kAliasPrefix) + identityOf("self"))) return failed("the interface cannot be named as ours");
+  if (!netlink.claim(link->index, std::string(kAliasPrefix) + identityOf("self"))) return failed("the interface cannot be named as ours");
   if (!netlink.setMac(link->index, wire.mac)) return failed("the host port cannot have the wire's MAC address");
   uint32_t mtu = wire.mtu;
   if (options.driver == HostDriver::Veth) {

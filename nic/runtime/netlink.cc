@@ -17,6 +17,10 @@
 namespace socrypt::nic {
 namespace {
 
+// Linux takes no alias for an interface that is being created (rtnl_create_link()), but it takes a group. Nobody else's
+// is of this one ("NICs"), and none of ours stays in it.
+constexpr uint32_t kUnclaimedGroup = 0x4e494373;
+
 uint8_t familyOf(size_t length) noexcept { return length == 16 ? AF_INET6 : AF_INET; }
 
 // Walks the attributes behind a message's fixed part.
@@ -169,6 +173,7 @@ std::optional<Link> Netlink::link(const std::string& name) {
     link.up = (info.ifi_flags & IFF_UP) != 0;
     attributes(message, sizeof info, [&](unsigned type, std::span<const uint8_t> value) {
       if (type == IFLA_MTU) link.mtu = number(value);
+      if (type == IFLA_GROUP) link.unclaimed = number(value) == kUnclaimedGroup;
       if (type == IFLA_ADDRESS && value.size() == link.mac.size()) std::copy(value.begin(), value.end(), link.mac.begin());
       if (type == IFLA_IFALIAS) link.alias.assign(value.begin(), std::find(value.begin(), value.end(), 0));
     });
@@ -178,7 +183,7 @@ std::optional<Link> Netlink::link(const std::string& name) {
 
 bool Netlink::createVeth(const std::string& name, const std::string& peer) {
   Request request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{.ifi_family = AF_UNSPEC});
-  request.add(IFLA_IFNAME, name).nest(IFLA_LINKINFO, [&](Request& info) {
+  request.add(IFLA_IFNAME, name).add(IFLA_GROUP, kUnclaimedGroup).nest(IFLA_LINKINFO, [&](Request& info) {
     info.add(IFLA_INFO_KIND, std::string("veth")).nest(IFLA_INFO_DATA, [&](Request& data) {
       data.nest(VETH_INFO_PEER, [&](Request& other) { other.fixed(ifinfomsg{.ifi_family = AF_UNSPEC}).add(IFLA_IFNAME, peer); });
     });
@@ -190,9 +195,10 @@ bool Netlink::remove(unsigned interface) {
   return acknowledged(Request(RTM_DELLINK, NLM_F_ACK, ifinfomsg{.ifi_family = AF_UNSPEC, .ifi_index = static_cast<int>(interface)}));
 }
 
-bool Netlink::setAlias(unsigned interface, const std::string& alias) {
+bool Netlink::claim(unsigned interface, const std::string& alias) {
   Request request(RTM_SETLINK, NLM_F_ACK, ifinfomsg{.ifi_family = AF_UNSPEC, .ifi_index = static_cast<int>(interface)});
-  return acknowledged(request.add(IFLA_IFALIAS, alias));
+  constexpr uint32_t kDefaultGroup = 0;
+  return acknowledged(request.add(IFLA_IFALIAS, alias).add(IFLA_GROUP, kDefaultGroup));
 }
 
 bool Netlink::setMac(unsigned interface, std::span<const uint8_t, 6> mac) {

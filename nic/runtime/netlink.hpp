@@ -29,6 +29,7 @@ struct Link {
   bool up = false;
   std::array<uint8_t, 6> mac{};
   std::string alias;  // what `ip link` shows as "alias"
+  bool unclaimed = false;  // of createVeth(), and without an owner yet
 };
 
 /// One socket, one request at a time. Every call that returns bool leaves the reason in errno.
@@ -39,9 +40,11 @@ class Netlink {
   [[nodiscard]] bool opened() const noexcept { return static_cast<bool>(fd_); }
 
   [[nodiscard]] std::optional<Link> link(const std::string& name);
+  /// Unclaimed until claim().
   [[nodiscard]] bool createVeth(const std::string& name, const std::string& peer);
   [[nodiscard]] bool remove(unsigned interface);
-  [[nodiscard]] bool setAlias(unsigned interface, const std::string& alias);
+  /// Gives it the alias that says whose it is.
+  [[nodiscard]] bool claim(unsigned interface, const std::string& alias);
   [[nodiscard]] bool setMac(unsigned interface, std::span<const uint8_t, 6> mac);
   [[nodiscard]] bool setMtu(unsigned interface, uint32_t mtu);
   [[nodiscard]] bool setUp(unsigned interface);

@@ -90,6 +90,19 @@ TEST_CASE("what a killed process has left is removed; what is not ours stays") {
   });
   REQUIRE(host.open(nic::HostDriver::Tap, why) != nullptr);
 
+  // Killed before it could say whose the interface is.
+  host.space.in([] { REQUIRE(nic::Netlink().createVeth("h0", "h0-")); });
+  for (const auto driver : {nic::HostDriver::Veth, nic::HostDriver::Tap}) {
+    const auto next = host.open(driver, why);
+    CAPTURE(why);
+    REQUIRE(next != nullptr);
+    host.space.in([] {
+      const auto link = nic::Netlink().link("h0");
+      CHECK_FALSE(link->unclaimed);
+      CHECK(link->alias.starts_with("socrypt "));
+    });
+  }
+
   REQUIRE(host.space.sh("ip link add h0 type veth peer name h1"));
   CHECK(host.open(nic::HostDriver::Tap, why) == nullptr);
   CHECK(why.find("none of ours") != std::string::npos);
