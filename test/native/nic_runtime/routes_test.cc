@@ -122,9 +122,14 @@ TEST_CASE("a route that comes and goes, or that is this host's, moves nothing") 
   lab.onPeer([&] {
     Client client(*lab.server);
     CHECK(client.get("/file").body == content(200'000));
+    const auto began = std::chrono::steady_clock::now();
     lab.away();
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     lab.back();
+    if (std::chrono::steady_clock::now() - began > std::chrono::milliseconds(400)) {
+      MESSAGE("skipped: what comes and goes within half a second took this machine longer");
+      return;
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(700));
     REQUIRE(lab.host.sh("ip addr add 10.9.0.2/32 dev h0"));
     std::this_thread::sleep_for(std::chrono::milliseconds(700));
