@@ -21,20 +21,29 @@ using nic::InlineNic;
 // Random, so that no foreign object passes for a NIC.
 constexpr napi_type_tag kTag{0x3f0d9a51c27e4b86, 0xa4c87d1e60b92f53};
 
+std::string wordsOf(std::initializer_list<const char*> names) {
+  std::string all;
+  for (const char* const name : names) all += (all.empty() ? "" : ", ") + std::string(name);
+  return all;
+}
+
 /// The place of the named option's value in `names`.
 size_t choice(Arguments& arguments, const Napi::Object& given, const char* name, std::initializer_list<const char*> names) {
+  // With an exception pending nothing can be read any more.
+  if (!arguments.good()) return 0;
   const std::string value = given.Get(name).ToString().Utf8Value();
   const auto* const found = std::find(names.begin(), names.end(), value);
-  if (found == names.end()) arguments.refuse(name, "another word", value);
+  if (found == names.end()) arguments.refuse(name, "one of " + wordsOf(names), value);
   return static_cast<size_t>(found - names.begin());
 }
 
 std::vector<nic::Cidr> addresses(Arguments& arguments, const Napi::Object& given, const char* name) {
   std::vector<nic::Cidr> all;
+  if (!arguments.good()) return all;
   if (!given.Get(name).IsArray()) arguments.refuse(name, "a list of addresses", "something else");
   if (!arguments.good()) return all;
   const auto list = given.Get(name).As<Napi::Array>();
-  for (uint32_t i = 0; i < list.Length(); ++i) {
+  for (uint32_t i = 0; i < list.Length() && arguments.good(); ++i) {
     const std::string one = list.Get(i).ToString().Utf8Value();
     const auto cidr = nic::parseCidr(one);
     if (!cidr) arguments.refuse(name, "IPv4 and IPv6 addresses", one);
@@ -51,11 +60,13 @@ nic::NicOptions read(Arguments& arguments, const Napi::Object& given) {
     options.wire.dpdk = driver.substr(kDpdk.size());
   else if (driver != "af_xdp")
     arguments.refuse("portDriver", "af_xdp or dpdk:DEVICE", driver);
+  if (!arguments.good()) return options;
   options.host.name = given.Get("hostPort").ToString().Utf8Value();
   options.host.driver = static_cast<nic::HostDriver>(choice(arguments, given, "hostDriver", {"tap", "veth"}));
   options.host.addresses = addresses(arguments, given, "addresses");
   options.host.gateways = addresses(arguments, given, "gateways");
   options.device.flow.resync = static_cast<nic::Resync>(choice(arguments, given, "resync", {"order-free", "prefix-replay", "next-record"}));
+  if (!arguments.good()) return options;
   if (given.Get("traceRecords").IsNumber()) options.device.flow.traceRecords = given.Get("traceRecords").ToNumber().Uint32Value();
   if (given.Get("lent").ToBoolean()) options.senders = nic::Senders::Any;
   return options;

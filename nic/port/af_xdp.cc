@@ -114,12 +114,12 @@ class AfXdpPort::Queue {
     if (!socket_) return why = systemError("no AF_XDP socket (CONFIG_XDP_SOCKETS and CAP_NET_RAW are needed)"), false;
     bytes_ = size_t{2} * ring * kFrame;
     void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return why = systemError("no memory for AF_XDP frames"), false;
+    if (memory == MAP_FAILED) return why = systemError("no " + std::to_string(bytes_) + " bytes of memory for AF_XDP frames"), false;
     memory_ = static_cast<uint8_t*>(memory);
     const xdp_umem_reg area{.addr = reinterpret_cast<uint64_t>(memory_), .len = bytes_, .chunk_size = kFrame, .headroom = 0, .flags = 0};
     const int fd = socket_.get();
     const auto set = [&](int option, const void* value, socklen_t length) { return setsockopt(fd, SOL_XDP, option, value, length) == 0; };
-    if (!set(XDP_UMEM_REG, &area, sizeof area)) return why = systemError("AF_XDP memory was refused (RLIMIT_MEMLOCK?)"), false;
+    if (!set(XDP_UMEM_REG, &area, sizeof area)) return why = systemError(std::to_string(bytes_) + " bytes of memory for AF_XDP were refused") + "; the limit on locked memory has to allow them (ulimit -l, LimitMEMLOCK= of systemd), or CAP_IPC_LOCK", false;
     xdp_mmap_offsets at{};
     socklen_t length = sizeof at;
     if (!set(XDP_UMEM_FILL_RING, &ring, sizeof ring) || !set(XDP_UMEM_COMPLETION_RING, &ring, sizeof ring) ||
@@ -153,7 +153,9 @@ class AfXdpPort::Queue {
       std::this_thread::sleep_for(kBetweenBinds);
       errno = EBUSY;
     }
-    return why = systemError("queue " + std::to_string(queue) + " cannot be taken over"), false;
+    why = systemError("queue " + std::to_string(queue) + " cannot be taken over");
+    if (errno == EBUSY) why += "; another process has it by AF_XDP: end that";
+    return false;
   }
 
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
@@ -254,7 +256,7 @@ class AfXdpPort::Queue {
 AfXdpPort::~AfXdpPort() = default;
 
 // bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS): a queue without a socket goes its old way.
-bool AfXdpPort::attach(unsigned interface, std::string& why) {
+bool AfXdpPort::attach(unsigned interface, const std::string& name, std::string& why) {
   const std::array<bpf_insn, 6> program{{
       instruction(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_2, BPF_REG_1, offsetof(xdp_md, rx_queue_index), 0),
       instruction(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map_.get()),
@@ -276,13 +278,16 @@ bool AfXdpPort::attach(unsigned interface, std::string& why) {
     if (link_) return true;
     if (errno == EBUSY) break;
   }
-  return why = systemError("the XDP program cannot be attached (is there another one on the interface?)"), false;
+  const bool taken = errno == EBUSY || errno == EEXIST;
+  why = systemError("an XDP program cannot be attached to the interface \"" + name + "\"");
+  if (taken) why += "; another one is there (`ip link show dev " + name + "` tells its number): end whoever put it there";
+  return false;
 }
 
 std::unique_ptr<AfXdpPort> AfXdpPort::open(const std::string& interface, const AfXdpOptions& options, std::string& why) {
   const unsigned index = if_nametoindex(interface.c_str());
   if (index == 0) {
-    why = systemError("interface \"" + interface + "\"");
+    why = noInterface(interface);
     return nullptr;
   }
   std::unique_ptr<AfXdpPort> port(new AfXdpPort);
@@ -299,11 +304,11 @@ std::unique_ptr<AfXdpPort> AfXdpPort::open(const std::string& interface, const A
     return nullptr;
   }
   // The program first: veth and others have XDP queues only while one is attached.
-  if (!port->attach(index, why)) return nullptr;
+  if (!port->attach(index, interface, why)) return nullptr;
   port->poll_ = Descriptor(epoll_create1(EPOLL_CLOEXEC));
   for (uint32_t i = 0; i < queues; ++i) {
     auto queue = std::make_unique<Queue>();
-    if (!queue->open(index, i, ring, port->zeroCopy_, why)) return nullptr;
+    if (!queue->open(index, i, ring, port->zeroCopy_, why)) return why = "of the interface \"" + interface + "\" " + why, nullptr;
     uint32_t key = i;
     uint32_t value = static_cast<uint32_t>(queue->descriptor());
     bpf_attr update{};
@@ -312,7 +317,7 @@ std::unique_ptr<AfXdpPort> AfXdpPort::open(const std::string& interface, const A
     update.value = reinterpret_cast<uint64_t>(&value);
     epoll_event event{.events = EPOLLIN, .data = {.u32 = i}};
     if (bpf(BPF_MAP_UPDATE_ELEM, update) != 0 || epoll_ctl(port->poll_.get(), EPOLL_CTL_ADD, queue->descriptor(), &event) != 0) {
-      why = systemError("queue " + std::to_string(i) + " cannot be connected");
+      why = systemError("queue " + std::to_string(i) + " of the interface \"" + interface + "\" cannot be connected");
       return nullptr;
     }
     port->queues_.push_back(std::move(queue));

@@ -49,7 +49,7 @@ class AfXdpPort final : public Port {
  private:
   class Queue;
   AfXdpPort() = default;
-  [[nodiscard]] bool attach(unsigned interface, std::string& why);
+  [[nodiscard]] bool attach(unsigned interface, const std::string& name, std::string& why);
   [[nodiscard]] Queue& queueOf(std::span<const uint8_t> head, std::span<const uint8_t> rest) noexcept;
 
   std::vector<std::unique_ptr<Queue>> queues_;

@@ -31,5 +31,7 @@ class Descriptor {
 
 /// "what: reason", from errno.
 inline std::string systemError(const std::string& what) { return what + ": " + std::strerror(errno); }
+/// Of an interface that was not found.
+inline std::string noInterface(const std::string& name) { return systemError("interface \"" + name + "\"") + "; `ip link` lists those that there are"; }
 
 }  // namespace socrypt::nic

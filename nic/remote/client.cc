@@ -37,7 +37,7 @@ RemoteNic::~RemoteNic() {
 bool RemoteNic::connect(std::string& why) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path_.empty() || path_.size() >= sizeof address.sun_path) return why = "the path of a Unix socket has 1 to 107 bytes", false;
+  if (path_.empty() || path_.size() >= sizeof address.sun_path) return why = "the path of a Unix socket has 1 to 107 bytes, and \"" + path_ + "\" has " + std::to_string(path_.size()), false;
   std::copy(path_.begin(), path_.end(), address.sun_path);
   Descriptor socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return why = systemError(path_), false;
@@ -47,8 +47,8 @@ bool RemoteNic::connect(std::string& why) {
   Descriptor notices;
   if (!sendPacket(socket.get(), greet(), -1, true) ||
       receivePacket(socket.get(), {reinterpret_cast<uint8_t*>(&reply), sizeof reply}, notices, true) != static_cast<ssize_t>(sizeof reply))
-    return why = path_ + ": the NIC's process does not let this user in, or has all the clients it takes", false;
-  if (reply.status != 0 || !notices) return why = path_ + ": the NIC's process is of another version", false;
+    return why = path_ + ": the NIC's process does not let this user in (socrypt nic up --user " + std::to_string(geteuid()) + "), or has all the clients it takes (socrypt nic status)", false;
+  if (reply.status != 0 || !notices) return why = path_ + ": the NIC's process is of another version; have both of one", false;
   reply.hostName[sizeof reply.hostName - 1] = 0;
   socket_ = std::move(socket);
   ++connection_;

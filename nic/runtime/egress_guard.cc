@@ -36,7 +36,7 @@ std::optional<Cgroup> findCgroup(std::string& why) {
     fields >> ignored >> ignored >> ignored >> ignored >> mount;
   }
   if (path.empty() || mount.empty()) {
-    why = "no cgroup2 file system is mounted";
+    why = "no cgroup2 file system is mounted (mount -t cgroup2 none /sys/fs/cgroup), or this process is in none of its groups";
     return std::nullopt;
   }
   return Cgroup{mount, path};
@@ -84,7 +84,7 @@ std::unique_ptr<EgressGuard> EgressGuard::attach(unsigned hostPort, Senders send
   uint64_t cookie = 0;
   socklen_t length = sizeof cookie;
   const Descriptor here(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (getsockopt(here.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0) return why = systemError("SO_NETNS_COOKIE"), nullptr;
+  if (getsockopt(here.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0) return why = systemError("the network namespace cannot be told from others (SO_NETNS_COOKIE: Linux 5.14)"), nullptr;
 
   std::unique_ptr<EgressGuard> guard(new EgressGuard);
   guard->program_ = load(hostPort, cookie);
@@ -110,7 +110,7 @@ std::unique_ptr<EgressGuard> EgressGuard::attach(unsigned hostPort, Senders send
 
 bool EgressGuard::attachTo(const std::string& cgroup, std::string& why) {
   const Descriptor directory(open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return why = systemError(cgroup), false;
+  if (!directory) return why = systemError("the cgroup " + cgroup + " cannot be opened"), false;
   link_ = linkProgram(program_, static_cast<unsigned>(directory.get()), BPF_CGROUP_INET_EGRESS);
   if (!link_) return why = systemError("the egress program cannot be attached to " + cgroup), false;
   return true;

@@ -60,11 +60,11 @@ std::string interfaceOf(const std::string& device) {
 
 bool WirePort::takeInterface(Netlink& netlink, std::string& why) {
   const auto link = netlink.link(name_);
-  if (!link) return why = systemError("interface \"" + name_ + "\""), false;
+  if (!link) return why = noInterface(name_), false;
   if (!link->up) return why = "interface \"" + name_ + "\" is down; ip link set " + name_ + " up", false;
   link_ = *link;
   multicast_ = allMulticast(link_.index);
-  return multicast_ ? true : (why = systemError("no packet socket (CAP_NET_RAW is needed)"), false);
+  return multicast_ ? true : (why = systemError("no packet socket on the interface \"" + name_ + "\" (CAP_NET_RAW is needed)"), false);
 }
 
 bool WirePort::openDpdk(const std::string& device, std::string& why) {
@@ -90,7 +90,7 @@ std::unique_ptr<WirePort> WirePort::open(const WireOptions& options, Netlink& ne
   made->name_ = options.interface.empty() ? on : options.interface;
   if (!on.empty() && made->name_ != on)
     return why = "the DPDK device " + options.dpdk + " is on the interface \"" + on + "\", and \"" + options.interface + "\" was given as the wire; leave one of them out", nullptr;
-  if (options.dpdk.empty() && made->name_.empty()) return why = "no interface was given", nullptr;
+  if (options.dpdk.empty() && made->name_.empty()) return why = "neither an interface to take over was given nor a DPDK device", nullptr;
   if (!made->name_.empty() && !made->takeInterface(netlink, why)) return nullptr;
   if (!options.dpdk.empty()) return made->openDpdk(options.dpdk, why) ? std::move(made) : nullptr;
   auto port = AfXdpPort::open(made->name_, {.queues = options.queues}, why);

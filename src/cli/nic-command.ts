@@ -65,7 +65,7 @@ export async function nicCommand(args: readonly string[], io: Io): Promise<numbe
     io.err(
       action === undefined
         ? NIC_HELP
-        : `socrypt: ${JSON.stringify(action)} is nothing a NIC does; ${near === null ? `expected one of ${ACTIONS.join(', ')}` : `did you mean \`socrypt nic ${near}\`?`}\n`,
+        : `socrypt: ${JSON.stringify(action)} is nothing a NIC does; ${near === null ? `expected one of ${ACTIONS.join(', ')} (\`socrypt nic --help\`)` : `did you mean \`socrypt nic ${near}\`?`}\n`,
     );
     return EXIT_USAGE;
   }
@@ -120,7 +120,9 @@ export function upOptions(args: readonly string[]): NicDaemonOptions & { readonl
     if (given === undefined) return option.default as T;
     const value = option.read(given);
     if (value === INVALID)
-      problems.push(`--${flag} expects ${option.expected}, but got ${JSON.stringify(given)}.`);
+      problems.push(
+        `--${flag} expects ${option.expected}, but got ${JSON.stringify(given)}; for example --${flag} ${option.example}.`,
+      );
     return value as T;
   };
   const userOf = (given: string): number => {
@@ -270,7 +272,15 @@ async function operate(action: Exclude<Action, 'up'>, args: readonly string[], i
   } else {
     const { askOperator } = await import('../observe/operator-socket.ts');
     const question: NicQuestion = { ask: action as NicQuestion['ask'], flow: id };
-    answer = await askOperator(server, { ask: 'nic', question });
+    answer = await askOperator(server, { ask: 'nic', question }).catch((error: SocryptError) => {
+      // With a cause, nobody has answered.
+      if (error.cause === undefined) throw error;
+      throw new SocryptError(
+        error.code,
+        `${error.message} Expected the control socket of a running server (\`socrypt serve --offload nic --wire IFACE --control PATH\`).`,
+        { cause: error },
+      );
+    });
   }
   if (action === 'trace' && answer === null)
     throw new SocryptError(

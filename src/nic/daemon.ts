@@ -60,9 +60,11 @@ export class NicDaemon {
       );
     } catch (error) {
       this.nic.detach();
-      throw new SocryptError(NIC_ERROR, `The NIC cannot be lent: ${(error as Error).message}.`, {
-        cause: error,
-      });
+      throw new SocryptError(
+        NIC_ERROR,
+        `Expected to lend the NIC ${options.hostPort} at ${flowsSocket(options.hostPort)}, but ${(error as Error).message}.`,
+        { cause: error },
+      );
     }
   }
 
@@ -111,17 +113,24 @@ export class NicDaemon {
   }
 }
 
-/** Throws ERR_SOCRYPT_NIC when there is nobody, or the answer is an error. */
+/** Throws what the NIC says is wrong, or ERR_SOCRYPT_NIC when there is nobody. */
 export async function ask<Q extends Question>(name: string, question: Q, flow?: number): Promise<Answers[Q]> {
+  const path = operatorsSocket(name);
   try {
-    return (await askOperator(operatorsSocket(name), { ask: question, flow })) as Answers[Q];
+    return (await askOperator(path, { ask: question, flow })) as Answers[Q];
   } catch (error) {
     const { cause, message } = error as SocryptError;
-    // A process that was killed leaves its sockets, and nobody listens there. The next one puts its own in their place.
-    const absent = ['ENOENT', 'ECONNREFUSED'].includes(
-      (cause as NodeJS.ErrnoException | undefined)?.code ?? '',
-    );
-    const why = absent ? 'it is not up (socrypt nic up).' : message;
+    // It has answered.
+    if (cause === undefined) throw error;
+    const code = (cause as NodeJS.ErrnoException).code;
+    // A socket that nobody listens at was left by a process that was killed.
+    const absent = code === 'ENOENT' || code === 'ECONNREFUSED';
+    const denied = code === 'EACCES' || code === 'EPERM';
+    const why = absent
+      ? `it is not up: nobody listens at ${path}; start it (socrypt nic up --host ${name}), name another one, or ask a server with --server PATH.`
+      : denied
+        ? `${message} Root may ask, and the user who runs it.`
+        : message;
     throw new SocryptError(NIC_ERROR, `The NIC ${name} does not answer: ${why}`, { cause: error });
   }
 }

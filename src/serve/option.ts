@@ -135,7 +135,8 @@ export interface TextKind {
   readonly placeholder: string;
   readonly expected: string;
   readonly example: string;
-  readonly pattern?: RegExp;
+  /** A regular expression, or what else can tell. */
+  readonly pattern?: Pick<RegExp, 'test'>;
 }
 
 function readText(input: unknown, kind: TextKind): string | typeof INVALID {

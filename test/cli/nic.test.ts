@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { upOptions } from '../../src/cli/nic-command.ts';
-import type { NicFlow, NicRecordTrace } from '../../src/native.ts';
+import { type NicFlow, type NicOptions, type NicRecordTrace, native } from '../../src/native.ts';
 import { type AskedNic, answerOfNic } from '../../src/nic/operators.ts';
 import { OperatorSocket } from '../../src/observe/operator-socket.ts';
 import { answerOperator } from '../../src/serve/control.ts';
@@ -129,7 +129,9 @@ describe('of a server', () => {
   it('says that nobody is there', async () => {
     expect(await cli('flows', '--server', join(folder, 'none'))).toMatchObject({
       status: 1,
-      err: expect.stringMatching(/Nobody answers at .*ENOENT.*\[ERR_SOCRYPT_CONTROL\]/),
+      err: expect.stringMatching(
+        /Nobody answers at .*ENOENT.*Expected the control socket of a running server .*\[ERR_SOCRYPT_CONTROL\]/,
+      ),
     });
   });
 });
@@ -153,6 +155,11 @@ it('says what it did not understand', async () => {
     [['flows', 'one', '--server', '/c'], 'or --server, but got both ("one", "/c")'],
     [['down', '--server', '/c'], 'ends with the server'],
     [['flows', '--sever', '/c'], "'--sever'"],
+    [['frobnicate'], 'expected one of up, down, status, flows, trace (`socrypt nic --help`)'],
+    [
+      ['up', '--address', '10.9.0.1'],
+      '--address expects an IPv4 or IPv6 address with the length of its prefix, but got ["10.9.0.1"]; for example --address 192.0.2.10/24.',
+    ],
     [['upp'], 'did you mean `socrypt nic up`?'],
   ] as const)
     expect(await cli(...args), args.join(' ')).toMatchObject({
@@ -160,6 +167,16 @@ it('says what it did not understand', async () => {
       out: '',
       err: expect.stringContaining(said),
     });
+});
+
+it('says of a NIC that is not up where it was looked for, and what to do', async () => {
+  expect(await cli('flows', 'nobody')).toMatchObject({
+    status: 1,
+    out: '',
+    err: expect.stringMatching(
+      /^socrypt: The NIC nobody does not answer: it is not up: nobody listens at .*nic-nobody\/operators; start it \(socrypt nic up --host nobody\), name another one, or ask a server with --server PATH\. \[ERR_SOCRYPT_NIC\]\n$/,
+    ),
+  });
 });
 
 describe('up', () => {
@@ -195,6 +212,40 @@ describe('up', () => {
       port: 0,
     });
     expect(() => upOptions([...least, '--metrics-port', 'x'])).toThrow('--metrics-port expects ');
+  });
+  it.each([
+    '10.9.0.300/24',
+    '10.9.0.1/33',
+    '10.9.0/24',
+    'fd00::1/129',
+    'fe80::1%lo/64',
+    '10.9.0.1/24/24',
+    '10.9.0.1/',
+    'fd00::g/64',
+  ])('takes no address %s', (address) => {
+    expect(() => upOptions(['--wire', 'w0', '--address', address])).toThrow(`but got ["${address}"]`);
+  });
+  it('takes addresses of both kinds, and routers', () => {
+    const given = ['10.9.0.1/24', 'fd00::1/64', '::ffff:1.2.3.4/128'];
+    const flags = given.flatMap((one) => ['--address', one]);
+    const options = upOptions(['--wire', 'w0', ...flags, '--gateway', '10.9.0.2', '--gateway', 'fd00::2']);
+    expect(options.addresses).toEqual(given);
+    expect(options.gateways).toEqual(['10.9.0.2', 'fd00::2']);
+    expect(() => upOptions([...least, '--gateway', '10.9.0.256'])).toThrow('but got ["10.9.0.256"]');
+  });
+  it('says of options that its native part does not take what it expected', () => {
+    const options = upOptions(least);
+    for (const [wrong, said] of [
+      [
+        { addresses: ['10.9.0.300/24'] },
+        'expected IPv4 and IPv6 addresses for addresses, received 10.9.0.300/24',
+      ],
+      [{ gateways: ['x', 'y'] }, 'for gateways, received x'],
+      [{ portDriver: 'x' }, 'expected af_xdp or dpdk:DEVICE for portDriver, received x'],
+      [{ hostDriver: 'x' }, 'for hostDriver, received x'],
+      [{ resync: 'x' }, 'for resync, received x'],
+    ] as const)
+      expect(() => new native.Nic({ ...options, ...wrong } as unknown as NicOptions, () => {})).toThrow(said);
   });
   it('takes users by number', () => {
     expect(upOptions([...least, '--user', '1000', '--user', '0']).users).toEqual([1000, 0]);

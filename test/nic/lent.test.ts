@@ -160,7 +160,7 @@ describe.skipIf(reason !== null)(
       await nic.finished;
       expect(await operate('status')).toMatchObject({
         status: 1,
-        stderr: expect.stringContaining('it is not up (socrypt nic up)'),
+        stderr: expect.stringMatching(/it is not up: .*socrypt nic up --host socrypt0/),
       });
       await up();
       expect((await operate('status')).stdout).toMatch(/^alive +yes$/m);

@@ -1,4 +1,5 @@
 /** The inline NIC: with `offload` nic. */
+import { isIP } from 'node:net';
 import { choice, count, list, optionalText, text } from '../option.ts';
 
 const INTERFACE = {
@@ -7,7 +8,17 @@ const INTERFACE = {
   example: 'eth0',
   pattern: /^[^\s/:]{1,15}$/,
 };
-const ADDRESS = String.raw`(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+)`;
+/** Without a zone: the interface is the host port. */
+const isAddress = (text: string): boolean => isIP(text) !== 0 && !text.includes('%');
+function isCidr(text: string): boolean {
+  const [address = '', prefix = '', more] = text.split('/');
+  return (
+    isAddress(address) &&
+    more === undefined &&
+    /^\d{1,3}$/.test(prefix) &&
+    Number(prefix) <= (isIP(address) === 4 ? 32 : 128)
+  );
+}
 
 export const NIC = {
   /** The NIC that `socrypt nic up` lends, by its host port's name; null: the server makes its own. */
@@ -69,7 +80,7 @@ export const NIC = {
       placeholder: 'CIDR',
       expected: 'an IPv4 or IPv6 address with the length of its prefix',
       example: '192.0.2.10/24',
-      pattern: new RegExp(String.raw`^${ADDRESS}/\d{1,3}$`),
+      pattern: { test: isCidr },
     },
   ),
   /** Default routes through the host port. */
@@ -83,7 +94,7 @@ export const NIC = {
       placeholder: 'ADDRESS',
       expected: 'an IPv4 or IPv6 address',
       example: '192.0.2.1',
-      pattern: new RegExp(`^${ADDRESS}$`),
+      pattern: { test: isAddress },
     },
   ),
   /** How the NIC seals a segment that does not come in order. */

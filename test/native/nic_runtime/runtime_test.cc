@@ -46,6 +46,43 @@ TEST_CASE("addresses with prefixes") {
   }
 }
 
+TEST_CASE("what the kernel does not take is named, with what would do") {
+  struct {
+    nic::NicOptions options;
+    const char* said;
+  } cases[] = {
+      {{.wire = {.interface = "nope0"}}, "interface \"nope0\": No such device; `ip link` lists"},
+      {{}, "neither an interface to take over was given nor a DPDK device"},
+      {{.wire = {.interface = "w2"}}, "interface \"w2\" is down; ip link set w2 up"},
+      {{.wire = {.interface = "w0"}, .host = {.name = "h0", .addresses = {*nic::parseCidr("ff02::5/64")}}}, "\"h0\" cannot have the address ff02::5/64: "},
+      {{.wire = {.interface = "w0"}, .host = {.name = "h0", .addresses = {*nic::parseCidr("10.9.0.1/24")}, .gateways = {*nic::parseCidr("10.8.0.1")}}},
+       "no default route by the gateway 10.8.0.1: Network is unreachable; expected a router in the network of an address of the host port \"h0\" (10.9.0.1/24)"},
+      {{.wire = {.interface = "w0"}, .host = {.name = "h0", .addresses = {*nic::parseCidr("10.9.0.1/24")}, .gateways = {*nic::parseCidr("2001:db8::1")}}},
+       "; the host port \"h0\" has no IPv6 address: give one"},
+      {{.wire = {.interface = "w0"}, .host = {.name = "h0", .driver = nic::HostDriver::Veth}}, "\"h0-\" cannot be made: File exists; give another name, or remove"},
+  };
+  const Host host;
+  REQUIRE(host.space.sh("ip link add w2 type veth peer name h0-"));
+  for (const auto& [options, said] : cases) {
+    CAPTURE(said);
+    std::string why;
+    host.space.in([&] { CHECK(nic::InlineNic::open(options, why) == nullptr); });
+    CAPTURE(why);
+    CHECK(why.find(said) != std::string::npos);
+    CHECK(host.space.sh("! ip link show h0 2>/dev/null && ! ip link show w0 | grep -q xdp"));
+  }
+}
+
+TEST_CASE("an interface that has an XDP program already is not taken over, and it is said how to find it") {
+  const Host host;
+  std::string why;
+  const auto first = host.open(nic::HostDriver::Tap, why);
+  REQUIRE(first != nullptr);
+  host.space.in([&] { CHECK(nic::InlineNic::open({.wire = {.interface = "w0"}, .host = {.name = "h1"}}, why) == nullptr); });
+  CAPTURE(why);
+  CHECK(why.find("cannot be attached to the interface \"w0\": Device or resource busy; another one is there (`ip link show dev w0`") != std::string::npos);
+}
+
 TEST_CASE("the host port has the wire's MAC address and MTU, its addresses and a route, and goes with the NIC") {
   for (const auto driver : {nic::HostDriver::Tap, nic::HostDriver::Veth}) {
     const Host host;
