@@ -1,20 +1,13 @@
 /** What operators ask of a NIC of this process: that of `socrypt nic up`, or one that a server has made for itself. */
 import { SocryptError } from '../errors.ts';
-import type { NicFlow, NicRecordTrace } from '../native.ts';
+import type { NicFlow, NicRecordTrace, NicStatus } from '../native.ts';
 import { counterFacts, NIC_ERROR, type OwnNic } from './nic.ts';
 
-export interface NicOperatorStatus {
+export interface NicOperatorStatus extends NicStatus {
   readonly pid: number;
   readonly wire: string | null;
   readonly portDriver: string;
   readonly resync: string;
-  readonly alive: boolean;
-  readonly reason: string;
-  readonly wirePort: string;
-  readonly hostPort: string;
-  readonly guard: string;
-  readonly flows: number;
-  readonly retainedBytes: number;
   /** Those that are not zero. */
   readonly counters: Readonly<Record<string, number>>;
 }
