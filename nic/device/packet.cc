@@ -203,7 +203,7 @@ void readTcp(std::span<const uint8_t> frame, Packet& p) noexcept {
 // What `protocol` has at `at`, inside of `outer`.
 Packet parseCarried(std::span<const uint8_t> frame, const Packet& outer, uint8_t protocol, size_t at, int depth) noexcept {
   frame = frame.first(outer.end);
-  if (depth == kMaxDepth || at > frame.size()) return {};
+  if (depth >= kMaxDepth || at > frame.size()) return {};
   switch (protocol) {
     case kProtocolIpv4: return parseNetwork(frame, at, kTypeIpv4, depth);
     case kProtocolIpv6: return parseNetwork(frame, at, kTypeIpv6, depth);

@@ -254,7 +254,9 @@ TEST_CASE_FIXTURE(Fixture, "data of a flow does not leave inside of another prot
                                    ethernet(0x88cc, esp), ethernet(0x0806, esp)};
   // What may be a part of it.
   const Bytes whole = datagram(kAck, part(0, 100));
-  const std::vector<Bytes> unclear{ethernet(0x0800, ipv4(4, whole, 9, true)), ethernet(0x0800, ipv4(4, Bytes(whole.begin(), whole.begin() + 60))), ethernet(0x0800, ipv4(47, {0, 0})),
+  Bytes deep = whole;
+  for (int i = 0; i < 6; ++i) deep = ipv4(47, Bytes{0, 0, 0x88, 0x47, 0, 0, 1, 64} + deep);
+  const std::vector<Bytes> unclear{ethernet(0x0800, deep), ethernet(0x0800, ipv4(4, whole, 9, true)), ethernet(0x0800, ipv4(4, Bytes(whole.begin(), whole.begin() + 60))), ethernet(0x0800, ipv4(47, {0, 0})),
                                    ethernet(0x86dd, ipv6(44, Bytes{60, 0, 0, 1, 0, 0, 0, 1, 6, 0, 1, 4, 0, 0, 0, 0} + whole)), ethernet(0x8847, Bytes(80, 0)),
                                    ethernet(0x0800, ipv4(4, ipv4(4, ipv4(4, ipv4(4, ipv4(4, whole))))))};
   for (const auto& each : {data, others, empty, opaque, foreign, unclear})
