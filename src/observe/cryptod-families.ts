@@ -1,4 +1,5 @@
 /** The daemon's metrics: its connections, and what clients asked of it. What its drivers did: ocf-families.ts. */
+import { buildInfo } from './build-info.ts';
 import type { Family, Labels, Sample } from './families.ts';
 import { type OcfSnapshot, ocfFamilies } from './ocf-families.ts';
 
@@ -26,12 +27,7 @@ const family = (
 });
 
 export const cryptodFamilies: readonly One[] = [
-  {
-    name: 'socrypt_build_info',
-    type: 'gauge',
-    help: 'Build information.',
-    samples: ({ version }) => [{ labels: { version, node: process.version }, value: 1 }],
-  },
+  buildInfo,
   family('counter', 'connections_total', 'Connections accepted.', 'connections'),
   family('gauge', 'connections_active', 'Connections that are open.', 'connections_open'),
   family('counter', 'connections_refused_total', 'Connections refused, by reason.', [

@@ -1,5 +1,6 @@
 /** The NIC's metrics: the device's counters under the kernel's names (Documentation/networking/tls-offload.rst). */
 import { native } from '../native.ts';
+import { buildInfo } from './build-info.ts';
 import type { Family, Sample } from './families.ts';
 
 export interface NicSnapshot {
@@ -54,12 +55,7 @@ export interface LentNicSnapshot {
 }
 
 export const lentNicFamilies: readonly Family<LentNicSnapshot>[] = [
-  {
-    name: 'socrypt_build_info',
-    type: 'gauge',
-    help: 'Build information.',
-    samples: ({ version }) => [{ labels: { version, node: process.version }, value: 1 }],
-  },
+  buildInfo,
   {
     name: 'socrypt_nic_clients',
     type: 'gauge',
