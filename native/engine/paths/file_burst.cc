@@ -7,6 +7,8 @@ namespace socrypt::engine {
 namespace {
 
 constexpr size_t kPage = 4096;
+// What FrameMemory is asked for between two begin(), and for one frame.
+static_assert(FileBurst::kMostRecords * record::kMaxOverhead <= FrameMemory::kBytes && 2 * record::kMaxOverhead <= FrameMemory::kLongest);
 
 }  // namespace
 

@@ -11,6 +11,12 @@ namespace {
 
 constexpr size_t kLarge = 12'000'000;
 
+// So that a transfer goes on for as long as its client likes.
+void littleRoom(int client) {
+  const int room = 1 << 16;
+  REQUIRE(setsockopt(client, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) == 0);
+}
+
 /// Two ways to the peer: by the NIC, and by a cable.
 struct TwoWays : Laboratory {
   TwoWays() {
@@ -62,10 +68,7 @@ TEST_CASE("a transfer follows its route away from the NIC, and back, in mid-stre
   lab.server->root.write("large", content(kLarge));
   lab.onPeer([&] {
     const Sniffer cable("o1");
-    Client client(*lab.server, {}, [](int fd) {
-      const int room = 1 << 16;
-      REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) == 0);
-    });
+    Client client(*lab.server, {}, littleRoom);
     client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
     // As fast as it has to be for what is awaited.
     const auto readUntil = [&](const std::function<bool()>& there) {
@@ -154,10 +157,7 @@ TEST_CASE("a route that puts packets into others under a transfer lets no plaint
   }
   REQUIRE(lab.host.sh("ip route delete 10.9.0.2/32"));
   lab.onPeer([&] {
-    Client client(*lab.server, {}, [](int fd) {
-      const int room = 1 << 16;
-      REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) == 0);
-    });
+    Client client(*lab.server, {}, littleRoom);
     client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
     for (int i = 0; i < 20; ++i) REQUIRE(client.more());
     CHECK(lab.isOn(PathKind::Nic));
