@@ -1,29 +1,22 @@
 import { createCipheriv } from 'node:crypto';
+import { Random as Source } from '../support/random.ts';
 
 /** Seeded, so that a failure can be played again: SOCRYPT_TEST_SEED. */
 export class Random {
-  readonly seed: number;
-  private state: number;
+  readonly seed = Number(process.env.SOCRYPT_TEST_SEED ?? Math.floor(Math.random() * 0x1_0000_0000)) >>> 0;
+  readonly #source = new Source(this.seed);
   constructor() {
-    this.seed = Number(process.env.SOCRYPT_TEST_SEED ?? Math.floor(Math.random() * 0x1_0000_0000)) >>> 0;
-    this.state = this.seed;
     console.log(`seed: SOCRYPT_TEST_SEED=${this.seed}`);
   }
-  /** mulberry32 */
+  /** 32 bits. */
   next(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0;
-    let t = this.state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (t ^ (t >>> 14)) >>> 0;
+    return this.below(0x1_0000_0000);
   }
   below(limit: number): number {
-    return this.next() % limit;
+    return this.#source.below(limit);
   }
   bytes(length: number): Uint8Array {
-    const out = new Uint8Array(length);
-    for (let i = 0; i < length; i++) out[i] = this.next();
-    return out;
+    return new Uint8Array(this.#source.bytes(length));
   }
 }
 

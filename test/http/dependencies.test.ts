@@ -25,20 +25,11 @@ import { type HttpOptions, resolveHttpOptions } from '../../src/http/options.ts'
 import { ServedRoot } from '../../src/http/root.ts';
 import { native } from '../../src/native.ts';
 import type { Dependency } from '../../src/plane/entry.ts';
+import { random } from '../support/random.ts';
 import { type Answer, read, request } from './tree.ts';
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 const rounds = Number(process.env.ROUNDS ?? 40);
-
-/** mulberry32 */
-function randomFrom(state: number): (below: number) => number {
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
 
 // Few names, so that changes meet what was asked for.
 const NAMES = [
@@ -224,7 +215,7 @@ const PATHS = DIRECTORIES.flatMap((directory) => ['', ...NAMES].map((name) => `/
 );
 
 it(`names every fact that an answer rests on (SEED=${seed})`, { timeout: 120_000 }, async () => {
-  const below = randomFrom(seed);
+  const below = random(seed);
   const pick: Pick = (from) => from[below(from.length)]!;
   let differences = 0;
   let unnecessary = 0;

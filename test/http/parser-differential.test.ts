@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { random } from '../support/random.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -108,17 +109,6 @@ function oracle(bytes: Buffer): Theirs {
     seen.body = content ? 'length' : 'chunked';
   }
   return seen;
-}
-
-/** mulberry32 */
-function generator(seed: number): (limit: number) => number {
-  let state = seed >>> 0;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) % limit;
-  };
 }
 
 const LINES = [
@@ -232,8 +222,8 @@ describe('the request parser beside llhttp', () => {
     console.log(
       `parser-differential: seed ${seed} (SOCRYPT_SEED repeats it), llhttp ${process.versions.llhttp}`,
     );
-    const random = generator(seed);
-    const heads = Array.from({ length: 20_000 }, () => randomHead(random));
+    const below = random(seed);
+    const heads = Array.from({ length: 20_000 }, () => randomHead(below));
     const counts = { both: 0, neither: 0, stricter: 0, unknownMethod: 0 };
     const unnamed = new Map<string | undefined, string>();
     for (const [index, ours] of parseAll(heads).entries()) {

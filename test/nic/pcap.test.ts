@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { random } from '../support/random.ts';
 import { frameOf, readPcap, type Segment, segmentOf, writePcap } from './frames.ts';
 import { buildTools, tools, whyNoDpdkPlugin, whyNoDriver } from './network.ts';
 
@@ -16,17 +17,6 @@ const seed = Number(process.env.SOCRYPT_SEED ?? (Math.random() * 2 ** 31) >>> 0)
 const CANARY = 'this-is-plaintext-and-must-not-be-on-the-wire';
 const HEADER = 5;
 const TAG = 16;
-
-/** Mulberry32: below `n`. */
-function randomFrom(start: number): (n: number) => number {
-  let state = start;
-  return (n) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % n;
-  };
-}
 
 /** A record as the server writes it (RFC 8446 5.2): the content's type behind it, room for the tag. */
 function framed(content: Buffer): Buffer {
@@ -67,10 +57,10 @@ describe.skipIf(reason !== null)(
     });
 
     it('records out of order, twice, and among other frames: node:crypto opens what was written', () => {
-      const random = randomFrom(seed);
+      const below = random(seed);
       const [key, iv] = [randomBytes(16), randomBytes(12)];
       const contents = Array.from({ length: 60 }, () =>
-        Buffer.from(CANARY.repeat(400)).subarray(0, 1 + random(random(2) === 0 ? 300 : 16_384)),
+        Buffer.from(CANARY.repeat(400)).subarray(0, 1 + below(below(2) === 0 ? 300 : 16_384)),
       );
       const records = contents.map(framed);
       const stream = Buffer.concat(records);
@@ -78,15 +68,15 @@ describe.skipIf(reason !== null)(
       const start = 2 ** 32 - (stream.length >> 1);
       const segments: Segment[] = [];
       for (let at = 0; at < stream.length; ) {
-        const end = Math.min(stream.length, at + 1 + random(1448));
+        const end = Math.min(stream.length, at + 1 + below(1448));
         // Some begin before the last one ended.
-        segments.push(cut(stream, start, Math.max(0, at - random(3) * 100), end));
+        segments.push(cut(stream, start, Math.max(0, at - below(3) * 100), end));
         at = end;
       }
       // In no order; then as TCP would send again what could not leave, since other bytes under its tag were yet to come.
       const again = [...segments];
       for (let i = segments.length - 1; i > 0; --i) {
-        const j = random(i + 1);
+        const j = below(i + 1);
         [segments[i], segments[j]] = [segments[j]!, segments[i]!];
       }
       const other = Buffer.concat([Buffer.from('ffffffffffff0200000000010806', 'hex'), randomBytes(46)]);
@@ -94,7 +84,7 @@ describe.skipIf(reason !== null)(
         i % 10 === 0 ? [other, frameOf(segment)] : [frameOf(segment)],
       );
       const wire = Array.from({ length: 300 }, () =>
-        Buffer.concat([Buffer.from('0200000000010200000000020806', 'hex'), randomBytes(46 + random(1400))]),
+        Buffer.concat([Buffer.from('0200000000010200000000020806', 'hex'), randomBytes(46 + below(1400))]),
       );
 
       const file = (name: string): string => join(folder!, `${name}.pcap`);

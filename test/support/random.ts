@@ -20,6 +20,12 @@ export class Random {
   }
 }
 
+/** Integers in [0, below), of a sequence of its own. */
+export function random(seed: number): (below: number) => number {
+  const source = new Random(seed);
+  return (below) => source.below(below);
+}
+
 /** `SOCRYPT_TEST_SEED`, or a fresh one. */
 export function testSeed(): number {
   return Number(process.env.SOCRYPT_TEST_SEED ?? Date.now() % 0x7fffffff);

@@ -8,7 +8,8 @@ import {
   readCertificates,
 } from '../../src/x509/certificate.ts';
 import { isIssuedBy, isSelfSigned, orderChain } from '../../src/x509/chain.ts';
-import { CA, codeOf, random, Workshop } from './openssl.ts';
+import { random } from '../support/random.ts';
+import { CA, codeOf, Workshop } from './openssl.ts';
 
 const shop = new Workshop();
 const EC = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'];

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isSocryptError } from '../../src/errors.ts';
 import { readPem } from '../../src/x509/pem.ts';
 import { describeKey, readPrivateKey } from '../../src/x509/private-key.ts';
-import { codeOf, random, Workshop } from './openssl.ts';
+import { random } from '../support/random.ts';
+import { codeOf, Workshop } from './openssl.ts';
 
 const shop = new Workshop();
 const read = (name: string) => readPrivateKey(shop.read(name), `private key ${name}`);
