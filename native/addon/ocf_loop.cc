@@ -1,6 +1,7 @@
 #include "addon/ocf_loop.hpp"
 
 #include <array>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <string>
@@ -31,6 +32,13 @@ void forget(napi_env env) noexcept {
   loops().byEnvironment.erase(at);
 }
 
+// exit() with an environment that nobody has torn down: process.exit().
+void forgetAll() noexcept {
+  std::map<napi_env, std::shared_ptr<OcfLoop>> last;
+  const std::lock_guard lock(loops().mutex);
+  last.swap(loops().byEnvironment);
+}
+
 }  // namespace
 
 std::shared_ptr<OcfLoop> OcfLoop::of(Napi::Env env) {
@@ -41,6 +49,10 @@ std::shared_ptr<OcfLoop> OcfLoop::of(Napi::Env env) {
   }
   std::shared_ptr<OcfLoop> made(new OcfLoop(env));
   if (!made->start()) return nullptr;
+  // What drivers and reports have of the process is made by now. What is made last is destroyed first: `loops`, older
+  // than that, would end them too late.
+  static const int registered = std::atexit(forgetAll);
+  static_cast<void>(registered);
   const std::lock_guard lock(loops().mutex);
   loops().byEnvironment.emplace(env, made);
   return made;
