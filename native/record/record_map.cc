@@ -25,7 +25,7 @@ RecordMap::RecordMap(uint64_t streamOffset, Retention retention, RecordMapLimits
 
 RecordMap::~RecordMap() { budget_.give(payloadBytes_); }
 
-ocf::Status RecordMap::push(std::span<const NewRecord> records) {
+ocf::Status RecordMap::push(std::span<NewRecord> records) {
   uint64_t end = end_;
   uint64_t payload = 0;
   std::optional<RecordRef> newest = newest_;
@@ -42,7 +42,7 @@ ocf::Status RecordMap::push(std::span<const NewRecord> records) {
   if (records.size() > limits_.records - count_ || payload > limits_.payloadBytes - payloadBytes_) return ocf::Status::Full;
   if (!budget_.take(payload)) return ocf::Status::Full;
   reserve(count_ + records.size());
-  for (const NewRecord& record : records) {
+  for (NewRecord& record : records) {
     MappedRecord& to = at(count_++);
     to.context = MappedRecord::kNoContext;
     to.length_ = record.ref.length;
@@ -53,8 +53,10 @@ ocf::Status RecordMap::push(std::span<const NewRecord> records) {
     to.sealed_ = record.sealed;
     to.hasTag_ = false;
     to.guarded_ = record.guarded;
+    to.headerToWrite_ = record.headerToWrite;
+    to.typeToWrite_ = record.typeToWrite;
     if (!record.sealed) {
-      to.payload_ = record.payload;
+      to.payload_ = std::move(record.payload);
       to.payloadAt_ = record.payloadAt;
     }
   }

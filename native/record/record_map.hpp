@@ -86,6 +86,9 @@ struct NewRecord {
   /// The payload may change while it is in use: it is a file's own pages. It is kept until
   /// acknowledged, and not counted as retained: it takes no memory of ours.
   bool guarded = false;
+  /// The device writes the header (in TLS 1.2 with the nonce), or the content type behind TLS 1.3's content: TCP has any bytes in their
+  /// place. Where they are not to be written, what TCP has is compared with what they should be.
+  bool headerToWrite = false, typeToWrite = false;
 };
 
 /// One record as the map keeps it: 64 bytes, of which 16 are the tag.
@@ -99,6 +102,8 @@ class MappedRecord {
   [[nodiscard]] ContentType type() const noexcept { return type_; }
   [[nodiscard]] bool sealed() const noexcept { return sealed_; }
   [[nodiscard]] bool guarded() const noexcept { return guarded_; }
+  [[nodiscard]] bool headerToWrite() const noexcept { return headerToWrite_; }
+  [[nodiscard]] bool typeToWrite() const noexcept { return typeToWrite_; }
   [[nodiscard]] bool hasPayload() const noexcept { return static_cast<bool>(payload_); }
   [[nodiscard]] bool readPayload(uint32_t at, std::span<uint8_t> to) const noexcept {
     return payload_ && payload_->read(payloadAt_ + at, to);
@@ -119,9 +124,11 @@ class MappedRecord {
   PayloadRef payload_;
   uint32_t epoch_ = 0;
   ContentType type_ = ContentType::ApplicationData;
-  bool sealed_ = false;
-  bool hasTag_ = false;
-  bool guarded_ = false;
+  bool sealed_ : 1 = false;
+  bool hasTag_ : 1 = false;
+  bool guarded_ : 1 = false;
+  bool headerToWrite_ : 1 = false;
+  bool typeToWrite_ : 1 = false;
   std::array<uint8_t, kTagLength> tag_{};
 };
 static_assert(sizeof(MappedRecord) <= 64, "what a record costs once its tag exists");
@@ -158,10 +165,10 @@ class RecordMap {
   RecordMap(const RecordMap&) = delete;
   RecordMap& operator=(const RecordMap&) = delete;
 
-  /// All or none. Full: a limit is reached, to be tried again after a release. Invalid: the records do not
+  /// All or none, and their payloads are taken. Full: a limit is reached, to be tried again after a release. Invalid: the records do not
   /// follow on what is mapped, have no length, or number and epoch do not rise: a number used twice under
   /// one key would be a nonce used twice.
-  [[nodiscard]] ocf::Status push(std::span<const NewRecord> records);
+  [[nodiscard]] ocf::Status push(std::span<NewRecord> records);
 
   /// The record that holds `streamOffset`; null: acknowledged already, or not pushed yet.
   [[nodiscard]] MappedRecord* find(uint64_t streamOffset) noexcept;

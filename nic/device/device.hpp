@@ -41,11 +41,11 @@ class Device {
   /// many epochs with unacknowledged records.
   [[nodiscard]] virtual ocf::Status rekey(FlowId flow, const record::TrafficKeys& keys) = 0;
 
-  /// Records are announced before their bytes are written to the socket. All or none. Full: the sender has
+  /// Records are announced before their bytes are written to the socket. All or none, and with Ok their payloads are taken. Full: the sender has
   /// to wait for an acknowledgement. Invalid: see record::RecordMap::push; also a length that no record
   /// of the suite has, an epoch without keys, or a guarded record without payload or in a mode other than
   /// OrderFree.
-  [[nodiscard]] virtual ocf::Status push(FlowId flow, std::span<const record::NewRecord> records) = 0;
+  [[nodiscard]] virtual ocf::Status push(FlowId flow, std::span<record::NewRecord> records) = 0;
 
   /// Everything before `streamOffset` was acknowledged, as TCP itself says (TCP_INFO), never as an ACK on
   /// the wire says: state up to there is freed, keys of finished epochs are wiped, and no segment that begins before

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 
 namespace socrypt::nic {
 namespace {
@@ -97,7 +98,7 @@ void Flow::settle() {
   arrived_.store(false, std::memory_order_relaxed);
 }
 
-Status Flow::push(std::span<const record::NewRecord> records) {
+Status Flow::push(std::span<record::NewRecord> records) {
   std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock) {
     const std::lock_guard at(door_.mutex);
@@ -114,7 +115,7 @@ Status Flow::push(std::span<const record::NewRecord> records) {
 }
 
 /// False: only take() can tell whether these are accepted. Records with memory of their own are not so many.
-bool Flow::leaveAtDoor(std::span<const record::NewRecord> records) {
+bool Flow::leaveAtDoor(std::span<record::NewRecord> records) {
   if (door_.least == 0 || records.size() > door_.room) return false;
   uint64_t end = door_.end;
   uint64_t recordSeq = door_.recordSeq;
@@ -125,7 +126,7 @@ bool Flow::leaveAtDoor(std::span<const record::NewRecord> records) {
     end += record.ref.length;
     recordSeq = record.ref.recordSeq;
   }
-  door_.records.insert(door_.records.end(), records.begin(), records.end());
+  door_.records.insert(door_.records.end(), std::move_iterator(records.begin()), std::move_iterator(records.end()));
   door_.end = end;
   door_.recordSeq = recordSeq;
   door_.room -= records.size();
@@ -147,7 +148,7 @@ void Flow::openDoor(std::span<const record::NewRecord> taken) {
   door_.room = std::min<uint64_t>(options_.limits.records - map_.records(), (kWindow - window) / record::kMaxRecord);
 }
 
-Status Flow::take(std::span<const record::NewRecord> records) {
+Status Flow::take(std::span<record::NewRecord> records) {
   for (const auto& record : records) {
     if (record.ref.streamOffset + record.ref.length - acknowledged_ > kWindow) return Status::Full;
     if (record.sealed) continue;
@@ -312,11 +313,20 @@ bool Flow::sealRecords(uint64_t streamOffset, std::span<uint8_t> payload, uint64
   return true;
 }
 
-bool Flow::headerAsAnnounced(const RecordCipher& cipher, const RecordShape& shape, uint32_t from, std::span<const uint8_t> bytes) const noexcept {
-  if (bytes.empty()) return true;
-  std::array<uint8_t, kMaxBefore> header;
-  cipher.writeBefore(shape, header.data());
-  return std::equal(bytes.begin(), bytes.end(), header.begin() + from);
+/// What stands around the content is written, or compared, as it was announced. False: it is not what it should be.
+bool Flow::frame(const Piece& piece, std::span<uint8_t> header) const noexcept {
+  if (!header.empty()) {
+    std::array<uint8_t, kMaxBefore> whole;
+    piece.cipher.writeBefore(piece.shape, whole.data());
+    const std::span<const uint8_t> own = std::span(whole).subspan(piece.from, header.size());
+    if (piece.record.headerToWrite()) std::copy(own.begin(), own.end(), header.begin());
+    else if (!std::equal(own.begin(), own.end(), header.begin())) return false;
+  }
+  // RFC 8446 5.2: the content type is the last byte of the text, there being no padding here.
+  if (piece.cipher.facts().tls12 || piece.text.empty() || piece.position + piece.text.size() != piece.shape.textLength) return true;
+  const auto type = static_cast<uint8_t>(piece.shape.type);
+  if (piece.record.typeToWrite()) piece.text.back() = type;
+  return piece.text.back() == type;
 }
 
 bool Flow::sealPiece(MappedRecord& record, uint32_t from, std::span<uint8_t> bytes) {
@@ -346,11 +356,7 @@ bool Flow::sealPiece(MappedRecord& record, uint32_t from, std::span<uint8_t> byt
       .text = part(before, textEnd),
       .tag = part(textEnd, record.length()),
   };
-  const bool headerFits = headerAsAnnounced(*cipher, shape, from, part(0, before));
-  // RFC 8446 5.2: the content type is the last byte of the text, there being no padding here.
-  const bool typeFits = cipher->facts().tls12 || piece.text.empty() || piece.position + piece.text.size() != shape.textLength ||
-                        piece.text.back() == static_cast<uint8_t>(shape.type);
-  if (!headerFits || !typeFits) {
+  if (!frame(piece, part(0, before))) {
     Counters::add(counters_.tx_tls_drop_header);
     return false;
   }

@@ -53,7 +53,7 @@ class Flow {
 
   // As in Device.
   [[nodiscard]] ocf::Status rekey(const record::TrafficKeys& keys);
-  [[nodiscard]] ocf::Status push(std::span<const record::NewRecord> records);
+  [[nodiscard]] ocf::Status push(std::span<record::NewRecord> records);
   void acknowledged(uint64_t streamOffset);
   void resync(uint64_t streamOffset);
 
@@ -120,15 +120,15 @@ class Flow {
   // Locked, and with what has arrived in the map.
   [[nodiscard]] std::unique_lock<std::mutex> enter();
   void settle();
-  [[nodiscard]] bool leaveAtDoor(std::span<const record::NewRecord> records);
+  [[nodiscard]] bool leaveAtDoor(std::span<record::NewRecord> records);
   void openDoor(std::span<const record::NewRecord> taken);
-  [[nodiscard]] ocf::Status take(std::span<const record::NewRecord> records);
+  [[nodiscard]] ocf::Status take(std::span<record::NewRecord> records);
   [[nodiscard]] RecordCipher* cipherOf(uint32_t epoch) noexcept;
   [[nodiscard]] int64_t unwrap(uint32_t sequence) const noexcept;
   [[nodiscard]] bool sealRecords(uint64_t streamOffset, std::span<uint8_t> payload, uint64_t now, bool& touched);
   void note(const record::MappedRecord& record, uint32_t from, size_t bytes, bool hadTag, bool left, uint64_t now) noexcept;
   [[nodiscard]] bool sealPiece(record::MappedRecord& record, uint32_t from, std::span<uint8_t> bytes);
-  [[nodiscard]] bool headerAsAnnounced(const RecordCipher& cipher, const RecordShape& shape, uint32_t from, std::span<const uint8_t> bytes) const noexcept;
+  [[nodiscard]] bool frame(const Piece& piece, std::span<uint8_t> header) const noexcept;
 
   [[nodiscard]] bool sealOrderFree(const Piece& piece);
   [[nodiscard]] bool sealUnseen(const Piece& piece, OpenRecord& open, uint32_t from, uint32_t to);

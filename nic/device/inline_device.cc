@@ -76,7 +76,7 @@ Status InlineDevice::rekey(FlowId flow, const record::TrafficKeys& keys) {
   return found == nullptr ? Status::Invalid : found->rekey(keys);
 }
 
-Status InlineDevice::push(FlowId flow, std::span<const record::NewRecord> records) {
+Status InlineDevice::push(FlowId flow, std::span<record::NewRecord> records) {
   const auto found = find(flow);
   return found == nullptr ? Status::Invalid : found->push(records);
 }

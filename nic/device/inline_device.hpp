@@ -44,7 +44,7 @@ class InlineDevice final : public Device {
 
   [[nodiscard]] ocf::Status add(const FlowKey& key, const record::TrafficKeys& keys, uint32_t tcpSequence, uint32_t unacknowledged, FlowId* flow) override;
   [[nodiscard]] ocf::Status rekey(FlowId flow, const record::TrafficKeys& keys) override;
-  [[nodiscard]] ocf::Status push(FlowId flow, std::span<const record::NewRecord> records) override;
+  [[nodiscard]] ocf::Status push(FlowId flow, std::span<record::NewRecord> records) override;
   void acknowledged(FlowId flow, uint64_t streamOffset) override;
   void resync(FlowId flow, uint64_t streamOffset) override;
   void remove(FlowId flow) override;

@@ -193,7 +193,7 @@ void Connection::reinstall(bool lost) {
     if (record.ref.streamOffset >= announced_) break;
     bool good = true;
     for (; good && keys < record.keys; ++keys) good = driver.rekey(flow_, stream.epochs()[keys + 1]) == ocf::Status::Ok;
-    const auto again = stream.announce(record);
+    auto again = stream.announce(record);
     if (good && driver.push(flow_, {&again, 1}) == ocf::Status::Ok) continue;
     // What the limits let in with tags does not fit in with payload.
     abort(true);

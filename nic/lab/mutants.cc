@@ -21,7 +21,7 @@ class Real : public Subject, public Device {
     return device_.add(key, keys, tcpSequence, unacknowledged, flow);
   }
   [[nodiscard]] ocf::Status rekey(FlowId flow, const record::TrafficKeys& keys) override { return device_.rekey(flow, keys); }
-  [[nodiscard]] ocf::Status push(FlowId flow, std::span<const record::NewRecord> records) override { return device_.push(flow, records); }
+  [[nodiscard]] ocf::Status push(FlowId flow, std::span<record::NewRecord> records) override { return device_.push(flow, records); }
   void acknowledged(FlowId flow, uint64_t streamOffset) override { device_.acknowledged(flow, streamOffset); }
   void resync(FlowId flow, uint64_t streamOffset) override { device_.resync(flow, streamOffset); }
   void remove(FlowId flow) override { device_.remove(flow); }
@@ -40,7 +40,7 @@ class Knowing : public Real {
     if (status == ocf::Status::Ok) flows_[static_cast<uint64_t>(*flow)] = {key, tcpSequence, keys.streamOffset, {}, {}};
     return status;
   }
-  [[nodiscard]] ocf::Status push(FlowId flow, std::span<const record::NewRecord> records) override {
+  [[nodiscard]] ocf::Status push(FlowId flow, std::span<record::NewRecord> records) override {
     const auto status = Real::push(flow, records);
     if (status == ocf::Status::Ok)
       for (const auto& record : records)
@@ -167,10 +167,9 @@ class WireAck final : public Knowing {
 class NoGuard final : public Real {
  public:
   using Real::Real;
-  [[nodiscard]] ocf::Status push(FlowId flow, std::span<const record::NewRecord> records) override {
-    std::vector<record::NewRecord> bare(records.begin(), records.end());
-    for (auto& record : bare) record.guarded = false;
-    return Real::push(flow, bare);
+  [[nodiscard]] ocf::Status push(FlowId flow, std::span<record::NewRecord> records) override {
+    for (auto& record : records) record.guarded = false;
+    return Real::push(flow, records);
   }
 };
 

@@ -136,9 +136,17 @@ void Stream::append(record::ContentType type, const Bytes& content, bool softwar
                       .keys = epochs_.size() - 1,
                       .fileAt = fileAt.value_or(0)});
   if (!fileAt) return;
-  records_.back().emitted = std::make_unique<Record::Emitted>();
-  records_.back().emitted->bytes.resize(plain.size());
+  Record& record = records_.back();
+  record.emitted = std::make_unique<Record::Emitted>();
+  record.emitted->bytes.resize(plain.size());
   ++guarded_;
+  // As the engine has it: TCP gets what comes next in the file where the device writes.
+  record.headerToWrite = random_.below(4) != 0;
+  record.typeToWrite = random_.below(4) != 0;
+  const auto [before, after] = record::factsOf(suite_).framing;
+  const auto own = plain_.end() - static_cast<long>(plain.size());
+  if (record.headerToWrite) std::copy_n(kCanary.begin(), before, own);
+  if (record.typeToWrite && !tls12_) own[static_cast<long>(plain.size()) - after] = static_cast<uint8_t>(kCanary.front());
 }
 
 record::NewRecord Stream::announce(const Record& record) const {
@@ -146,6 +154,8 @@ record::NewRecord Stream::announce(const Record& record) const {
   if (record.emitted) {
     announced.payload = record::PayloadRef(std::make_unique<FilePages>(file_, record.fileAt));
     announced.guarded = true;
+    announced.headerToWrite = record.headerToWrite;
+    announced.typeToWrite = record.typeToWrite;
   } else if (plan_.payload && !record.sealed) {
     // Several records share one buffer in the engine; here each begins a little into its own.
     const Bytes own = content(record);
@@ -230,6 +240,10 @@ std::optional<Violation> Stream::emitted(uint64_t from, std::span<const uint8_t>
 
 std::optional<Violation> Stream::emittedOfFile(Record& record, uint32_t at, std::span<const uint8_t> bytes) {
   auto& emitted = *record.emitted;
+  const auto sealed = sealed_.begin() + static_cast<long>(record.ref.streamOffset - base_);
+  for (size_t i = at; i < std::min<size_t>(record::factsOf(suite_).framing.before, at + bytes.size()); ++i)
+    if (bytes[i - at] != sealed[static_cast<long>(i)])
+      return Violation{"header", "the header of the record at stream offset " + std::to_string(record.ref.streamOffset) + " is not as it should be"};
   for (size_t i = 0; i < bytes.size(); ++i) {
     // A range that was seen in whole or in part: what was seen must be seen again.
     if (emitted.seen.coveredTo(at + i) == at + i) continue;

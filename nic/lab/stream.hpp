@@ -57,6 +57,7 @@ class Stream {
     bool sealed;        // by software
     size_t keys;        // of epochs()
     uint64_t fileAt;
+    bool headerToWrite = false, typeToWrite = false;  // by the device
     /// Of a record that is a file's pages: every byte that ever left. There is no other truth about it.
     struct Emitted {
       Bytes bytes;

@@ -173,7 +173,7 @@ Status RemoteNic::rekey(FlowId flow, const record::TrafficKeys& keys) {
 }
 
 // What the device would refuse for want of room is refused here: there is no answer to wait for.
-Status RemoteNic::push(FlowId flow, std::span<const record::NewRecord> records) {
+Status RemoteNic::push(FlowId flow, std::span<record::NewRecord> records) {
   const std::lock_guard lock(mutex_);
   const auto it = flows_.find(static_cast<uint64_t>(flow));
   if (!current(flow) || it == flows_.end()) return Status::Invalid;

@@ -29,7 +29,7 @@ struct WireKeys {
   uint32_t epoch;
   uint64_t recordSeq, streamOffset;
 };
-enum : uint8_t { kSealed = 1, kGuarded = 2, kAllFlags = kSealed | kGuarded };
+enum : uint8_t { kSealed = 1, kGuarded = 2, kHeaderToWrite = 4, kTypeToWrite = 8, kAllFlags = 15 };
 struct WireRecord {
   uint64_t streamOffset, recordSeq, payloadAt;
   uint32_t length, epoch;
@@ -120,7 +120,7 @@ bool readKeyFacts(Reader& reader, KeyFacts& facts) noexcept {
 
 bool readRecord(Reader& reader, record::NewRecord& record) noexcept {
   WireRecord wire;
-  if (!reader.take(wire) || (wire.flags & ~kAllFlags) != 0 || wire.flags == kAllFlags) return false;
+  if (!reader.take(wire) || (wire.flags & ~kAllFlags) != 0 || ((wire.flags & kSealed) != 0 && wire.flags != kSealed)) return false;
   // RecordMap and Flow check what these mean together; here no sum may wrap.
   if (wire.length == 0 || wire.length > record::kMaxRecord || wire.streamOffset > UINT64_MAX / 2 || wire.payloadAt > UINT64_MAX / 2) return false;
   if (wire.type < static_cast<uint8_t>(record::ContentType::ChangeCipherSpec) || wire.type > static_cast<uint8_t>(record::ContentType::ApplicationData))
@@ -129,6 +129,8 @@ bool readRecord(Reader& reader, record::NewRecord& record) noexcept {
   record.type = static_cast<record::ContentType>(wire.type);
   record.sealed = (wire.flags & kSealed) != 0;
   record.guarded = (wire.flags & kGuarded) != 0;
+  record.headerToWrite = (wire.flags & kHeaderToWrite) != 0;
+  record.typeToWrite = (wire.flags & kTypeToWrite) != 0;
   record.payloadAt = wire.payloadAt;
   return true;
 }
@@ -197,7 +199,8 @@ std::vector<uint8_t> push(FlowId flow, std::span<const record::NewRecord> record
     wire.length = record.ref.length;
     wire.epoch = record.ref.epoch;
     wire.type = static_cast<uint8_t>(record.type);
-    wire.flags = static_cast<uint8_t>((record.sealed ? kSealed : 0) | (record.guarded ? kGuarded : 0));
+    wire.flags = static_cast<uint8_t>((record.sealed ? kSealed : 0) | (record.guarded ? kGuarded : 0) |
+                                      (record.headerToWrite ? kHeaderToWrite : 0) | (record.typeToWrite ? kTypeToWrite : 0));
     const auto* at = reinterpret_cast<const uint8_t*>(&wire);
     bytes.insert(bytes.end(), at, at + sizeof wire);
   }

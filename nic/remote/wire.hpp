@@ -16,7 +16,7 @@
 
 namespace socrypt::nic::remote {
 
-inline constexpr uint32_t kVersion = 2;
+inline constexpr uint32_t kVersion = 3;
 /// Records in one message.
 inline constexpr size_t kMaxRecords = 64;
 inline constexpr size_t kMaxMessage = 4096;

@@ -141,7 +141,7 @@ bool showsCanary(const std::vector<uint8_t>& frame) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Input input(data, size);
   const uint32_t kind = input.number(1);
-  const Stream& stream = streamOf(kind % 6);
+  Stream stream = streamOf(kind % 6);
   nic::DeviceOptions options{.hashSeed = 1};
   options.flow.resync = static_cast<nic::Resync>(kind / 6 % 3);
   options.flow.retention = kind & 0x80 ? record::Retention::UntilAcknowledged : record::Retention::UntilTag;
@@ -160,7 +160,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Wire wire;
   for (int steps = 0; steps < 64 && !input.done(); ++steps) {
     wire.frames.clear();
-    switch (input.number(1) % 11) {
+    const uint32_t step = input.number(1);
+    switch (step % 11) {
       case 0: {
         nic::FrameOffload offload;
         offload.checksum = static_cast<nic::FrameOffload::Checksum>(input.number(1) % 3);
@@ -179,8 +180,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         if (pushed < stream.records.size()) {
           const Record& r = stream.records[pushed];
           record::NewRecord record{.ref = {r.at, r.length, r.epoch, r.number}};
+          // What the device writes, TCP has something else for.
+          const auto facts = record::factsOf(stream.keys[0].suite);
+          const size_t before = facts.framing.before;
+          record.headerToWrite = (step / 11 & 1) != 0;
+          record.typeToWrite = (step / 11 & 2) != 0;
+          if (record.headerToWrite) std::fill_n(stream.plain.begin() + static_cast<long>(r.at), before, uint8_t{0x5a});
+          if (record.typeToWrite && !facts.tls12) stream.plain[r.at + r.length - record::kTagLength - 1] = 0x5a;
           if ((kind & 0x40) == 0) {
-            const size_t before = record::factsOf(stream.keys[0].suite).framing.before;
             record.payload = record::PayloadRef(std::make_unique<record::MemoryPayload>(
                 std::vector<uint8_t>(stream.plain.begin() + static_cast<long>(r.at + before), stream.plain.begin() + static_cast<long>(r.at + r.length))));
           }

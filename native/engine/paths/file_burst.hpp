@@ -21,34 +21,31 @@ struct Pages {
   bool mayChange = true;
 };
 
-/// All its records have the same length.
+/// All its records have the same length. Between two payloads, where a tag and the next header are to be, TCP gets what there is in the file: the
+/// first bytes of the next payload, which so go in twice. The device writes over them, and a record is one part.
 struct FileBurst {
-  /// They take no memory. With four pages and a frame each, 48 fit into a pipe of 256 references.
+  /// They take no memory. With five references each, 48 fit into a pipe of 256.
   static constexpr size_t kMostRecords = 48;
-  /// A frame before and after each payload, and payloads in two parts.
-  static constexpr size_t kMostParts = 3 * kMostRecords + 1;
+  /// Records in two parts, and what stands around them all.
+  static constexpr size_t kMostParts = 2 * kMostRecords + 2;
 
   Pages pages{};
   std::shared_ptr<const FileWindow> window;  // holds all of it
   LentPipe pipe{};            // with what comes behind `written` in it, or none
   uint64_t offset = 0;        // of the first record's payload
-  uint32_t payload = 0;       // bytes of each
+  uint32_t payload = 0;       // bytes of each; a page at least
   uint8_t before = 0, after = 0;
   uint8_t records = 0;
-  bool alike = false;         // all are framed by the same bytes
   bool announced = false;     // the device knows of them: not one byte is written before
   uint64_t written = 0;       // of the wire's bytes
   bool more = false;          // of the response is still to come
-  // Of each record what stands before, and then what stands behind its payload.
-  std::array<std::array<uint8_t, record::kMaxOverhead>, kMostRecords> around{};
+  // What stands before the first payload, and behind the last.
+  std::array<uint8_t, record::kMaxOverhead> header{}, trailer{};
   [[nodiscard]] uint64_t recordLength() const noexcept { return uint64_t{before} + payload + after; }
   [[nodiscard]] uint64_t wireLength() const noexcept { return recordLength() * records; }
 
   /// What is not written yet, in order; valid until frames.begin(). Returns how many parts it takes.
   [[nodiscard]] size_t parts(FrameMemory& frames, std::span<iovec, kMostParts> to) const noexcept;
-
- private:
-  [[nodiscard]] iovec frameAt(uint64_t at, FrameMemory& frames) const noexcept;
 };
 
 }  // namespace socrypt::engine

@@ -299,21 +299,22 @@ bool NicPath::beginBurst(Connection& c, FileBurst&& wanted) {
   const auto [before, after] = c.tx.framing();
   burst.before = before;
   burst.after = after;
-  // TLS 1.2 has a nonce in each.
-  burst.alike = before == record::kHeaderLength;
-  // Framed in one place, one after the other, for what stands around the payloads alone.
+  // Framed in one place, one after the other, for what stands around the payloads.
   const record::Slot slot{controlRoom(c, burst.recordLength()), burst.payload};
   c.nic->waiting.resize(burst.records);
   for (size_t i = 0; i < burst.records; ++i) {
     record::Framed framed;
     if (c.tx.frame(record::ContentType::ApplicationData, {&slot, 1}, &framed) != 1) return false;
-    std::copy_n(slot.at, before, burst.around[i].begin());
-    std::copy_n(slot.at + before + burst.payload, after - record::kTagLength, burst.around[i].begin() + before);
+    const bool first = i == 0, last = i + 1 == burst.records;
+    if (first) std::copy_n(slot.at, before, burst.header.begin());
+    if (last) std::copy_n(slot.at + before + burst.payload, after - record::kTagLength, burst.trailer.begin());
     record::NewRecord& record = c.nic->waiting[i];
     record.ref = framed.ref;
     record.payload = burst.pages.payload;
     record.payloadAt = burst.offset + i * burst.payload;
     record.guarded = burst.pages.mayChange;
+    record.headerToWrite = !first;
+    record.typeToWrite = !last;
   }
   c.nic->plainEnd = c.tx.streamOffset();
   c.nic->guarded = c.nic->guarded || burst.pages.mayChange;

@@ -1,4 +1,4 @@
-// Bytes to a socket as references to pages: a file's by way of a mapping (vmsplice(2)), and between them what frames
+// Bytes to a socket as references to pages: a file's by way of a mapping (vmsplice(2)), and around them what frames
 // them; then on with splice(2). It is what sendfile(2) does inside, with more than one file's range in one call.
 #pragma once
 

@@ -107,7 +107,7 @@ TEST_CASE("pages and frames arrive as they were, however little the socket takes
         at += kPayload - within;
       } else {
         const std::string rest = frameOf(i).substr(within - kPayload);
-        uint8_t* const frame = pipes->frames().unlike(rest.size());
+        uint8_t* const frame = pipes->frames().room(rest.size());
         std::memcpy(frame, rest.data(), rest.size());
         parts.push_back({frame, rest.size()});
         at += rest.size();
@@ -141,7 +141,7 @@ TEST_CASE("a frame stays what it was while TCP holds it, and is never given out 
     std::string text = std::to_string(i);
     text.resize(100, '-');
     pipes->frames().begin();
-    uint8_t* const at = pipes->frames().unlike(text.size());
+    uint8_t* const at = pipes->frames().room(text.size());
     std::memcpy(at, text.data(), text.size());
     const iovec part{at, text.size()};
     const LentPipe pipe = pipes->take();

@@ -28,7 +28,7 @@ struct Fixture {
   }
   void add() {
     REQUIRE(device.add(path.key(), keys, kSequence, 0, &flow) == ocf::Status::Ok);
-    const record::NewRecord record{.ref = {0, static_cast<uint32_t>(first.plain.size()), 0, 0}};
+    record::NewRecord record{.ref = {0, static_cast<uint32_t>(first.plain.size()), 0, 0}};
     REQUIRE(device.push(flow, {&record, 1}) == ocf::Status::Ok);
   }
   /// The number of frames that left.
@@ -55,7 +55,7 @@ struct Fixture {
 TEST_CASE_FIXTURE(Fixture, "a segment before its record is pushed, and behind its acknowledgement, does not leave") {
   REQUIRE(device.add(path.key(), keys, kSequence, 0, &flow) == ocf::Status::Ok);
   CHECK(send(0, 100) == 0);
-  const record::NewRecord record{.ref = {0, static_cast<uint32_t>(first.plain.size()), 0, 0}};
+  record::NewRecord record{.ref = {0, static_cast<uint32_t>(first.plain.size()), 0, 0}};
   REQUIRE(device.push(flow, {&record, 1}) == ocf::Status::Ok);
   CHECK(send(0, 100) == 1);
   // The whole record is fine, one byte behind it is not.
@@ -148,6 +148,51 @@ TEST_CASE_FIXTURE(Fixture, "headers and content types that are not as announced 
   first.plain[type] = 23;
   CHECK(send(static_cast<uint32_t>(type) - 10, 11) == 1);
   CHECK(count("tx_tls_drop_header") == 3);
+}
+
+TEST_CASE("headers and content types that the device is to write are written, whatever TCP has in their place") {
+  Random random(oracle::seed());
+  for (const auto suite : oracle::kSuites)
+    for (const auto resync : {nic::Resync::OrderFree, nic::Resync::PrefixReplay, nic::Resync::NextRecord}) {
+      CAPTURE(static_cast<int>(suite));
+      CAPTURE(static_cast<int>(resync));
+      Fixture f({.flow = {.resync = resync}});
+      f.keys = oracle::randomKeys(random, suite);
+      const auto facts = record::factsOf(suite);
+      const Bytes content = oracle::randomBytes(random, 3000);
+      f.first = oracle::frame(f.keys, 0, 23, content);
+      Bytes& plain = f.first.plain;
+      REQUIRE(f.device.add(f.path.key(), f.keys, kSequence, 0, &f.flow) == ocf::Status::Ok);
+      record::NewRecord record{.ref = {0, static_cast<uint32_t>(plain.size()), 0, 0}, .payload = record::PayloadRef(std::make_unique<record::MemoryPayload>(content)), .headerToWrite = true, .typeToWrite = true};
+      REQUIRE(f.device.push(f.flow, {&record, 1}) == ocf::Status::Ok);
+      for (int round = 0; round < 40; ++round) {
+        // Something else each time: it is the file's, which may change, and nobody looks.
+        for (size_t i = 0; i < facts.framing.before; ++i) plain[i] = static_cast<uint8_t>(random());
+        for (size_t i = plain.size() - facts.framing.after; i < plain.size(); ++i) plain[i] = static_cast<uint8_t>(random());
+        const size_t at = round % 2 == 0 ? oracle::below(random, plain.size()) : oracle::below(random, 20);
+        const size_t length = round == 39 ? plain.size() - at : 1 + oracle::below(random, std::min<size_t>(plain.size() - at, 1400));
+        REQUIRE(f.send(static_cast<uint32_t>(at), length) == 1);
+        const Bytes payload = frames::take(f.path, f.wire.frames[0]).payload;
+        REQUIRE(payload.size() == length);
+        CHECK(std::equal(payload.begin(), payload.end(), f.first.sealed.begin() + static_cast<long>(at)));
+      }
+      CHECK(f.count("tx_tls_drop_header") == 0);
+    }
+}
+
+TEST_CASE("of what stands around a record only that is written which is to be") {
+  for (const bool header : {true, false}) {
+    Fixture f;
+    REQUIRE(f.device.add(f.path.key(), f.keys, kSequence, 0, &f.flow) == ocf::Status::Ok);
+    const auto length = static_cast<uint32_t>(f.first.plain.size());
+    record::NewRecord record{.ref = {0, length, 0, 0}, .headerToWrite = header, .typeToWrite = !header};
+    REQUIRE(f.device.push(f.flow, {&record, 1}) == ocf::Status::Ok);
+    f.first.plain[0] ^= 1;
+    f.first.plain[length - 17] ^= 1;
+    CHECK(f.send(0, 100) == (header ? 1 : 0));
+    CHECK(f.send(length - 100, 100 - 16) == (header ? 0 : 1));
+    CHECK(f.count("tx_tls_drop_header") == 1);
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "what would be wrong once the payload is changed does not leave: MD5, TCP-AO, MPTCP, urgent data, SYN with data") {
@@ -375,7 +420,7 @@ TEST_CASE("flows, epochs and records are bounded") {
 
   const uint64_t at = f.first.plain.size();
   const auto push = [&](uint32_t length, uint64_t number, uint32_t epoch, uint64_t from) {
-    const record::NewRecord record{.ref = {from, length, epoch, number},
+    record::NewRecord record{.ref = {from, length, epoch, number},
                                    .payload = record::PayloadRef(std::make_unique<record::MemoryPayload>(Bytes(length)))};
     return f.device.push(f.flow, {&record, 1});
   };
@@ -471,7 +516,7 @@ TEST_CASE("what is in front of a flow's start passes, as far as it is not acknow
     const auto length = static_cast<uint32_t>(f.first.plain.size());
     CHECK(f.device.add(f.path.key(), f.keys, sequence, nic::Flow::kWindow + 1, &f.flow) == ocf::Status::Invalid);
     REQUIRE(f.device.add(f.path.key(), f.keys, sequence, 100, &f.flow) == ocf::Status::Ok);
-    const record::NewRecord record{.ref = {1000, length, 0, 0}};
+    record::NewRecord record{.ref = {1000, length, 0, 0}};
     REQUIRE(f.device.push(f.flow, {&record, 1}) == ocf::Status::Ok);
     // Ciphertext up to the start, and then a record.
     Bytes stream(1000, 'c');
@@ -541,7 +586,7 @@ TEST_CASE("next-record: out of step after a loss in front of the device, in step
   const auto push = [&](uint64_t number) {
     const Bytes content = oracle::randomBytes(f.random, 3000);
     const auto framed = oracle::frame(f.keys, number, 23, content);
-    const record::NewRecord record{.ref = {plain.size(), static_cast<uint32_t>(framed.plain.size()), 0, number},
+    record::NewRecord record{.ref = {plain.size(), static_cast<uint32_t>(framed.plain.size()), 0, number},
                                    .payload = record::PayloadRef(std::make_unique<record::MemoryPayload>(content))};
     REQUIRE(f.device.push(f.flow, {&record, 1}) == ocf::Status::Ok);
     plain.insert(plain.end(), framed.plain.begin(), framed.plain.end());
@@ -604,7 +649,7 @@ struct Replaying {
       Bytes content = oracle::randomBytes(random, 1u << 14);
       const auto framed = oracle::frame(keys, i, 23, content);
       recordLength = framed.plain.size();
-      const record::NewRecord record{.ref = {plain.size(), static_cast<uint32_t>(recordLength), 0, i},
+      record::NewRecord record{.ref = {plain.size(), static_cast<uint32_t>(recordLength), 0, i},
                                      .payload = record::PayloadRef(std::make_unique<Retained>(std::move(content)))};
       REQUIRE(device.push(flow, {&record, 1}) == ocf::Status::Ok);
       plain.insert(plain.end(), framed.plain.begin(), framed.plain.end());

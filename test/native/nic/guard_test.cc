@@ -38,19 +38,30 @@ struct Transfer {
   nic::FlowId flow{};
   Bytes file;
   size_t before = 5;
+  bool toWrite = false;  // by the device: what stands around the file
   std::map<size_t, uint8_t> emitted;  // position -> the one byte that ever left
 
   explicit Transfer(uint64_t seed) : random(seed), path(frames::randomPath(random)) {
     keys = oracle::randomKeys(random, oracle::kSuites[below(random, std::size(oracle::kSuites))]);
     before = record::factsOf(keys.suite).framing.before;
     file = oracle::randomBytes(random, 1 + below(random, 1u << 14));
+    toWrite = below(random, 2) == 0;
     REQUIRE(device.add(path.key(), keys, 0, 0, &flow) == ocf::Status::Ok);
-    const record::NewRecord record{.ref = {0, static_cast<uint32_t>(framed().plain.size()), 0, 0},
+    record::NewRecord record{.ref = {0, static_cast<uint32_t>(framed().plain.size()), 0, 0},
                                    .payload = record::PayloadRef(std::make_unique<Pages>(file)),
-                                   .guarded = true};
+                                   .guarded = true,
+                                   .headerToWrite = toWrite,
+                                   .typeToWrite = toWrite};
     REQUIRE(device.push(flow, {&record, 1}) == ocf::Status::Ok);
   }
-  [[nodiscard]] oracle::Framed framed() const { return oracle::frame(keys, 0, 23, file); }
+  /// `plain` is what TCP has.
+  [[nodiscard]] oracle::Framed framed() const {
+    oracle::Framed framed = oracle::frame(keys, 0, 23, file);
+    if (!toWrite) return framed;
+    std::fill_n(framed.plain.begin(), before, uint8_t{0x5a});
+    std::fill(framed.plain.end() - record::factsOf(keys.suite).framing.after, framed.plain.end(), uint8_t{0x5a});
+    return framed;
+  }
   // True when it left. No position may ever show two values.
   bool send(size_t from, size_t to) {
     const Bytes plain = framed().plain;
@@ -144,9 +155,9 @@ TEST_CASE("guard: refused where it could not work") {
   nic::InlineDevice device({.flow = {.resync = nic::Resync::PrefixReplay}});
   nic::InlineDevice orderFree({});
   nic::FlowId flow{};
-  const record::NewRecord bare{.ref = {0, 100, 0, 0}, .guarded = true};
+  record::NewRecord bare{.ref = {0, 100, 0, 0}, .guarded = true};
   const Bytes file(100);
-  const record::NewRecord full{.ref = {0, 100, 0, 0}, .payload = record::PayloadRef(std::make_unique<Pages>(file)), .guarded = true};
+  record::NewRecord full{.ref = {0, 100, 0, 0}, .payload = record::PayloadRef(std::make_unique<Pages>(file)), .guarded = true};
   REQUIRE(device.add({}, {}, 0, 0, &flow) == ocf::Status::Ok);
   CHECK(device.push(flow, {&full, 1}) == ocf::Status::Invalid);
   REQUIRE(orderFree.add({}, {}, 0, 0, &flow) == ocf::Status::Ok);
@@ -204,6 +215,6 @@ TEST_CASE("records of a file that are pushed while a segment is sealed are there
   device.acknowledged(flow, kBursts * kRecords * length);
   CHECK(device.usage(flow)->records == 0);
   // What does not follow is refused, whoever is in there.
-  const record::NewRecord gap{.ref = {kBursts * kRecords * length + 1, length, 0, kBursts * kRecords}, .payload = payload, .guarded = true};
+  record::NewRecord gap{.ref = {kBursts * kRecords * length + 1, length, 0, kBursts * kRecords}, .payload = payload, .guarded = true};
   CHECK(device.push(flow, {&gap, 1}) == ocf::Status::Invalid);
 }

@@ -228,7 +228,7 @@ class OffloadedSender {
     uint8_t header[5] = {23, 3, 3};
     nic::put16(header + 3, static_cast<uint32_t>(length - 5));
     uint8_t tail[17] = {23};
-    const record::NewRecord record{.ref = {offset_, static_cast<uint32_t>(length), sending_.keys.epoch, number_++},
+    record::NewRecord record{.ref = {offset_, static_cast<uint32_t>(length), sending_.keys.epoch, number_++},
                                    .payload = record::PayloadRef(std::make_unique<record::FilePayload>(dup(file), at)),
                                    .guarded = true};
     while (device_.push(flow_, {&record, 1}) == ocf::Status::Full) waitForAcknowledgement();

@@ -43,6 +43,8 @@ std::vector<record::NewRecord> someRecords(size_t n) {
     records[i].payloadAt = i * 5;
     records[i].sealed = i % 3 == 1;
     records[i].guarded = i % 3 == 2;
+    records[i].headerToWrite = i % 3 != 1 && i % 2 == 0;
+    records[i].typeToWrite = i % 3 != 1 && i % 4 < 2;
   }
   return records;
 }
@@ -103,6 +105,8 @@ TEST_CASE("records come back, of a new file or of the old one") {
       CHECK(message->records[i].payloadAt == records[i].payloadAt);
       CHECK(message->records[i].sealed == records[i].sealed);
       CHECK(message->records[i].guarded == records[i].guarded);
+      CHECK(message->records[i].headerToWrite == records[i].headerToWrite);
+      CHECK(message->records[i].typeToWrite == records[i].typeToWrite);
       CHECK_FALSE(static_cast<bool>(message->records[i].payload));
     }
   }
@@ -132,8 +136,12 @@ TEST_CASE("what is cut short, too long, or out of range is no message") {
   record[0].ref.streamOffset = UINT64_MAX - 50;
   CHECK(refused(record[0]));
   record[0].ref.streamOffset = 0;
-  record[0].sealed = record[0].guarded = true;
-  CHECK(refused(record[0]));
+  for (const bool guarded : {true, false}) {
+    record[0].sealed = true;
+    record[0].guarded = guarded;
+    record[0].headerToWrite = !guarded;
+    CHECK(refused(record[0]));
+  }
 }
 
 TEST_CASE("random changes are refused, or read within bounds") {

@@ -107,7 +107,7 @@ class Lacking final : public nic::Nic, nic::Device {
     return keys.suite == lacks_ ? ocf::Status::NoDriver : inner_->device().add(key, keys, sequence, unacknowledged, flow);
   }
   ocf::Status rekey(nic::FlowId flow, const record::TrafficKeys& keys) override { return inner_->device().rekey(flow, keys); }
-  ocf::Status push(nic::FlowId flow, std::span<const record::NewRecord> records) override { return inner_->device().push(flow, records); }
+  ocf::Status push(nic::FlowId flow, std::span<record::NewRecord> records) override { return inner_->device().push(flow, records); }
   void acknowledged(nic::FlowId flow, uint64_t offset) override { inner_->device().acknowledged(flow, offset); }
   void resync(nic::FlowId flow, uint64_t offset) override { inner_->device().resync(flow, offset); }
   void remove(nic::FlowId flow) override { inner_->device().remove(flow); }

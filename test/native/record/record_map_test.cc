@@ -26,7 +26,7 @@ TEST_CASE("record map: every position finds its record, and nothing else does") 
   CHECK(map.find(1000) == nullptr);
   uint64_t at = 1000;
   for (uint32_t i = 0; i < 100; ++i) {
-    const NewRecord record = make(at, 10 + i, i);
+    NewRecord record = make(at, 10 + i, i);
     REQUIRE(map.push({&record, 1}) == ocf::Status::Ok);
     at += 10 + i;
   }
@@ -51,7 +51,7 @@ TEST_CASE("record map: every position finds its record, and nothing else does") 
   CHECK(map.find(1021) != nullptr);
   // Room of released records is used again: the ring goes round many times.
   for (uint32_t i = 100; i < 5000; ++i) {
-    const NewRecord record = make(at, 10, i);
+    NewRecord record = make(at, 10, i);
     REQUIRE(map.push({&record, 1}) == ocf::Status::Ok);
     at += 10;
     map.release(at - 50, ignore);
@@ -62,18 +62,18 @@ TEST_CASE("record map: every position finds its record, and nothing else does") 
 TEST_CASE("Nonce reuse: what would use a nonce twice in a record map, or leave a gap, is refused whole") {
   RetentionBudget budget(1 << 20);
   RecordMap map(0, Retention::UntilTag, {}, budget);
-  const NewRecord first[] = {make(0, 100, 5, 1), make(100, 100, 6, 1)};
+  NewRecord first[] = {make(0, 100, 5, 1), make(100, 100, 6, 1)};
   REQUIRE(map.push(first) == ocf::Status::Ok);
   for (const NewRecord& bad : {make(200, 50, 6, 1), make(200, 50, 5, 1), make(200, 50, 9, 0), make(199, 50, 7, 1), make(201, 50, 7, 1),
                                make(200, 0, 7, 1)}) {
-    const NewRecord batch[] = {bad};
+    NewRecord batch[] = {bad};
     CHECK(map.push(batch) == ocf::Status::Invalid);
   }
-  const NewRecord halfBad[] = {make(200, 50, 7, 1), make(250, 50, 7, 1)};
+  NewRecord halfBad[] = {make(200, 50, 7, 1), make(250, 50, 7, 1)};
   CHECK(map.push(halfBad) == ocf::Status::Invalid);
   CHECK(map.end() == 200);
   CHECK(map.payloadBytes() == 200);
-  const NewRecord later[] = {make(200, 50, 0, 2)};
+  NewRecord later[] = {make(200, 50, 0, 2)};
   CHECK(map.push(later) == ocf::Status::Ok);
 }
 
@@ -82,7 +82,7 @@ TEST_CASE("record map: payload goes with the tag, or stays until acknowledged") 
     RetentionBudget budget(1 << 20);
     {
       RecordMap map(0, retention, {}, budget);
-      const NewRecord records[] = {make(0, 1000, 0), make(1000, 500, 1)};
+      NewRecord records[] = {make(0, 1000, 0), make(1000, 500, 1)};
       REQUIRE(map.push(records) == ocf::Status::Ok);
       CHECK(budget.used() == 1500);
       MappedRecord& record = *map.find(10);
@@ -107,15 +107,18 @@ TEST_CASE("record map: bounded for one connection and for all together") {
   RetentionBudget budget(2000);
   RecordMap a(0, Retention::UntilTag, {.records = 3, .payloadBytes = 2000}, budget);
   RecordMap b(0, Retention::UntilTag, {.records = 3, .payloadBytes = 2000}, budget);
-  const NewRecord records[] = {make(0, 900, 0), make(900, 900, 1)};
+  NewRecord records[] = {make(0, 900, 0), make(900, 900, 1)};
+  NewRecord same[] = {make(0, 900, 0), make(900, 900, 1)};
   REQUIRE(a.push(records) == ocf::Status::Ok);
-  const NewRecord over[] = {make(1800, 300, 2)};
+  CHECK_FALSE(static_cast<bool>(records[0].payload));
+  NewRecord over[] = {make(1800, 300, 2)};
   CHECK(a.push(over) == ocf::Status::Full);
-  CHECK(b.push(records) == ocf::Status::Full);
+  CHECK(b.push(same) == ocf::Status::Full);
+  CHECK(static_cast<bool>(same[0].payload));
   CHECK(budget.used() == 1800);
   a.setTag(*a.find(0), kTag);
-  CHECK(b.push({records, 1}) == ocf::Status::Ok);
-  const NewRecord two[] = {make(1800, 10, 2), make(1810, 10, 3)};
+  CHECK(b.push({same, 1}) == ocf::Status::Ok);
+  NewRecord two[] = {make(1800, 10, 2), make(1810, 10, 3)};
   CHECK(a.push(two) == ocf::Status::Full);
   a.release(900, ignore);
   CHECK(a.push(two) == ocf::Status::Ok);

@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
   uint64_t offset = 0;
   for (int i = 6; i < argc; ++i) {
     const auto length = static_cast<uint32_t>(std::strtoul(argv[i], nullptr, 10));
-    const record::NewRecord record{.ref = {offset, length, 0, static_cast<uint64_t>(i - 6)}};
+    record::NewRecord record{.ref = {offset, length, 0, static_cast<uint64_t>(i - 6)}};
     if (device.push(flow, {&record, 1}) != ocf::Status::Ok) return 1;
     offset += length;
   }
