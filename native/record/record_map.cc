@@ -30,7 +30,7 @@ ocf::Status RecordMap::push(std::span<NewRecord> records) {
   uint64_t payload = 0;
   std::optional<RecordRef> newest = newest_;
   for (const NewRecord& record : records) {
-    if (record.ref.streamOffset != end || record.ref.length == 0) return ocf::Status::Invalid;
+    if (record.ref.streamOffset != end || record.ref.length == 0 || record.ref.length > UINT16_MAX) return ocf::Status::Invalid;
     end += record.ref.length;
     if (record.sealed) continue;
     if (newest && (record.ref.epoch < newest->epoch ||
@@ -44,8 +44,8 @@ ocf::Status RecordMap::push(std::span<NewRecord> records) {
   reserve(count_ + records.size());
   for (NewRecord& record : records) {
     MappedRecord& to = at(count_++);
-    to.context = MappedRecord::kNoContext;
-    to.length_ = record.ref.length;
+    to.context_ = MappedRecord::kNoContext;
+    to.length_ = static_cast<uint16_t>(record.ref.length);
     to.streamOffset_ = record.ref.streamOffset;
     to.recordSeq_ = record.ref.recordSeq;
     to.epoch_ = record.ref.epoch;
@@ -90,8 +90,9 @@ MappedRecord* RecordMap::find(uint64_t streamOffset) noexcept {
   return &at(low);
 }
 
-void RecordMap::setTag(MappedRecord& record, std::span<const uint8_t, kTagLength> tag) noexcept {
+void RecordMap::setTag(MappedRecord& record, std::span<const uint8_t, kTagLength> tag, uint64_t fingerprint) noexcept {
   std::copy(tag.begin(), tag.end(), record.tag_.begin());
+  record.context_ = fingerprint;
   record.hasTag_ = true;
   if (retention_ == Retention::UntilTag && !record.guarded_) dropPayload(record);
 }

@@ -111,18 +111,22 @@ class MappedRecord {
   [[nodiscard]] bool hasTag() const noexcept { return hasTag_; }
   [[nodiscard]] std::span<const uint8_t, kTagLength> tag() const noexcept { return tag_; }
 
-  /// For the device: the number of its state for this record while it has no tag.
+  /// For the device: the number of its state for this record. There is none with a tag.
   static constexpr uint32_t kNoContext = UINT32_MAX;
-  uint32_t context = kNoContext;
+  [[nodiscard]] uint32_t context() const noexcept { return hasTag_ ? kNoContext : static_cast<uint32_t>(context_); }
+  void setContext(uint32_t context) noexcept { context_ = context; }
+  /// With a tag: what setTag() was given.
+  [[nodiscard]] uint64_t fingerprint() const noexcept { return context_; }
 
  private:
   friend class RecordMap;
-  uint32_t length_ = 0;
+  uint64_t context_ = kNoContext;  // or fingerprint
   uint64_t streamOffset_ = 0;
   uint64_t recordSeq_ = 0;
   uint64_t payloadAt_ = 0;
   PayloadRef payload_;
   uint32_t epoch_ = 0;
+  uint16_t length_ = 0;
   ContentType type_ = ContentType::ApplicationData;
   bool sealed_ : 1 = false;
   bool hasTag_ : 1 = false;
@@ -166,7 +170,7 @@ class RecordMap {
   RecordMap& operator=(const RecordMap&) = delete;
 
   /// All or none, and their payloads are taken. Full: a limit is reached, to be tried again after a release. Invalid: the records do not
-  /// follow on what is mapped, have no length, or number and epoch do not rise: a number used twice under
+  /// follow on what is mapped, have no length or one that no record has, or number and epoch do not rise: a number used twice under
   /// one key would be a nonce used twice.
   [[nodiscard]] ocf::Status push(std::span<NewRecord> records);
 
@@ -175,8 +179,9 @@ class RecordMap {
   /// The record behind `record`; null at the end.
   [[nodiscard]] MappedRecord* next(const MappedRecord& record) noexcept { return find(record.end()); }
 
-  /// The tag exists: nothing else of the record is needed any more, unless the whole payload is to be kept.
-  void setTag(MappedRecord& record, std::span<const uint8_t, kTagLength> tag) noexcept;
+  /// The tag exists: nothing else of the record is needed any more, unless the whole payload is to be kept. Of a guarded record
+  /// with it what its content is recognised by.
+  void setTag(MappedRecord& record, std::span<const uint8_t, kTagLength> tag, uint64_t fingerprint = 0) noexcept;
 
   /// TCP has acknowledged everything before `streamOffset`. Calls `gone` with each record that goes.
   template <typename Gone>

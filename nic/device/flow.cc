@@ -181,7 +181,7 @@ void Flow::acknowledged(uint64_t streamOffset) {
   if (streamOffset <= acknowledged_) return;
   acknowledged_ = streamOffset;
   map_.release(streamOffset, [this](const MappedRecord& record) {
-    if (record.context != MappedRecord::kNoContext) closeContext(record.context);
+    if (record.context() != MappedRecord::kNoContext) closeContext(record.context());
     if (record.sealed()) return;
     for (auto& epoch : epochs_)
       if (epoch.epoch == record.epoch()) --epoch.records;
@@ -374,6 +374,7 @@ bool Flow::encryptAdd(const Piece& piece, uint32_t at, std::span<uint8_t> text, 
 }
 
 bool Flow::readText(const Piece& piece, uint32_t at, std::span<uint8_t> to) noexcept {
+  if (to.empty()) return true;
   if (!piece.cipher.facts().tls12 && at + to.size() == piece.shape.textLength) {
     to.back() = static_cast<uint8_t>(piece.shape.type);
     to = to.first(to.size() - 1);

@@ -93,7 +93,7 @@ class Flow {
   struct OpenRecord {
     RecordSum sum;
     Intervals seen;
-    std::unique_ptr<Guard> guard{};  // of a guarded record; then this stays until the record is acknowledged
+    std::unique_ptr<Guard> guard{};  // of a guarded record
   };
   // What a device that works in order has: one place in one record.
   struct InOrder {
@@ -134,6 +134,8 @@ class Flow {
   [[nodiscard]] bool sealUnseen(const Piece& piece, OpenRecord& open, uint32_t from, uint32_t to);
   [[nodiscard]] bool makeGuardKey();
   [[nodiscard]] bool guarded(const Piece& piece, OpenRecord& open, uint32_t at, std::span<const uint8_t> text);
+  [[nodiscard]] bool guardedWhole(const Piece& piece);
+  bool changed() noexcept;  // false
   [[nodiscard]] bool fillHoles(const Piece& piece, OpenRecord& open);
   [[nodiscard]] bool finish(record::MappedRecord& record, RecordCipher& cipher, const RecordShape& shape);
   [[nodiscard]] OpenRecord& openOf(record::MappedRecord& record);

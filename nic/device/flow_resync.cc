@@ -19,17 +19,16 @@ constexpr size_t kScratch = 2048;
 // not seen before is added to the record's sum; when all was seen, the tag is there and stays.
 
 Flow::OpenRecord& Flow::openOf(MappedRecord& record) {
-  if (record.context == MappedRecord::kNoContext) {
+  if (record.context() == MappedRecord::kNoContext) {
     if (freeContexts_.empty()) {
-      record.context = static_cast<uint32_t>(open_.size());
+      record.setContext(static_cast<uint32_t>(open_.size()));
       open_.emplace_back();
     } else {
-      record.context = freeContexts_.back();
+      record.setContext(freeContexts_.back());
       freeContexts_.pop_back();
-      open_[record.context] = {};
     }
   }
-  OpenRecord& open = open_[record.context];
+  OpenRecord& open = open_[record.context()];
   if (record.guarded() && open.guard == nullptr) {
     if (freeGuards_.empty()) {
       open.guard = std::make_unique<Guard>();
@@ -49,16 +48,15 @@ void Flow::closeContext(uint32_t context) noexcept {
 }
 
 bool Flow::finish(MappedRecord& record, RecordCipher& cipher, const RecordShape& shape) {
+  const OpenRecord& open = openOf(record);
   std::array<uint8_t, record::kTagLength> tag;
-  if (!cipher.tag(openOf(record).sum, shape, tag)) {
+  if (!cipher.tag(open.sum, shape, tag)) {
     Counters::add(counters_.tx_tls_drop_failed);
     return false;
   }
-  if (!record.guarded()) {
-    closeContext(record.context);
-    record.context = MappedRecord::kNoContext;
-  }
-  map_.setTag(record, tag);
+  const uint64_t fingerprint = record.guarded() ? open.guard->whole(*guardKey_, shape.textLength) : 0;
+  closeContext(record.context());
+  map_.setTag(record, tag, fingerprint);
   Counters::add(counters_.tx_tls_tags);
   return true;
 }
@@ -71,6 +69,20 @@ bool Flow::guarded(const Piece& piece, OpenRecord& open, uint32_t at, std::span<
     Counters::add(counters_.tx_tls_drop_hole);
     return false;
   }
+  return changed();
+}
+
+// The same once there is a tag, when the fingerprint of the whole record is all that is left: the rest of it is read again.
+bool Flow::guardedWhole(const Piece& piece) {
+  std::array<uint8_t, Guard::kMaxLength> bytes;
+  const std::span<uint8_t> text = std::span(bytes).first(piece.shape.textLength);
+  const size_t end = piece.position + piece.text.size();
+  if (!readText(piece, 0, text.first(piece.position)) || !readText(piece, static_cast<uint32_t>(end), text.subspan(end))) return changed();
+  std::copy(piece.text.begin(), piece.text.end(), text.begin() + piece.position);
+  return Guard::whole(*guardKey_, text) == piece.record.fingerprint() || changed();
+}
+
+bool Flow::changed() noexcept {
   broken_ = true;
   Counters::add(counters_.tx_tls_guard_changed);
   return false;
@@ -87,7 +99,9 @@ bool Flow::sealUnseen(const Piece& piece, OpenRecord& open, uint32_t from, uint3
 
 bool Flow::sealOrderFree(const Piece& piece) {
   MappedRecord& record = piece.record;
-  if (record.guarded() && !piece.text.empty() && !guarded(piece, openOf(record), piece.position, piece.text)) return false;
+  if (record.guarded() && !piece.text.empty() &&
+      !(record.hasTag() ? guardedWhole(piece) : guarded(piece, openOf(record), piece.position, piece.text)))
+    return false;
   const uint32_t from = piece.position;
   const auto to = static_cast<uint32_t>(from + piece.text.size());
   if (!record.hasTag()) {

@@ -18,6 +18,12 @@ namespace socrypt::nic {
 struct FieldElement {
   uint64_t low = 0;
   uint64_t high = 0;
+  FieldElement& operator+=(const FieldElement& other) noexcept {
+    low ^= other.low;
+    high ^= other.high;
+    return *this;
+  }
+  [[nodiscard]] bool operator==(const FieldElement&) const noexcept = default;
 };
 
 enum class GhashKernel : uint8_t {

@@ -2,11 +2,12 @@
 // what was sealed once is sealed the same again or not at all.
 //
 // A second, different text under one counter gives away the XOR of both; a second tag under one nonce gives
-// away the authentication key (Joux, "Authentication Failures in NIST version of GCM"). So a keyed 64-bit
-// fingerprint is kept of every 256 bytes, and compared whenever any of them are to be sealed again. Where
-// only a part of the 256 comes again, the rest is read again: a file that changed there has changed as well.
+// away the authentication key (Joux, "Authentication Failures in NIST version of GCM"). So a keyed fingerprint is
+// kept of every 256 bytes, and compared whenever any of them are to be sealed again. Where only a part of the 256
+// comes again, the rest is read again: a file that changed there has changed as well. Once all of the record was sealed, one
+// fingerprint of all of it takes their place: 64 bits.
 //
-// The fingerprint is a GHASH under a key that never leaves the flow: linear, so that it adds up from ranges.
+// A fingerprint is a GHASH under a key that never leaves the flow: linear, so that it adds up from ranges.
 #pragma once
 
 #include <array>
@@ -40,8 +41,8 @@ class Guard {
       const uint32_t to = std::min(end, first + kChunk);
       const auto part = text.subspan(from - at, to - from);
       bool again = false;
-      uint64_t now = 0;
-      const auto add = [&](uint64_t& sum, uint32_t a, uint32_t b) { sum ^= share(key, a - first, part.subspan(a - from, b - a)); };
+      FieldElement now;
+      const auto add = [&](FieldElement& sum, uint32_t a, uint32_t b) { sum += share(key, a - first, part.subspan(a - from, b - a)); };
       static_cast<void>(sealed_.parts(from, to, [&](uint32_t a, uint32_t b) {
         add(now, a, b);
         return again = true;
@@ -51,7 +52,7 @@ class Guard {
           std::array<uint8_t, kChunk> rest;
           const std::span<uint8_t> bytes(rest.data(), b - a);
           if (!read(a, bytes)) return false;
-          now ^= share(key, a - first, bytes);
+          now += share(key, a - first, bytes);
           return true;
         };
         if (!sealed_.parts(first, from, reread) || !sealed_.parts(to, first + kChunk, reread) || now != prints_[chunk]) return Verdict::Changed;
@@ -66,15 +67,32 @@ class Guard {
     return Verdict::Same;
   }
 
+  /// Of a text of `length` bytes, all of which were sealed. The hash of a text is that of its chunks, one behind the other.
+  [[nodiscard]] uint64_t whole(const GhashKey& key, uint32_t length) const noexcept {
+    FieldElement sum;
+    for (uint32_t chunk = 0; chunk * kChunk < length; ++chunk) {
+      sum = key.times(sum, kChunk / kBlock);
+      sum += prints_[chunk];
+    }
+    return sum.low;
+  }
+  /// The same of the text itself; it is not empty.
+  [[nodiscard]] static uint64_t whole(const GhashKey& key, std::span<const uint8_t> text) noexcept {
+    const size_t blocks = (text.size() + kChunk - 1) / kChunk * (kChunk / kBlock);
+    return key.share(text.data(), text.size(), 0, blocks - (text.size() - 1) / kBlock).low;
+  }
+
  private:
+  static constexpr size_t kBlock = 16;
+
   // Of bytes that begin at `at` of their chunk.
-  static uint64_t share(const GhashKey& key, uint32_t at, std::span<const uint8_t> bytes) noexcept {
-    const size_t last = (at + bytes.size() - 1) / 16;
-    return key.share(bytes.data(), bytes.size(), at % 16, kChunk / 16 - last).low;
+  static FieldElement share(const GhashKey& key, uint32_t at, std::span<const uint8_t> bytes) noexcept {
+    const size_t last = (at + bytes.size() - 1) / kBlock;
+    return key.share(bytes.data(), bytes.size(), at % kBlock, kChunk / kBlock - last);
   }
 
   Intervals sealed_;
-  std::array<uint64_t, kMaxLength / kChunk> prints_{};
+  std::array<FieldElement, kMaxLength / kChunk> prints_{};
 };
 
 }  // namespace socrypt::nic

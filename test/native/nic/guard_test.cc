@@ -96,6 +96,11 @@ TEST_CASE("guard: a file that stays the same is never stopped, whatever is repea
     for (const auto& [at, byte] : t.emitted) REQUIRE(byte == framed.sealed[at]);
     CHECK_FALSE(t.device.usage(t.flow)->broken);
     CHECK(t.device.retainedBytes() == 0);
+    // Once the tag exists: the map's 64 bytes, and no state besides.
+    CHECK(t.device.usage(t.flow)->openRecords == 0);
+    t.sendSome();
+    CHECK_FALSE(t.device.usage(t.flow)->broken);
+    CHECK(t.device.usage(t.flow)->openRecords == 0);
     t.device.acknowledged(t.flow, framed.plain.size());
     CHECK(t.device.usage(t.flow)->openRecords == 0);
   }
@@ -130,6 +135,21 @@ TEST_CASE("guard: one byte of a file changes: no second ciphertext for a positio
   }
   CHECK(ended > 50);
   CHECK(ended < 400);
+}
+
+TEST_CASE("guard: once a record was sealed whole, a change anywhere in it ends the flow, whichever bytes come again") {
+  for (uint64_t i = 0; i < 100; ++i) {
+    CAPTURE(oracle::seed() + i);
+    Transfer t(oracle::seed() + i);
+    REQUIRE(t.send(0, t.framed().plain.size()));
+    const size_t changed = below(t.random, t.file.size());
+    const auto flipped = static_cast<uint8_t>(1 + below(t.random, 255));
+    t.file[changed] ^= flipped;
+    if (i % 2 == 0) t.file[changed] ^= flipped;  // and back again, before anything is sent
+    const size_t from = t.before + below(t.random, t.file.size());
+    CHECK(t.send(from, from + 1) == (i % 2 == 0));
+    CHECK(t.device.usage(t.flow)->broken == (i % 2 != 0));
+  }
 }
 
 TEST_CASE("guard: a file that became shorter ends the flow") {

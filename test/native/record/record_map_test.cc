@@ -65,7 +65,7 @@ TEST_CASE("Nonce reuse: what would use a nonce twice in a record map, or leave a
   NewRecord first[] = {make(0, 100, 5, 1), make(100, 100, 6, 1)};
   REQUIRE(map.push(first) == ocf::Status::Ok);
   for (const NewRecord& bad : {make(200, 50, 6, 1), make(200, 50, 5, 1), make(200, 50, 9, 0), make(199, 50, 7, 1), make(201, 50, 7, 1),
-                               make(200, 0, 7, 1)}) {
+                               make(200, 0, 7, 1), make(200, 65536, 7, 1)}) {
     NewRecord batch[] = {bad};
     CHECK(map.push(batch) == ocf::Status::Invalid);
   }
