@@ -31,6 +31,8 @@ class Descriptor {
 
 /// "what: reason", from errno.
 inline std::string systemError(const std::string& what) { return what + ": " + std::strerror(errno); }
+/// Of a descriptor that the kernel did not give.
+inline std::string noDescriptor(const std::string& what) { return systemError(what) + "; `ulimit -n` says how many open files this process may have"; }
 /// Of an interface that was not found.
 inline std::string noInterface(const std::string& name) { return systemError("interface \"" + name + "\"") + "; `ip link` lists those that there are"; }
 

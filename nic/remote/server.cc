@@ -65,12 +65,12 @@ std::unique_ptr<Server> Server::open(std::shared_ptr<InlineNic> nic, ServerOptio
   server->events_ = Descriptor(epoll_create1(EPOLL_CLOEXEC));
   server->stop_ = Descriptor(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   server->changed_ = Descriptor(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (!server->events_ || !server->stop_ || !server->changed_) return why = systemError("no event descriptor"), nullptr;
+  if (!server->events_ || !server->stop_ || !server->changed_) return why = noDescriptor("no event descriptor"), nullptr;
   if (!server->owner_.opened()) return why = systemError("owners of sockets cannot be asked for (sock_diag)"), nullptr;
   if (!server->listen(why)) return nullptr;
   for (const int fd : {server->stop_.get(), server->changed_.get(), server->listener_.get()}) {
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
-    if (epoll_ctl(server->events_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return why = systemError("epoll"), nullptr;
+    if (epoll_ctl(server->events_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return why = noDescriptor("a socket cannot be waited for (epoll)"), nullptr;
   }
   server->watcher_ = server->nic_->watch([fd = server->changed_.get()] { (void)setSignal(fd); });
   server->nic_->device().setCatchUp(server.get());
@@ -81,7 +81,8 @@ std::unique_ptr<Server> Server::open(std::shared_ptr<InlineNic> nic, ServerOptio
 bool Server::listen(std::string& why) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (options_.path.empty() || options_.path.size() >= sizeof address.sun_path) return why = "the path of a Unix socket has 1 to 107 bytes", false;
+  if (options_.path.empty() || options_.path.size() >= sizeof address.sun_path) 
+    return why = "the path of a Unix socket has 1 to 107 bytes, this has " + std::to_string(options_.path.size()) + ": " + options_.path + "; take a shorter one, in /run for instance", false;
   std::copy(options_.path.begin(), options_.path.end(), address.sun_path);
   const auto* name = reinterpret_cast<const sockaddr*>(&address);
   // A socket that nobody listens on is what a dead process has left.

@@ -30,7 +30,7 @@ InlineNic::InlineNic(NicOptions options) : options_(std::move(options)), device_
 
 std::shared_ptr<InlineNic> InlineNic::open(NicOptions options, std::string& why) {
   std::shared_ptr<InlineNic> nic(new InlineNic(std::move(options)));
-  if (!nic->wake_) return why = systemError("no event descriptor"), nullptr;
+  if (!nic->wake_) return why = noDescriptor("no event descriptor"), nullptr;
   return nic->start(why) ? nic : nullptr;
 }
 
@@ -44,7 +44,7 @@ bool InlineNic::start(std::string& why) {
   if (!netlink.opened() || !ports->monitor.opened() || !ports->events ||
       epoll_ctl(ports->events.get(), EPOLL_CTL_ADD, ports->monitor.descriptor(), &event) != 0 ||
       epoll_ctl(ports->events.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0)
-    return why = systemError("interfaces cannot be watched"), false;
+    return why = noDescriptor("interfaces cannot be watched (netlink, epoll)"), false;
 
   ports->wire = WirePort::open(options_.wire, netlink, why);
   if (ports->wire == nullptr) return false;
