@@ -27,23 +27,6 @@ constexpr uint64_t kLeastPages = 64 * 1024;
 constexpr uint64_t kReservedRecords = 16;
 const auto kPage = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 
-#ifndef SYS_cachestat
-#define SYS_cachestat 451
-#endif
-
-/// All of these pages are in memory: vmsplice(2) would read the others from the disk, and wait. Before Linux 6.5 nobody
-/// tells, and the pages are copied.
-bool resident(int file, uint64_t offset, uint64_t length) noexcept {
-  const struct {
-    uint64_t offset, length;
-  } range{offset, length};
-  struct {
-    uint64_t cached, dirty, writeback, evicted, recentlyEvicted;
-  } pages{};
-  const uint64_t wanted = (offset + length + kPage - 1) / kPage - offset / kPage;
-  return syscall(SYS_cachestat, file, &range, &pages, 0) == 0 && pages.cached >= wanted;
-}
-
 /// Nobody can write to this file any more: memfd_create(2), and fs-verity (statx(2)).
 bool unchangeable(int file) noexcept {
   const int seals = fcntl(file, F_GET_SEALS);
@@ -256,7 +239,8 @@ bool Engine::beginPages(Connection& c) {
   }
   while (records != 0 && !variant.window->holds(response.offset, records * payload)) --records;
   const uint64_t length = records * payload;
-  if (records == 0 || !resident(file, response.offset, length)) return false;
+  // vmsplice(2) would read the others from the disk, and wait. They are copied.
+  if (records == 0 || !record::inMemory(file, response.offset, length)) return false;
   Pages& pages = response.pages;
   if (!pages.payload) {
     pages.file = fcntl(file, F_DUPFD_CLOEXEC, 0);

@@ -6,10 +6,10 @@
 
 namespace socrypt::record {
 
-bool MemoryPayload::read(uint64_t at, std::span<uint8_t> to) const noexcept {
-  if (at > bytes_.size() || to.size() > bytes_.size() - at) return false;
+Reading MemoryPayload::read(uint64_t at, std::span<uint8_t> to) const noexcept {
+  if (at > bytes_.size() || to.size() > bytes_.size() - at) return Reading::Gone;
   std::copy_n(bytes_.data() + at, to.size(), to.data());
-  return true;
+  return Reading::Done;
 }
 
 bool RetentionBudget::take(uint64_t bytes) noexcept {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <cassert>
 #include <memory>
 #include <optional>
 #include <span>
@@ -20,6 +21,12 @@
 
 namespace socrypt::record {
 
+enum class Reading : uint8_t {
+  Done,
+  NotNow,  // it is on the disk, and will be in memory soon: whoever reads does not wait
+  Gone,    // it cannot be had any more
+};
+
 /// Plaintext of one or several records, kept for as long as one of them may need it. Immutable; counted
 /// references, from any thread.
 class Payload {
@@ -28,8 +35,8 @@ class Payload {
   Payload(const Payload&) = delete;
   Payload& operator=(const Payload&) = delete;
   virtual ~Payload() = default;
-  /// Copies the bytes from `at` on. False: they cannot be had any more.
-  [[nodiscard]] virtual bool read(uint64_t at, std::span<uint8_t> to) const noexcept = 0;
+  /// Copies the bytes from `at` on, all of them or some to be ignored.
+  [[nodiscard]] virtual Reading read(uint64_t at, std::span<uint8_t> to) const noexcept = 0;
   /// Of a file whose position 0 is the payload's, so that another process can be lent it; -1: it is none.
   [[nodiscard]] virtual int descriptor() const noexcept { return -1; }
 
@@ -67,7 +74,7 @@ class MemoryPayload final : public Payload {
  public:
   explicit MemoryPayload(std::vector<uint8_t> bytes) noexcept : bytes_(std::move(bytes)) {}
   ~MemoryPayload() override { ocf::wipe(bytes_.data(), bytes_.size()); }
-  [[nodiscard]] bool read(uint64_t at, std::span<uint8_t> to) const noexcept override;
+  [[nodiscard]] Reading read(uint64_t at, std::span<uint8_t> to) const noexcept override;
 
  private:
   std::vector<uint8_t> bytes_;
@@ -105,8 +112,8 @@ class MappedRecord {
   [[nodiscard]] bool headerToWrite() const noexcept { return headerToWrite_; }
   [[nodiscard]] bool typeToWrite() const noexcept { return typeToWrite_; }
   [[nodiscard]] bool hasPayload() const noexcept { return static_cast<bool>(payload_); }
-  [[nodiscard]] bool readPayload(uint32_t at, std::span<uint8_t> to) const noexcept {
-    return payload_ && payload_->read(payloadAt_ + at, to);
+  [[nodiscard]] Reading readPayload(uint32_t at, std::span<uint8_t> to) const noexcept {
+    return payload_ ? payload_->read(payloadAt_ + at, to) : Reading::Gone;
   }
   [[nodiscard]] bool hasTag() const noexcept { return hasTag_; }
   [[nodiscard]] std::span<const uint8_t, kTagLength> tag() const noexcept { return tag_; }
@@ -114,7 +121,10 @@ class MappedRecord {
   /// For the device: the number of its state for this record. There is none with a tag.
   static constexpr uint32_t kNoContext = UINT32_MAX;
   [[nodiscard]] uint32_t context() const noexcept { return hasTag_ ? kNoContext : static_cast<uint32_t>(context_); }
-  void setContext(uint32_t context) noexcept { context_ = context; }
+  void setContext(uint32_t context) noexcept {
+    assert(!hasTag_);
+    context_ = context;
+  }
   /// With a tag: what setTag() was given.
   [[nodiscard]] uint64_t fingerprint() const noexcept { return context_; }
 
@@ -180,7 +190,7 @@ class RecordMap {
   [[nodiscard]] MappedRecord* next(const MappedRecord& record) noexcept { return find(record.end()); }
 
   /// The tag exists: nothing else of the record is needed any more, unless the whole payload is to be kept. Of a guarded record
-  /// with it what its content is recognised by.
+  /// with it what its content is recognised by, and the file stays.
   void setTag(MappedRecord& record, std::span<const uint8_t, kTagLength> tag, uint64_t fingerprint = 0) noexcept;
 
   /// TCP has acknowledged everything before `streamOffset`. Calls `gone` with each record that goes.

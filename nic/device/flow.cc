@@ -373,8 +373,8 @@ bool Flow::encryptAdd(const Piece& piece, uint32_t at, std::span<uint8_t> text, 
   return piece.cipher.seal(sum, piece.shape, at, text);
 }
 
-bool Flow::readText(const Piece& piece, uint32_t at, std::span<uint8_t> to) noexcept {
-  if (to.empty()) return true;
+record::Reading Flow::readText(const Piece& piece, uint32_t at, std::span<uint8_t> to) noexcept {
+  if (to.empty()) return record::Reading::Done;
   if (!piece.cipher.facts().tls12 && at + to.size() == piece.shape.textLength) {
     to.back() = static_cast<uint8_t>(piece.shape.type);
     to = to.first(to.size() - 1);

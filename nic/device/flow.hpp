@@ -147,7 +147,7 @@ class Flow {
   [[nodiscard]] bool replay(const Piece& piece, InOrder& state, uint32_t to);
 
   [[nodiscard]] bool encryptAdd(const Piece& piece, uint32_t at, std::span<uint8_t> text, RecordSum& sum) noexcept;
-  [[nodiscard]] static bool readText(const Piece& piece, uint32_t at, std::span<uint8_t> to) noexcept;
+  [[nodiscard]] static record::Reading readText(const Piece& piece, uint32_t at, std::span<uint8_t> to) noexcept;
 
   std::mutex mutex_;
   // Who pushes does not wait for a segment that is being sealed (64 KiB take some 20 us, and a sleeper has to be woken

@@ -65,11 +65,9 @@ bool Flow::finish(MappedRecord& record, RecordCipher& cipher, const RecordShape&
 bool Flow::guarded(const Piece& piece, OpenRecord& open, uint32_t at, std::span<const uint8_t> text) {
   const auto verdict = open.guard->check(*guardKey_, at, text, [&](uint32_t from, std::span<uint8_t> to) { return readText(piece, from, to); });
   if (verdict == Guard::Verdict::Same) return true;
-  if (verdict == Guard::Verdict::NoRoom) {
-    Counters::add(counters_.tx_tls_drop_hole);
-    return false;
-  }
-  return changed();
+  if (verdict == Guard::Verdict::Changed) return changed();
+  Counters::add(verdict == Guard::Verdict::NoRoom ? counters_.tx_tls_drop_hole : counters_.tx_tls_drop_not_resident);
+  return false;
 }
 
 // The same once there is a tag, when the fingerprint of the whole record is all that is left: the rest of it is read again.
@@ -77,7 +75,15 @@ bool Flow::guardedWhole(const Piece& piece) {
   std::array<uint8_t, Guard::kMaxLength> bytes;
   const std::span<uint8_t> text = std::span(bytes).first(piece.shape.textLength);
   const size_t end = piece.position + piece.text.size();
-  if (!readText(piece, 0, text.first(piece.position)) || !readText(piece, static_cast<uint32_t>(end), text.subspan(end))) return changed();
+  const std::span<uint8_t> front = text.first(piece.position), rest = text.subspan(end);
+  record::Reading reading = readText(piece, 0, front);
+  if (reading == record::Reading::Done) reading = readText(piece, static_cast<uint32_t>(end), rest);
+  if (reading == record::Reading::Gone) return changed();
+  if (reading == record::Reading::NotNow) {
+    Counters::add(counters_.tx_tls_drop_not_resident);
+    return false;
+  }
+  Counters::add(counters_.tx_tls_guard_reread_bytes, front.size() + rest.size());
   std::copy(piece.text.begin(), piece.text.end(), text.begin() + piece.position);
   return Guard::whole(*guardKey_, text) == piece.record.fingerprint() || changed();
 }
@@ -137,11 +143,13 @@ bool Flow::fillHoles(const Piece& piece, OpenRecord& open) {
     Counters::add(counters_.tx_tls_drop_hole);
     return false;
   }
+  record::Reading reading = record::Reading::Done;
   const bool added = open.seen.holes(0, piece.shape.textLength, [&](uint32_t a, uint32_t b) {
     std::array<uint8_t, kScratch> scratch;
     while (a < b) {
       const std::span<uint8_t> text(scratch.data(), std::min<size_t>(kScratch, b - a));
-      if (!readText(piece, a, text) || (open.guard != nullptr && !guarded(piece, open, a, text)) || !encryptAdd(piece, a, text, open.sum))
+      reading = readText(piece, a, text);
+      if (reading != record::Reading::Done || (open.guard != nullptr && !guarded(piece, open, a, text)) || !encryptAdd(piece, a, text, open.sum))
         return false;
       Counters::add(counters_.tx_tls_resync_bytes, text.size());
       a += static_cast<uint32_t>(text.size());
@@ -151,7 +159,7 @@ bool Flow::fillHoles(const Piece& piece, OpenRecord& open) {
   open.seen.clear();
   if (!added) {
     open.sum = {};  // it holds a part of a hole
-    Counters::add(counters_.tx_tls_drop_failed);
+    Counters::add(reading == record::Reading::NotNow ? counters_.tx_tls_drop_not_resident : counters_.tx_tls_drop_failed);
     return false;
   }
   static_cast<void>(open.seen.add(0, piece.shape.textLength));
@@ -183,7 +191,7 @@ bool Flow::replay(const Piece& piece, InOrder& state, uint32_t to) {
   std::array<uint8_t, kScratch> scratch;
   while (state.position < to) {
     const std::span<uint8_t> text(scratch.data(), std::min<size_t>(kScratch, to - state.position));
-    if (!readText(piece, state.position, text)) {
+    if (readText(piece, state.position, text) != record::Reading::Done) {
       state = {};
       Counters::add(counters_.tx_tls_drop_no_sync_data);
       return false;

@@ -15,6 +15,7 @@
 
 #include "nic/device/ghash.hpp"
 #include "nic/device/intervals.hpp"
+#include "record/record_map.hpp"
 
 namespace socrypt::nic {
 
@@ -27,42 +28,25 @@ class Guard {
     Same,     // or never sealed before; remembered now
     Changed,
     NoRoom,   // too many separate ranges: may come again later
+    NotNow,   // what it is to be compared with is not in memory: may come again later
   };
 
   /// `text` is about to be sealed at position `at`. `read(position, span)` reads the record's text again as
-  /// it is now; false when it cannot.
+  /// it is now, and gives a record::Reading. Nothing is remembered but with Same.
   template <typename Read>
   [[nodiscard]] Verdict check(const GhashKey& key, uint32_t at, std::span<const uint8_t> text, Read read) noexcept {
     const auto end = static_cast<uint32_t>(at + text.size());
     if (!sealed_.fits(at, end)) return Verdict::NoRoom;
-    for (uint32_t from = at; from < end;) {
-      const uint32_t chunk = from / kChunk;
-      const uint32_t first = chunk * kChunk;
-      const uint32_t to = std::min(end, first + kChunk);
-      const auto part = text.subspan(from - at, to - from);
-      bool again = false;
-      FieldElement now;
-      const auto add = [&](FieldElement& sum, uint32_t a, uint32_t b) { sum += share(key, a - first, part.subspan(a - from, b - a)); };
-      static_cast<void>(sealed_.parts(from, to, [&](uint32_t a, uint32_t b) {
-        add(now, a, b);
-        return again = true;
-      }));
-      if (again) {
-        const auto reread = [&](uint32_t a, uint32_t b) {
-          std::array<uint8_t, kChunk> rest;
-          const std::span<uint8_t> bytes(rest.data(), b - a);
-          if (!read(a, bytes)) return false;
-          now += share(key, a - first, bytes);
-          return true;
-        };
-        if (!sealed_.parts(first, from, reread) || !sealed_.parts(to, first + kChunk, reread) || now != prints_[chunk]) return Verdict::Changed;
+    if (sealed_.touches(at, end))
+      if (const Verdict verdict = compare(key, at, text, read); verdict != Verdict::Same) return verdict;
+    static_cast<void>(sealed_.holes(at, end, [&](uint32_t a, uint32_t b) {
+      while (a < b) {
+        const uint32_t to = std::min(b, a / kChunk * kChunk + kChunk);
+        prints_[a / kChunk] += share(key, a % kChunk, text.subspan(a - at, to - a));
+        a = to;
       }
-      static_cast<void>(sealed_.holes(from, to, [&](uint32_t a, uint32_t b) {
-        add(prints_[chunk], a, b);
-        return true;
-      }));
-      from = to;
-    }
+      return true;
+    }));
     static_cast<void>(sealed_.add(at, end));
     return Verdict::Same;
   }
@@ -84,6 +68,39 @@ class Guard {
 
  private:
   static constexpr size_t kBlock = 16;
+
+  // What of the text was sealed before, with what else was sealed of the same chunks.
+  template <typename Read>
+  [[nodiscard]] Verdict compare(const GhashKey& key, uint32_t at, std::span<const uint8_t> text, Read read) const noexcept {
+    const auto end = static_cast<uint32_t>(at + text.size());
+    for (uint32_t from = at; from < end;) {
+      const uint32_t chunk = from / kChunk;
+      const uint32_t first = chunk * kChunk;
+      const uint32_t to = std::min(end, first + kChunk);
+      bool again = false;
+      FieldElement now;
+      static_cast<void>(sealed_.parts(from, to, [&](uint32_t a, uint32_t b) {
+        now += share(key, a - first, text.subspan(a - at, b - a));
+        return again = true;
+      }));
+      record::Reading reading = record::Reading::Done;
+      const auto reread = [&](uint32_t a, uint32_t b) {
+        std::array<uint8_t, kChunk> rest;
+        const std::span<uint8_t> bytes(rest.data(), b - a);
+        reading = read(a, bytes);
+        if (reading != record::Reading::Done) return false;
+        now += share(key, a - first, bytes);
+        return true;
+      };
+      if (again) {
+        const bool whole = sealed_.parts(first, from, reread) && sealed_.parts(to, first + kChunk, reread);
+        if (reading == record::Reading::NotNow) return Verdict::NotNow;
+        if (!whole || now != prints_[chunk]) return Verdict::Changed;
+      }
+      from = to;
+    }
+    return Verdict::Same;
+  }
 
   // Of bytes that begin at `at` of their chunk.
   static FieldElement share(const GhashKey& key, uint32_t at, std::span<const uint8_t> bytes) noexcept {

@@ -14,7 +14,9 @@ constexpr size_t kTrim = 1u << 20;
 class FilePages final : public record::Payload {
  public:
   FilePages(const File& file, uint64_t at) noexcept : file_(file), at_(at) {}
-  [[nodiscard]] bool read(uint64_t at, std::span<uint8_t> to) const noexcept override { return file_.read(at_ + at, to); }
+  [[nodiscard]] record::Reading read(uint64_t at, std::span<uint8_t> to) const noexcept override {
+    return file_.read(at_ + at, to) ? record::Reading::Done : record::Reading::Gone;
+  }
 
  private:
   const File& file_;

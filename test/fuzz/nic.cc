@@ -190,6 +190,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           if ((kind & 0x40) == 0) {
             record.payload = record::PayloadRef(std::make_unique<record::MemoryPayload>(
                 std::vector<uint8_t>(stream.plain.begin() + static_cast<long>(r.at + before), stream.plain.begin() + static_cast<long>(r.at + r.length))));
+            record.guarded = (step / 11 & 4) != 0 && options.flow.resync == nic::Resync::OrderFree;
           }
           if (device.push(flow, {&record, 1}) == ocf::Status::Ok) ++pushed;
         }

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <cassert>
+
 namespace socrypt::engine {
 
 namespace {
@@ -32,6 +34,7 @@ void FrameMemory::begin() noexcept {
 }
 
 uint8_t* FrameMemory::room(size_t bytes) noexcept {
+  assert(bytes <= kLongest);
   // In one page: of two it would take two places in the pipe.
   if (kPage - used_ % kPage < bytes) used_ += kPage - used_ % kPage;
   uint8_t* const at = base_ + used_;

@@ -48,10 +48,10 @@ class NicPath::Batch final : public record::Payload {
  public:
   explicit Batch(std::shared_ptr<Pool> pool) : pool_(std::move(pool)), bytes_(pool_->take()) {}
   ~Batch() override { pool_->give(std::move(bytes_)); }
-  [[nodiscard]] bool read(uint64_t at, std::span<uint8_t> to) const noexcept override {
-    if (at > kBatchBytes || to.size() > kBatchBytes - at) return false;
+  [[nodiscard]] record::Reading read(uint64_t at, std::span<uint8_t> to) const noexcept override {
+    if (at > kBatchBytes || to.size() > kBatchBytes - at) return record::Reading::Gone;
     std::copy_n(bytes_.get() + at, to.size(), to.data());
-    return true;
+    return record::Reading::Done;
   }
   [[nodiscard]] uint8_t* bytes() noexcept { return bytes_.get(); }
 

@@ -11,7 +11,7 @@ namespace socrypt::engine {
 
 namespace {
 
-// 256 pages: 48 records of four pages and a frame each, some of the pages in two parts.
+// 256 references: 48 records of five, some of them in two parts.
 constexpr int kPipeBytes = 1 << 20;
 
 }  // namespace

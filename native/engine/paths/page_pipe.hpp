@@ -72,7 +72,7 @@ struct GiveBack {
 };
 using LentPipe = std::unique_ptr<PagePipe, GiveBack>;
 
-/// An engine's pipes, and the memory of what stands between pages. Outlives what it lends.
+/// An engine's pipes, and the memory of what stands around a call's pages. Outlives what it lends.
 class PagePipes {
  public:
   /// Null: this process may not have what it takes.

@@ -37,10 +37,10 @@ struct File {
 };
 
 // As TLS 1.2 has it, with AES-GCM, or TLS 1.3.
-void describe(FileBurst& burst, const File& file, uint8_t records, bool tls12) {
+void describe(FileBurst& burst, const File& file, uint8_t records, bool tls12, uint32_t payload = kPayload) {
   burst.window = file.window;
   burst.offset = 8 * kPage;
-  burst.payload = kPayload;
+  burst.payload = payload;
   burst.records = records;
   burst.before = tls12 ? 13 : 5;
   burst.after = tls12 ? 16 : 17;
@@ -94,7 +94,8 @@ TEST_CASE("parts are the wire's bytes, from wherever a burst goes on") {
   for (const bool tls12 : {true, false})
     for (const uint8_t records : {uint8_t{1}, uint8_t{2}, uint8_t{3}, uint8_t{17}, uint8_t{FileBurst::kMostRecords}}) {
       FileBurst burst;
-      describe(burst, file, records, tls12);
+      // What a peer's record_size_limit leaves, too.
+      describe(burst, file, records, tls12, static_cast<uint32_t>((1 + random() % 4) * kPage));
       const std::string wire = wireOf(burst, file);
       REQUIRE(wire.size() == burst.wireLength());
       for (size_t round = 0; round < 60; ++round) {

@@ -136,10 +136,10 @@ TEST_CASE("a frame stays what it was while TCP holds it, and is never given out 
   REQUIRE(pipes);
   const Sockets sockets;
   std::string expected;
-  // Each of 100 bytes: several times the room that frames have; all of it is in the socket before anything is read.
-  for (size_t i = 0; i < 4000; ++i) {
+  // Each of 64 bytes: several times the room that frames have; all of it is in the socket before anything is read.
+  for (size_t i = 0; i < 6000; ++i) {
     std::string text = std::to_string(i);
-    text.resize(100, '-');
+    text.resize(64, '-');
     pipes->frames().begin();
     uint8_t* const at = pipes->frames().room(text.size());
     std::memcpy(at, text.data(), text.size());

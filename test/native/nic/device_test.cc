@@ -553,10 +553,10 @@ TEST_CASE("a payload that fails in the middle of a hole costs the tag its state,
   class Broken final : public record::Payload {
    public:
     explicit Broken(Bytes bytes) : bytes_(std::move(bytes)) {}
-    [[nodiscard]] bool read(uint64_t at, std::span<uint8_t> to) const noexcept override {
-      if (at + to.size() > 1500) return false;
+    [[nodiscard]] record::Reading read(uint64_t at, std::span<uint8_t> to) const noexcept override {
+      if (at + to.size() > 1500) return record::Reading::Gone;
       std::copy_n(bytes_.begin() + static_cast<long>(at), to.size(), to.begin());
-      return true;
+      return record::Reading::Done;
     }
 
    private:
@@ -619,10 +619,10 @@ namespace {
 class Retained final : public record::Payload {
  public:
   explicit Retained(Bytes bytes) : bytes_(std::move(bytes)) {}
-  [[nodiscard]] bool read(uint64_t at, std::span<uint8_t> to) const noexcept override {
-    if (at + to.size() > bytes_.size()) return false;
+  [[nodiscard]] record::Reading read(uint64_t at, std::span<uint8_t> to) const noexcept override {
+    if (at + to.size() > bytes_.size()) return record::Reading::Gone;
     std::copy_n(bytes_.begin() + static_cast<long>(at), to.size(), to.begin());
-    return true;
+    return record::Reading::Done;
   }
 
  private:

@@ -87,9 +87,9 @@ TEST_CASE("record map: payload goes with the tag, or stays until acknowledged") 
       CHECK(budget.used() == 1500);
       MappedRecord& record = *map.find(10);
       std::vector<uint8_t> read(100);
-      CHECK(record.readPayload(900, read));
+      CHECK(record.readPayload(900, read) == Reading::Done);
       CHECK(read[99] == 7);
-      CHECK_FALSE(record.readPayload(901, read));
+      CHECK(record.readPayload(901, read) == Reading::Gone);
       map.setTag(record, kTag);
       CHECK(record.hasTag());
       CHECK(record.tag()[1] == 2);
