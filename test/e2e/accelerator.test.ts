@@ -159,7 +159,8 @@ describe('other peers', () => {
       });
     await Promise.all(Array.from({ length: 20 }, (_, i) => cut(i * 100_000)));
     await until(() => server.stats().counters.tls_active_accelerator === 0, 'the connections to go');
-    expect(server.stats().counters.buffer_bytes_used).toBe(0);
+    // What the accelerator still has of them comes back a little later.
+    await until(() => server.stats().counters.buffer_bytes_used === 0, 'their buffers to come back');
     expect(await ask(server, '/big.bin')).toMatchObject({ hash: wanted });
   });
 });
@@ -180,9 +181,12 @@ describe('a simulated card', () => {
       const all = await Promise.all([1, 2].map(() => ask(server, '/big.bin')));
       for (const answer of all) expect(answer).toEqual({ status: 200, hash: wanted, length: BIG });
       expect(await ask(server, '/small.txt')).toMatchObject({ status: 200, length: 5 });
-      const running = () => server.stats().counters.accelerators_running;
-      await until(() => running() === left, 'the engine to look after its drivers');
-      return { counters: server.stats().counters, offload: server.offload };
+      // The engine looks after its drivers, and says what they did, now and then. What one did that is gone is not told.
+      const counters = () => server.stats().counters;
+      const least = left === 0 ? 0 : BIG / 16_384 + 1;
+      const told = () => counters().accelerators_running === left && counters().accelerator_ops >= least;
+      await until(told, 'the engine to look after its drivers');
+      return { counters: counters(), offload: server.offload };
     } finally {
       await server.close(0);
     }
@@ -190,7 +194,6 @@ describe('a simulated card', () => {
 
   it('serves records', async () => {
     const { counters } = await served(file('aes-gcm.json'), 1);
-    expect(counters.accelerator_ops).toBeGreaterThan(BIG / 16_384);
     expect(counters.accelerator_wrong).toBe(0);
   });
 
