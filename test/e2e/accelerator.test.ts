@@ -184,7 +184,8 @@ describe('a simulated card', () => {
       // The engine looks after its drivers, and says what they did, now and then. What one did that is gone is not told.
       const counters = () => server.stats().counters;
       const least = left === 0 ? 0 : BIG / 16_384 + 1;
-      const told = () => counters().accelerators_running === left && counters().accelerator_ops >= least;
+      const told = () =>
+        counters().accelerators_running === left && (counters().accelerator_ops ?? 0) >= least;
       await until(told, 'the engine to look after its drivers');
       return { counters: counters(), offload: server.offload };
     } finally {
