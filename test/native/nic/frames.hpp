@@ -1,6 +1,7 @@
 // The laboratory's frames, with doctest's words for what is wrong with one.
 #pragma once
 
+#include "nic/device/counters.hpp"
 #include "nic/lab/frames.hpp"
 #include "oracle.hpp"
 
@@ -26,6 +27,15 @@ inline Taken take(const Path& path, const Bytes& frame) {
   INFO(why);
   REQUIRE(taken.has_value());
   return {taken->sequence, taken->flags, {taken->payload.begin(), taken->payload.end()}};
+}
+
+/// A counter by its name; UINT64_MAX: there is none of that name.
+inline uint64_t count(const nic::Counters& counters, std::string_view name) {
+  uint64_t found = UINT64_MAX;
+  counters.each([&](std::string_view n, std::string_view, uint64_t value) {
+    if (n == name) found = value;
+  });
+  return found;
 }
 
 /// Collects what the device puts on the wire.

@@ -52,10 +52,10 @@ struct Transfer {
     toWrite = below(random, 2) == 0;
     REQUIRE(device.add(path.key(), keys, 0, 0, &flow) == ocf::Status::Ok);
     record::NewRecord record{.ref = {0, static_cast<uint32_t>(framed().plain.size()), 0, 0},
-                                   .payload = record::PayloadRef(std::make_unique<Pages>(file, &onDisk)),
-                                   .guarded = true,
-                                   .headerToWrite = toWrite,
-                                   .typeToWrite = toWrite};
+                             .payload = record::PayloadRef(std::make_unique<Pages>(file, &onDisk)),
+                             .guarded = true,
+                             .headerToWrite = toWrite,
+                             .typeToWrite = toWrite};
     REQUIRE(device.push(flow, {&record, 1}) == ocf::Status::Ok);
   }
   /// `plain` is what TCP has.
@@ -84,6 +84,13 @@ struct Transfer {
     send(from, std::min(length, from + 1 + below(random, random() % 2 == 0 ? 600 : 6000)));
   }
 };
+
+// Of a file with more than a few times 256 bytes.
+uint64_t seedOfLong() {
+  uint64_t seed = oracle::seed();
+  while (Transfer(seed).file.size() < 2000) ++seed;
+  return seed;
+}
 
 }  // namespace
 
@@ -159,9 +166,7 @@ TEST_CASE("guard: once a record was sealed whole, a change anywhere in it ends t
 TEST_CASE("guard: a file that became shorter ends the flow, while its record is open and once it was sealed whole") {
   for (const bool whole : {false, true}) {
     CAPTURE(whole);
-    uint64_t seed = oracle::seed();
-    while (Transfer(seed).file.size() < 2000) ++seed;
-    Transfer t(seed);
+    Transfer t(seedOfLong());
     const Bytes plain = t.framed().plain;
     REQUIRE(t.send(0, whole ? plain.size() : t.before + 1000));
     REQUIRE(t.send(t.before + 700, t.before + 710));
@@ -179,9 +184,7 @@ TEST_CASE("guard: a file that became shorter ends the flow, while its record is 
 TEST_CASE("guard: what is not in memory is not waited for: the segment comes again") {
   for (const bool whole : {false, true}) {
     CAPTURE(whole);
-    uint64_t seed = oracle::seed();
-    while (Transfer(seed).file.size() < 2000) ++seed;
-    Transfer t(seed);
+    Transfer t(seedOfLong());
     const auto framed = t.framed();
     REQUIRE(t.send(0, whole ? framed.plain.size() : t.before + 1000));
     t.onDisk = true;

@@ -229,8 +229,8 @@ class OffloadedSender {
     nic::put16(header + 3, static_cast<uint32_t>(length - 5));
     uint8_t tail[17] = {23};
     record::NewRecord record{.ref = {offset_, static_cast<uint32_t>(length), sending_.keys.epoch, number_++},
-                                   .payload = record::PayloadRef(std::make_unique<record::FilePayload>(dup(file), at)),
-                                   .guarded = true};
+                             .payload = record::PayloadRef(std::make_unique<record::FilePayload>(dup(file), at)),
+                             .guarded = true};
     while (device_.push(flow_, {&record, 1}) == ocf::Status::Full) waitForAcknowledgement();
     // Without blocking, since the other side of a flow that has ended acknowledges nothing any more.
     const auto all = [&](size_t size, auto write) {
